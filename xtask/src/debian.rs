@@ -1,0 +1,278 @@
+//! The Debian packages that the checks need: which are missing, and their installation.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::Refusal;
+
+/// A package, how to see that it is there, and what it is there for.
+#[derive(Debug)]
+struct Package {
+    name: &'static str,
+    /// A program that no other package of the list brings.
+    program: &'static str,
+    /// The step of `cargo xtask test` that uses it.
+    step: &'static str,
+    why: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "php-cli",
+        program: "php",
+        step: "test",
+        why: "stock PHP, as a peer and to compare behaviour with",
+    },
+    Package {
+        name: "socat",
+        program: "socat",
+        step: "test",
+        why: "a peer for every kind of socket, half-close and abstract names included",
+    },
+    Package {
+        name: "ncat",
+        program: "ncat",
+        step: "test",
+        why: "a peer for TCP, UDP and TLS",
+    },
+    Package {
+        name: "netcat-openbsd",
+        program: "nc.openbsd",
+        step: "test",
+        why: "a peer for UDP and for unix datagrams",
+    },
+    Package {
+        name: "strace",
+        program: "strace",
+        step: "test",
+        why: "counts system calls, a design figure",
+    },
+    Package {
+        name: "iproute2",
+        program: "ss",
+        step: "test",
+        why: "shows backlogs and socket options from outside (ss), sets up interfaces (ip)",
+    },
+    Package {
+        name: "curl",
+        program: "curl",
+        step: "test",
+        why: "an HTTP and TLS client",
+    },
+    Package {
+        name: "python3",
+        program: "python3",
+        step: "test",
+        why: "peers that no ready-made program plays",
+    },
+    Package {
+        name: "util-linux",
+        program: "setpriv",
+        step: "test",
+        why: "runs a test as another user (setpriv) or in its own network (unshare)",
+    },
+    Package {
+        name: "libcap2-bin",
+        program: "capsh",
+        step: "test",
+        why: "runs a test without a capability, such as that to bind low ports",
+    },
+    Package {
+        name: "g++",
+        program: "c++",
+        step: "fuzz",
+        why: "compiles libFuzzer, which is C++",
+    },
+];
+
+/// Where an administrator's programs are: absent from the `PATH` of an ordinary Debian user.
+const ADMINISTRATOR_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Sees to it that every package wanted by one of `steps` is there: says what is missing and why,
+/// then installs it as root, or says how to.
+pub(crate) fn ensure(steps: &BTreeSet<&str>) -> Result<(), Refusal> {
+    let missing = missing(steps, &search_path());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Missing Debian packages:");
+    for Package { name, why, .. } in &missing {
+        println!("  {name:<15} {why}");
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    let prefix = privilege(&names)?;
+    println!("Installing them: {}", shell_line(prefix, &names));
+    for words in apt_commands(&names) {
+        run(prefix, &words)?;
+    }
+    let left = self::missing(steps, &search_path());
+    if left.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<String> = left
+        .iter()
+        .map(|package| format!("{} ({})", package.program, package.name))
+        .collect();
+    Err(Refusal::Unable(format!(
+        "installed, yet not on the PATH: {}",
+        left.join(", ")
+    )))
+}
+
+/// The table for `--list`.
+pub(crate) fn print_table() {
+    for Package {
+        name,
+        program,
+        step,
+        why,
+    } in PACKAGES
+    {
+        println!("  {name:<15} {program:<11} {step:<5} {why}");
+    }
+}
+
+fn missing(steps: &BTreeSet<&str>, folders: &[PathBuf]) -> Vec<&'static Package> {
+    PACKAGES
+        .iter()
+        .filter(|package| steps.contains(package.step) && !is_program(package.program, folders))
+        .collect()
+}
+
+fn search_path() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(ADMINISTRATOR_FOLDERS.map(PathBuf::from))
+        .collect()
+}
+
+fn is_program(name: &str, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| {
+        folder
+            .join(name)
+            .metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// What stands before `apt-get`: nothing for root, `sudo -n` where that asks for no password.
+fn privilege(names: &[&str]) -> Result<&'static [&'static str], Refusal> {
+    if !is_program("apt-get", &search_path()) {
+        return Err(Refusal::Unable(
+            "this system has no apt-get: install what these packages hold by its own means".into(),
+        ));
+    }
+    if is_root() {
+        Ok(&[])
+    } else if succeeds("sudo", &["-n", "true"]) {
+        Ok(&["sudo", "-n"])
+    } else {
+        Err(Refusal::Unable(format!(
+            "only root can install them. Run this, then start again:\n\n  {}",
+            shell_line(&["sudo"], names)
+        )))
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn apt_commands<'a>(names: &[&'a str]) -> [Vec<&'a str>; 2] {
+    // `env` carries the variable through sudo, which clears the environment.
+    let mut install = vec![
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+        "-y",
+    ];
+    install.push("--no-install-recommends");
+    install.extend(names);
+    [vec!["apt-get", "update"], install]
+}
+
+fn shell_line(prefix: &[&str], names: &[&str]) -> String {
+    apt_commands(names)
+        .map(|words| [prefix, &words].concat().join(" "))
+        .join(" && ")
+}
+
+fn run(prefix: &[&str], words: &[&str]) -> Result<(), Refusal> {
+    let words = [prefix, words].concat();
+    let unable = |why: String| Refusal::Unable(format!("cannot run `{}`: {why}", words.join(" ")));
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| unable("no program".into()))?;
+    let status = Command::new(OsStr::new(program))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| unable(error.to_string()))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(unable(status.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_package_is_missing_unless_its_program_can_be_run() {
+        let folder = env::temp_dir().join(format!("xtask-debian-{}", std::process::id()));
+        fs::create_dir_all(folder.join("socat")).expect("a folder is no program");
+        for (name, mode) in [("php", 0o755), ("curl", 0o644)] {
+            let file = folder.join(name);
+            fs::write(&file, "").expect("the folder is writable");
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("the file is ours");
+        }
+        let steps = BTreeSet::from(["test"]);
+        let names: Vec<&str> = missing(&steps, std::slice::from_ref(&folder))
+            .iter()
+            .map(|package| package.name)
+            .collect();
+        fs::remove_dir_all(&folder).expect("the folder is ours");
+
+        assert!(!names.contains(&"php-cli"), "php is there: {names:?}");
+        assert!(names.contains(&"curl"), "curl can't be run: {names:?}");
+        assert!(names.contains(&"socat"), "socat is a folder: {names:?}");
+        assert!(!names.contains(&"g++"), "no step wants it: {names:?}");
+    }
+
+    #[test]
+    fn the_command_to_run_is_one_line_for_a_shell() {
+        assert_eq!(
+            shell_line(&["sudo"], &["socat", "ncat"]),
+            "sudo apt-get update && sudo env DEBIAN_FRONTEND=noninteractive \
+             apt-get install -y --no-install-recommends socat ncat"
+        );
+    }
+
+    #[test]
+    fn no_two_packages_are_told_by_the_same_program() {
+        let programs: BTreeSet<&str> = PACKAGES.iter().map(|package| package.program).collect();
+        assert_eq!(programs.len(), PACKAGES.len());
+    }
+}
