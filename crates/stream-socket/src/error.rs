@@ -1,0 +1,265 @@
+//! The one error type: where it failed, the system's number if there is one, and a sentence.
+//!
+//! Floor 0: nothing here names an operating system. The floor that makes system calls turns
+//! their numbers into words and hands both over.
+
+use std::fmt;
+use std::io;
+
+/// A result whose error is an [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What failed, where, and why, in one sentence.
+///
+/// [`Display`](fmt::Display) prints the whole sentence, as in
+/// `cannot bind tcp://[::1]:80: permission denied (EACCES)`, so [`source`](std::error::Error::source)
+/// is always `None`. An `Error` travels inside [`io::Error`] through [`Read`](io::Read) and
+/// [`Write`](io::Write), and [`Error::in_io`] finds it there again.
+///
+/// # Examples
+///
+/// ```
+/// use stream_socket::{SocketUrl, Stage};
+///
+/// let error = "tcp://localhost:70000".parse::<SocketUrl>().unwrap_err();
+/// assert_eq!(error.stage(), Stage::Parse);
+/// assert_eq!(error.errno(), None);
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    stage: Stage,
+    errno: Option<i32>,
+    limit: Option<Limit>,
+    action: &'static str,
+    url: String,
+    reason: String,
+}
+
+/// How far an operation had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The URL or an option in it could not be understood; no system call was made.
+    Parse,
+    /// The name could not be turned into addresses.
+    Resolve,
+    /// The socket could not be created, or an option could not be set on it.
+    Socket,
+    /// `bind` failed.
+    Bind,
+    /// `listen` failed.
+    Listen,
+    /// `accept` failed.
+    Accept,
+    /// No address could be connected to.
+    Connect,
+    /// Reading, writing or waiting failed on a socket that was open.
+    Io,
+}
+
+impl Stage {
+    /// What was being attempted, as it stands between "cannot" and the URL.
+    fn action(self) -> &'static str {
+        match self {
+            Stage::Parse => "parse",
+            Stage::Resolve => "resolve",
+            Stage::Socket => "open",
+            Stage::Bind => "bind",
+            Stage::Listen => "listen on",
+            Stage::Accept => "accept from",
+            Stage::Connect => "connect to",
+            Stage::Io => "use",
+        }
+    }
+}
+
+/// The stage's name in lower case, as machine-readable output shows it.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Parse => "parse",
+            Stage::Resolve => "resolve",
+            Stage::Socket => "socket",
+            Stage::Bind => "bind",
+            Stage::Listen => "listen",
+            Stage::Accept => "accept",
+            Stage::Connect => "connect",
+            Stage::Io => "io",
+        })
+    }
+}
+
+/// A limit in time that an operation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The timeout given to accept.
+    Accept,
+    /// `connect_timeout`: resolving and connecting together.
+    Connect,
+    /// `read_timeout`.
+    Read,
+    /// `write_timeout`.
+    Write,
+}
+
+/// The name of what timed out, as a sentence begins with it.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Accept => "accept",
+            Limit::Connect => "connect",
+            Limit::Read => "read",
+            Limit::Write => "write",
+        })
+    }
+}
+
+impl Error {
+    /// An error that no system call reported; `reason` is the rest of the sentence, without a dot.
+    pub(crate) fn new(stage: Stage, url: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self(Box::new(Inner {
+            stage,
+            errno: None,
+            limit: None,
+            action: stage.action(),
+            url: url.to_string(),
+            reason: reason.to_string(),
+        }))
+    }
+
+    /// The same error with the number that the system gave.
+    pub(crate) fn with_errno(mut self, errno: i32) -> Self {
+        self.0.errno = Some(errno);
+        self
+    }
+
+    /// The same error, told apart as a limit in time that passed.
+    pub(crate) fn with_limit(mut self, limit: Limit) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    /// The same error with more at the end of its sentence.
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+        if !detail.is_empty() {
+            self.0.reason.push_str("; ");
+            self.0.reason.push_str(detail);
+        }
+        self
+    }
+
+    /// The same error with its own words between "cannot" and the URL.
+    pub(crate) fn with_action(mut self, action: &'static str) -> Self {
+        self.0.action = action;
+        self
+    }
+
+    /// How far the operation had come.
+    pub fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// The system's number of the failed call; `ETIMEDOUT` when a deadline of ours passed.
+    ///
+    /// `None` when it failed before any system call was made for the socket: parsing and
+    /// resolving. PHP shows that as 0, which its manual's page of `stream_socket_server` defines
+    /// as "failed before bind".
+    pub fn errno(&self) -> Option<i32> {
+        self.0.errno
+    }
+
+    /// The URL or the address that the operation was about.
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Why it failed: the end of the sentence, after the URL.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.limit.is_some()
+    }
+
+    /// Which limit in time it was that passed, if one did.
+    pub fn limit(&self) -> Option<Limit> {
+        self.0.limit
+    }
+
+    /// The nearest [`io::ErrorKind`].
+    pub fn io_kind(&self) -> io::ErrorKind {
+        match (self.0.limit, self.0.errno, self.0.stage) {
+            (Some(_), _, _) => io::ErrorKind::TimedOut,
+            (_, Some(errno), _) => io::Error::from_raw_os_error(errno).kind(),
+            (_, None, Stage::Parse) => io::ErrorKind::InvalidInput,
+            (_, None, Stage::Resolve) => io::ErrorKind::NotFound,
+            (_, None, _) => io::ErrorKind::Other,
+        }
+    }
+
+    /// The `Error` inside an [`io::Error`], where this library put one.
+    pub fn in_io(error: &io::Error) -> Option<&Error> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot {} {}: {}",
+            self.0.action, self.0.url, self.0.reason
+        )
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("stage", &self.0.stage)
+            .field("errno", &self.0.errno)
+            .field("limit", &self.0.limit)
+            .field("message", &format_args!("{self}"))
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(error.io_kind(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_names_what_where_and_why() {
+        let error = Error::new(Stage::Bind, "tcp://[::1]:80", "permission denied (EACCES)");
+        assert_eq!(
+            error.to_string(),
+            "cannot bind tcp://[::1]:80: permission denied (EACCES)"
+        );
+    }
+
+    #[test]
+    fn an_error_survives_the_way_through_io_error() {
+        let error = Error::new(Stage::Io, "tcp://h:1", "gone").with_errno(104);
+        let io = io::Error::from(error);
+        assert_eq!(io.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(Error::in_io(&io).and_then(Error::errno), Some(104));
+        assert!(Error::in_io(&io::Error::other("not ours")).is_none());
+    }
+
+    #[test]
+    fn it_is_one_pointer_wide() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,184 @@
+//! The transports: the name before `://`, and what kind of target follows it.
+//!
+//! Floor 1. The list at the head of this file is the only one; a new transport is a new line there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result, Stage};
+use crate::nearest::suggestion;
+use crate::printable::excerpt;
+
+/// How a transport's target is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TargetForm {
+    /// `host:port`
+    Inet,
+    /// A path, `@name`, or `@` alone.
+    Unix,
+}
+
+/// Whether a transport carries a stream of bytes or whole datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Bytes,
+    Datagrams,
+}
+
+/// Makes the enum, [`Transport::ALL`] and the table of facts from one list, so that they agree.
+macro_rules! transports {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $form:ident, $carries:ident;)*) => {
+        /// How bytes travel: the part of a URL before `://`.
+        ///
+        /// Names are matched byte for byte, as in PHP: `TCP` is unknown. PHP's list is in its
+        /// manual under [Socket Transports](https://www.php.net/manual/en/transports.php).
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use stream_socket::Transport;
+        ///
+        /// assert_eq!("udg".parse::<Transport>()?, Transport::Udg);
+        /// let error = "TCP".parse::<Transport>().unwrap_err();
+        /// assert_eq!(error.reason(), "unknown transport TCP; did you mean \"tcp\"?");
+        /// # Ok::<(), stream_socket::Error>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Transport {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Transport {
+            /// Every transport of this build, in the order in which they are listed to people.
+            pub const ALL: &[Transport] = &[$(Transport::$variant),*];
+
+            const fn facts(self) -> (&'static str, TargetForm, Carries) {
+                match self {
+                    $(Transport::$variant => ($name, TargetForm::$form, Carries::$carries),)*
+                }
+            }
+        }
+    };
+}
+
+transports! {
+    /// `tcp://host:port`: a stream over IPv4 or IPv6
+    /// ([tcp(7)](https://man7.org/linux/man-pages/man7/tcp.7.html)).
+    Tcp = "tcp", Inet, Bytes;
+    /// `udp://host:port`: datagrams over IPv4 or IPv6
+    /// ([udp(7)](https://man7.org/linux/man-pages/man7/udp.7.html)).
+    Udp = "udp", Inet, Datagrams;
+    /// `unix:///path` or `unix://@name`: a stream within this machine
+    /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
+    Unix = "unix", Unix, Bytes;
+    /// `udg:///path` or `udg://@name`: datagrams within this machine
+    /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
+    Udg = "udg", Unix, Datagrams;
+}
+
+impl Transport {
+    /// The name as it stands before `://`.
+    pub const fn name(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// Whether one write is one message, and one read too.
+    pub fn is_datagram(self) -> bool {
+        self.facts().2 == Carries::Datagrams
+    }
+
+    /// Whether its addresses are paths and abstract names.
+    pub fn is_unix(self) -> bool {
+        self.target_form() == TargetForm::Unix
+    }
+
+    pub(super) fn target_form(self) -> TargetForm {
+        self.facts().1
+    }
+
+    /// The transport of that name, or the reason why there is none.
+    pub(super) fn named(name: &str) -> std::result::Result<Self, String> {
+        match Self::ALL.iter().find(|transport| transport.name() == name) {
+            Some(transport) => Ok(*transport),
+            None if name.is_empty() => Err("the transport before :// is missing".to_owned()),
+            None => Err(unknown(name)),
+        }
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let known: Vec<_> = Transport::ALL
+        .iter()
+        .map(|transport| transport.name())
+        .collect();
+    let mut hint = suggestion(name, known.iter().copied());
+    if hint.is_empty() {
+        hint = format!("; known are {}", known.join(", "));
+    }
+    format!("unknown transport {}{hint}", excerpt(name))
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The transport of exactly that name.
+///
+/// # Errors
+///
+/// [`Stage::Parse`] for any other name; the sentence names the nearest known one.
+impl FromStr for Transport {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::named(name).map_err(|reason| Error::new(Stage::Parse, excerpt(name), reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_transport_is_found_by_its_name() {
+        for transport in Transport::ALL {
+            assert_eq!(transport.name().parse::<Transport>().unwrap(), *transport);
+            assert_eq!(transport.to_string(), transport.name());
+        }
+    }
+
+    #[test]
+    fn facts() {
+        for (transport, datagram, unix) in [
+            (Transport::Tcp, false, false),
+            (Transport::Udp, true, false),
+            (Transport::Unix, false, true),
+            (Transport::Udg, true, true),
+        ] {
+            assert_eq!(
+                (transport.is_datagram(), transport.is_unix()),
+                (datagram, unix)
+            );
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for (name, reason) in [
+            ("TCP", "unknown transport TCP; did you mean \"tcp\"?"),
+            ("unx", "unknown transport unx; did you mean \"unix\"?"),
+            (
+                "gopher",
+                "unknown transport gopher; known are tcp, udp, unix, udg",
+            ),
+            (" tcp", "unknown transport  tcp; did you mean \"tcp\"?"),
+            ("", "the transport before :// is missing"),
+        ] {
+            let error = name.parse::<Transport>().unwrap_err();
+            assert_eq!((error.reason(), error.stage()), (reason, Stage::Parse));
+        }
+    }
+}
