@@ -1,0 +1,85 @@
+//! A connect that does not wait.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use crate::error::{Result, Stage};
+use crate::options::{ConnectOptions, Options};
+use crate::stream::Stream;
+use crate::sys::{epoll, failed};
+use crate::transport::Race;
+use crate::url::ToSocketUrl;
+
+/// A connect under way: PHP's `STREAM_CLIENT_ASYNC_CONNECT`, that tells how it ended.
+///
+/// Its descriptor is readable when there is progress; [`advance`](Self::advance) then says
+/// whether the stream is there, has failed, or is still awaited.
+///
+/// # Examples
+///
+/// ```
+/// use stream_socket::{ConnectOptions, Connecting, Interest, ListenOptions, Listener, Member};
+///
+/// let listener = Listener::bind("tcp://127.0.0.1:0", &ListenOptions::default())?;
+/// let mut connecting = Connecting::start(listener.url(), &ConnectOptions::default())?;
+/// let stream = loop {
+///     if let Some(stream) = connecting.advance()? {
+///         break stream;
+///     }
+///     let wait = connecting.next_step();
+///     stream_socket::select(&mut [Member::new(&connecting, Interest::READ)], wait)?;
+/// };
+/// assert_eq!(stream.peer_addr(), Some(listener.local_addr()));
+/// # Ok::<(), stream_socket::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Connecting {
+    race: Race,
+    /// The attempts under way, behind one descriptor.
+    attempts: OwnedFd,
+}
+
+impl Connecting {
+    /// Resolves the URL's name, which may wait where the target is not numeric, and begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::connect`], but for what only [`advance`](Self::advance) can find out.
+    pub fn start<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
+        let url = url.to_socket_url()?.into_owned();
+        let options = options.for_url(&url)?;
+        let race = Race::new(url, options)?;
+        let attempts = epoll::create().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
+        Ok(Self { race, attempts })
+    }
+
+    /// Goes on as far as it can without waiting; `None` while it is undecided.
+    ///
+    /// The first call starts the first attempt. To call it before there is progress is harmless.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::connect`]: all addresses failed, each with its reason, or the time is up.
+    pub fn advance(&mut self) -> Result<Option<Stream>> {
+        if let Some(connected) = self.race.step()? {
+            return Ok(Some(Stream::connected(&self.race, connected)));
+        }
+        for descriptor in self.race.descriptors() {
+            epoll::add_for_write(&self.attempts, descriptor)
+                .map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
+        }
+        Ok(None)
+    }
+
+    /// How long until [`advance`](Self::advance) is due even if the descriptor tells nothing:
+    /// another address is to be tried, or the time is up.
+    pub fn next_step(&self) -> Option<Duration> {
+        self.race.next_step()
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.attempts.as_fd()
+    }
+}

@@ -1,0 +1,269 @@
+//! A listening socket.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::SocketAddress;
+use crate::error::{Error, Limit, Result, Stage};
+use crate::options::{ListenOptions, Options};
+use crate::stream::Stream;
+use crate::sys::unix::SocketFile;
+use crate::sys::wait::{Events, Patience, Stop};
+use crate::sys::{self, Errno, failed, timed_out};
+use crate::transport::{self, Bound, of_descriptor};
+use crate::url::{SocketUrl, ToSocketUrl, Transport};
+
+/// A socket that connections are accepted from: tcp or unix.
+///
+/// The file of a unix socket is removed when the listener is dropped, by the process that made
+/// it, unless [`unlink`](crate::UnixOptions::unlink) is off.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use stream_socket::{ConnectOptions, ListenOptions, Listener, Stream};
+///
+/// let listener = Listener::bind("tcp://127.0.0.1:0", &ListenOptions::default())?;
+/// let mut client = Stream::connect(listener.url(), &ConnectOptions::default())?;
+///
+/// let mut served = listener.accept(None)?;
+/// served.write_all(b"hello")?;
+/// drop(served);
+///
+/// let mut text = String::new();
+/// client.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    url: Arc<SocketUrl>,
+    options: ListenOptions,
+    address: SocketAddress,
+    file: Option<SocketFile>,
+    /// Whether we made the descriptor non-blocking. An inherited one is polled before accepting,
+    /// since its mode belongs to others too.
+    ours: bool,
+}
+
+impl Listener {
+    /// Binds the URL's target and listens on it: the first of its addresses that can be bound.
+    ///
+    /// Port 0, or the unix name `@`, leaves the choice to the kernel; [`url`](Self::url) then
+    /// tells it.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Parse`] for the URL and its options, [`Stage::Resolve`] for a name,
+    /// [`Stage::Socket`], [`Stage::Bind`] and [`Stage::Listen`] with the number of the system
+    /// call that failed.
+    pub fn bind<U: ToSocketUrl + ?Sized>(url: &U, options: &ListenOptions) -> Result<Self> {
+        let url = url.to_socket_url()?;
+        let options = accepting(&url, options)?;
+        let bound = transport::bind(&url, &options)?;
+        Self::new(&url, &options, bound)
+    }
+
+    /// Binds every address of the URL, as `tcp://localhost:80` has two, each with a listener of
+    /// its own: all to the same port where the kernel chooses it, all or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), for the first address that can't be bound.
+    pub fn bind_all<U: ToSocketUrl + ?Sized>(
+        url: &U,
+        options: &ListenOptions,
+    ) -> Result<Vec<Self>> {
+        let url = url.to_socket_url()?;
+        let options = accepting(&url, options)?;
+        let bound = transport::bind_all(&url, &options)?;
+        bound
+            .into_iter()
+            .map(|bound| Self::new(&url, &options, bound))
+            .collect()
+    }
+
+    fn new(asked: &SocketUrl, options: &ListenOptions, bound: Bound) -> Result<Self> {
+        let Bound {
+            socket,
+            address,
+            file,
+        } = bound;
+        let url = Arc::new(SocketUrl::from_address(asked.transport(), &address)?);
+        Ok(Self {
+            socket,
+            url,
+            options: options.clone(),
+            address,
+            file,
+            ours: true,
+        })
+    }
+
+    /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only).
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Listen`] with the number of listen(2).
+    pub fn listen(&self) -> Result<()> {
+        transport::listen(&self.url, &self.socket, &self.options)
+    }
+
+    /// Waits for a connection and accepts it: up to `timeout`, or for ever with `None`; zero looks
+    /// once.
+    ///
+    /// Connections that their peers have given up meanwhile are passed over. Descriptors of
+    /// accepted streams are close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Accept`]: nobody came in time ([`is_timeout`](Error::is_timeout)); a signal
+    /// came (`EINTR`), so that the caller's handlers run; the socket does not listen (`EINVAL`);
+    /// no descriptors or memory are left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and the
+    /// connection then stays in the backlog.
+    pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
+        let mut patience = Patience::interruptible(timeout);
+        loop {
+            match self.accept_one(&mut patience) {
+                Ok((socket, peer)) => {
+                    let origin = Some(Arc::clone(&self.url));
+                    let transport = self.url.transport();
+                    return Ok(Stream::new(
+                        socket,
+                        transport,
+                        peer,
+                        origin,
+                        &self.options.socket,
+                    ));
+                }
+                Err(Stop::System(errno)) if sys::socket::is_one_connections_fault(errno) => {}
+                Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
+                Err(Stop::TimedOut | Stop::WouldBlock) => {
+                    return Err(timed_out(Stage::Accept, &self.url, Limit::Accept, timeout));
+                }
+            }
+        }
+    }
+
+    fn accept_one(
+        &self,
+        patience: &mut Patience,
+    ) -> std::result::Result<(OwnedFd, Option<SocketAddress>), Stop> {
+        let socket = self.socket.as_fd();
+        if !self.ours {
+            patience.wait(socket, Events::READ)?;
+        }
+        patience.retry(socket, Events::READ, || sys::socket::accept(socket))
+    }
+
+    /// The connections that come, without end; a wait interrupted by a signal goes on.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The URL that clients on this host can connect to: the bound address, with the port or
+    /// name that the kernel chose, and no options.
+    pub fn url(&self) -> &SocketUrl {
+        &self.url
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> Transport {
+        self.url.transport()
+    }
+
+    /// The address it is bound to.
+    pub fn local_addr(&self) -> &SocketAddress {
+        &self.address
+    }
+}
+
+fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> {
+    if url.transport().is_datagram() {
+        let reason = format!(
+            "{} has no connections: bind a DatagramSocket",
+            url.transport()
+        );
+        return Err(Error::new(Stage::Parse, url, reason));
+    }
+    options.for_url(url)
+}
+
+/// The connections that come to a [`Listener`]: see [`Listener::incoming`].
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a Listener,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = Result<Stream>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.listener.accept(None) {
+                Err(error) if error.errno() == Some(Errno::INTR.raw_os_error()) => {}
+                result => return Some(result),
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+/// A listener over an inherited descriptor, whose transport is asked of the kernel.
+impl TryFrom<OwnedFd> for Listener {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`] for what is no socket, is one of another family, or does not listen.
+    fn try_from(socket: OwnedFd) -> Result<Self> {
+        let inherited = "an inherited descriptor";
+        let (transport, kind) = of_descriptor(socket.as_fd())?;
+        if !kind.listening {
+            return Err(Error::new(Stage::Socket, inherited, "it does not listen"));
+        }
+        let address = sys::socket::local_address(socket.as_fd())
+            .map_err(|errno| failed(Stage::Socket, inherited, errno))?
+            .ok_or_else(|| Error::new(Stage::Socket, inherited, "it has no name"))?;
+        let url = Arc::new(SocketUrl::from_address(transport, &address)?);
+        let options = ListenOptions::default();
+        Ok(Self {
+            socket,
+            url,
+            options,
+            address,
+            file: None,
+            ours: false,
+        })
+    }
+}
+
+/// Hands the descriptor over, listening still. The file of a unix socket stays: it is the new
+/// owner's to remove.
+impl From<Listener> for OwnedFd {
+    fn from(listener: Listener) -> Self {
+        if let Some(file) = listener.file {
+            file.leave();
+        }
+        if listener.ours {
+            // It can't fail on an open socket, and a listener that does not wait harms nobody.
+            _ = sys::socket::set_blocking(&listener.socket, true);
+        }
+        listener.socket
+    }
+}

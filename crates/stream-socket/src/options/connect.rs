@@ -1,0 +1,39 @@
+//! Options of a connecting stream.
+
+use std::time::Duration;
+
+use super::socket::SocketOptions;
+
+/// How a [`Stream`](crate::Stream) is connected.
+///
+/// Each field is also a key of the URL's query, which overrides it; the table of
+/// [`keys`](crate::keys) lists them.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use stream_socket::{ConnectOptions, Stream};
+///
+/// let mut options = ConnectOptions::default();
+/// options.connect_timeout = Some(Duration::from_secs(2));
+/// let stream = Stream::connect("tcp://example.org:80", &options)?;
+/// # Ok::<(), stream_socket::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// What every socket can be given.
+    pub socket: SocketOptions,
+    /// How long resolving the name and trying all its addresses may take together. 60 s by
+    /// default, as PHP's `default_socket_timeout`; [`Duration::MAX`] is no limit.
+    pub connect_timeout: Option<Duration>,
+    /// How long one address is tried before the next one is tried beside it: 250 ms by default,
+    /// the "Connection Attempt Delay" of [RFC 8305 section 5]. tcp.
+    ///
+    /// [RFC 8305 section 5]: https://www.rfc-editor.org/rfc/rfc8305#section-5
+    pub attempt_delay: Option<Duration>,
+    /// The local address to connect from: `127.0.0.2`, `127.0.0.2:5000`, `[::1]:0` for tcp and
+    /// udp; a path or `@name` for unix and udg.
+    pub bind: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! Floor 2, options: plain structs, and the one table that names their fields.
+
+mod connect;
+mod key;
+mod listen;
+mod socket;
+mod unix;
+mod value;
+
+pub use connect::ConnectOptions;
+pub(crate) use key::Options;
+pub use key::{Key, Role, keys};
+pub use listen::ListenOptions;
+pub use socket::SocketOptions;
+pub use unix::UnixOptions;
+pub use value::Kind;

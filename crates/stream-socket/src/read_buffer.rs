@@ -1,0 +1,157 @@
+//! Bytes that were received and not yet read.
+//!
+//! A connection holds a buffer only while there are bytes in it. An emptied one is kept for the
+//! next connection of the same thread, so that reading line by line allocates nothing, and ten
+//! thousand idle connections hold nothing.
+
+use std::cell::Cell;
+use std::mem;
+
+/// What one receive of a byte stream may bring: PHP's chunk size.
+const CHUNK: usize = 8 * 1024;
+
+/// The largest datagram, over UDP or unix: what IPv4 and IPv6 carry without jumbograms.
+pub(crate) const DATAGRAM: usize = 64 * 1024;
+
+thread_local! {
+    /// The last emptied buffer of this thread.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Received bytes; those between `start` and `end` are not yet read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    storage: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.storage[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Marks the first `count` bytes as read.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.is_empty() {
+            self.release();
+        }
+    }
+
+    /// Moves as many bytes as fit into `target`; how many.
+    pub(crate) fn take(&mut self, target: &mut [u8]) -> usize {
+        let count = target.len().min(self.end - self.start);
+        target[..count].copy_from_slice(&self.bytes()[..count]);
+        self.consume(count);
+        count
+    }
+
+    /// Moves the first `count` bytes to the end of `target`.
+    pub(crate) fn append_to(&mut self, target: &mut Vec<u8>, count: usize) {
+        target.extend_from_slice(&self.bytes()[..count]);
+        self.consume(count);
+    }
+
+    /// Room for a receive, after what is there; tell [`filled`](Self::filled) what came.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.make_room(CHUNK);
+        &mut self.storage[self.end..]
+    }
+
+    /// Room for a whole datagram.
+    pub(crate) fn datagram_room(&mut self) -> &mut [u8] {
+        self.make_room(DATAGRAM);
+        &mut self.storage[self.end..self.end + DATAGRAM]
+    }
+
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn release_if_empty(&mut self) {
+        if self.is_empty() {
+            self.release();
+        }
+    }
+
+    fn make_room(&mut self, size: usize) {
+        if self.storage.is_empty() {
+            self.storage = SPARE.take();
+        }
+        if self.start > 0 && self.storage.len() - self.end < size {
+            self.storage.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.storage.len() - self.end < size {
+            // Doubled at least, so that a long line is not copied again for every chunk.
+            let larger = (self.end + size).max(2 * self.storage.len());
+            self.storage.resize(larger, 0);
+        }
+    }
+
+    fn release(&mut self) {
+        (self.start, self.end) = (0, 0);
+        let storage = mem::take(&mut self.storage);
+        // One that a long line has made large is not kept.
+        if !storage.is_empty() && storage.len() <= DATAGRAM {
+            let spare = SPARE.take();
+            SPARE.set(if spare.len() > storage.len() {
+                spare
+            } else {
+                storage
+            });
+        }
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(buffer: &mut ReadBuffer, bytes: &[u8]) {
+        buffer.room()[..bytes.len()].copy_from_slice(bytes);
+        buffer.filled(bytes.len());
+    }
+
+    #[test]
+    fn bytes_come_out_in_the_order_they_went_in() {
+        let mut buffer = ReadBuffer::default();
+        let (mut put, mut got) = (Vec::new(), Vec::new());
+        for round in 0_u16..2000 {
+            let chunk: Vec<u8> = (0..round % 61).map(|byte| (byte ^ round) as u8).collect();
+            fill(&mut buffer, &chunk);
+            put.extend_from_slice(&chunk);
+            let count = buffer.bytes().len().min(usize::from(round % 47));
+            buffer.append_to(&mut got, count);
+        }
+        let left = buffer.bytes().len();
+        buffer.append_to(&mut got, left);
+        assert_eq!(got, put);
+    }
+
+    #[test]
+    fn an_empty_buffer_holds_no_memory_and_the_next_one_reuses_it() {
+        let mut first = ReadBuffer::default();
+        fill(&mut first, b"abc");
+        let memory = first.storage.as_ptr();
+        first.consume(3);
+        assert_eq!(first.storage.capacity(), 0);
+        let mut second = ReadBuffer::default();
+        fill(&mut second, b"d");
+        assert_eq!(second.storage.as_ptr(), memory);
+        assert_eq!(second.bytes(), b"d");
+    }
+}

@@ -1,0 +1,505 @@
+//! A connected socket, of bytes or of datagrams.
+
+mod line;
+mod parts;
+
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::SocketAddress;
+use crate::error::{Error, Limit, Result, Stage};
+use crate::options::{ConnectOptions, Options, SocketOptions};
+use crate::read_buffer::{DATAGRAM, ReadBuffer};
+use crate::sys::socket::Take;
+use crate::sys::wait::{Events, Patience, Stop};
+use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
+use crate::transport::{Connected, Race};
+use crate::url::{SocketUrl, ToSocketUrl, Transport};
+
+/// A connected socket: a stream of bytes over tcp and unix, of datagrams over udp and udg.
+///
+/// Reading goes through [`Read`] and [`BufRead`], or by [`read_line`](Self::read_line) and
+/// [`read_record`](Self::read_record), which keep what is incomplete. A stream holds a buffer
+/// only while bytes that were received wait in it to be read. On a stream of datagrams one read
+/// is one datagram; where the caller's buffer is shorter, the rest of it comes with the next
+/// read, and an empty datagram reads as zero bytes without being the end.
+///
+/// A read or write takes no longer than the stream's read or write timeout: then it fails as
+/// timed out, and the stream stays usable. Calls interrupted by signals go on with the time that
+/// is left.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{BufRead, Write};
+/// use stream_socket::{ConnectOptions, Stream};
+///
+/// let mut stream = Stream::connect("tcp://example.org:80", &ConnectOptions::default())?;
+/// stream.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n")?;
+/// for line in stream.lines() {
+///     println!("{}", line?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Stream {
+    socket: OwnedFd,
+    transport: Transport,
+    peer: Option<SocketAddress>,
+    /// The URL of the listener or of the connect: what an error names where no peer has a name.
+    origin: Option<Arc<SocketUrl>>,
+    buffer: ReadBuffer,
+    blocking: bool,
+    /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
+    ours: bool,
+    at_end: bool,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    timed_out: Option<Limit>,
+    received: u64,
+    sent: u64,
+}
+
+impl Stream {
+    /// Connects to the URL: resolves its name, tries its addresses, and returns the first that
+    /// answers, within [`connect_timeout`](ConnectOptions::connect_timeout).
+    ///
+    /// The addresses are tried staggered, both families by turns ([RFC 8305]). A `udg` stream is
+    /// bound to a name that the kernel chooses, so that its peer can answer.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Parse`] for the URL and its options, [`Stage::Resolve`] for the name,
+    /// [`Stage::Socket`] for a refused option, [`Stage::Bind`] for the local address, and
+    /// [`Stage::Connect`], naming each address that was tried, with its reason.
+    ///
+    /// [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
+    pub fn connect<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
+        let url = url.to_socket_url()?.into_owned();
+        let options = options.for_url(&url)?;
+        let mut race = Race::new(url, options)?;
+        let connected = race.run()?;
+        Ok(Self::connected(&race, connected))
+    }
+
+    /// Two streams connected to each other: socketpair(2).
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Parse`] for a transport that is not `unix` or `udg`, the only ones that Linux
+    /// makes pairs of; at [`Stage::Socket`] when the system has none to give.
+    pub fn pair(transport: Transport) -> Result<(Self, Self)> {
+        let name = format!("a pair of {transport}");
+        if !transport.is_unix() {
+            return Err(Error::new(
+                Stage::Parse,
+                name,
+                "pairs are made of unix or udg alone",
+            ));
+        }
+        let (one, other) = sys::socket::pair(transport.is_datagram())
+            .map_err(|errno| failed(Stage::Socket, name, errno))?;
+        let stream = |socket| Self::new(socket, transport, None, None, &SocketOptions::default());
+        Ok((stream(one), stream(other)))
+    }
+
+    pub(crate) fn connected(race: &Race, connected: Connected) -> Self {
+        let (url, options) = (race.url(), &race.options().socket);
+        let origin = Some(Arc::new(url.clone()));
+        Self::new(
+            connected.socket,
+            url.transport(),
+            Some(connected.peer),
+            origin,
+            options,
+        )
+    }
+
+    /// A stream over a socket of our own making.
+    pub(crate) fn new(
+        socket: OwnedFd,
+        transport: Transport,
+        peer: Option<SocketAddress>,
+        origin: Option<Arc<SocketUrl>>,
+        options: &SocketOptions,
+    ) -> Self {
+        Self {
+            socket,
+            transport,
+            peer,
+            origin,
+            buffer: ReadBuffer::default(),
+            blocking: true,
+            ours: true,
+            at_end: false,
+            read_timeout: options.read_timeout,
+            write_timeout: options.write_timeout,
+            timed_out: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Whether there is nothing more to read, looked at without waiting.
+    ///
+    /// True once the peer has finished sending and all it sent has been read. An empty datagram
+    /// is not the end, and a stream of datagrams ends only by [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the connection was reset, which is no orderly end.
+    pub fn is_eof(&mut self) -> Result<bool> {
+        if !self.buffer.is_empty() || self.at_end {
+            return Ok(self.buffer.is_empty());
+        }
+        if self.transport.is_datagram() {
+            return Ok(false);
+        }
+        match sys::socket::receive(self.socket.as_fd(), &mut [0], Take::Peek) {
+            Ok(length) => {
+                self.at_end = length == 0;
+                Ok(self.at_end)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(errno) => Err(self.stopped(Stop::System(errno), Limit::Read)),
+        }
+    }
+
+    /// Copies received bytes without taking them away: `MSG_PEEK`. Waits as a read does.
+    ///
+    /// Bytes that wait in the stream's buffer are all that is seen while there are any.
+    ///
+    /// # Errors
+    ///
+    /// As a read.
+    pub fn peek(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if !self.buffer.is_empty() {
+            let bytes = self.buffer.bytes();
+            let count = bytes.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&bytes[..count]);
+            return Ok(count);
+        }
+        self.receive_with(|socket, _| sys::socket::receive(socket, buffer, Take::Peek))
+    }
+
+    /// Reads the byte that the peer sent out of band: `MSG_OOB`, tcp(7). Never waits.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`]: `EINVAL` when there is none, `EOPNOTSUPP` on transports without.
+    pub fn read_urgent(&mut self) -> Result<u8> {
+        let mut byte = [0];
+        sys::socket::receive(self.socket.as_fd(), &mut byte, Take::Urgent)
+            .map_err(|errno| self.stopped(Stop::System(errno), Limit::Read))?;
+        self.received += 1;
+        Ok(byte[0])
+    }
+
+    /// Sends one byte out of band: `MSG_OOB`, tcp(7). Waits as a write does.
+    ///
+    /// # Errors
+    ///
+    /// As a write; `EOPNOTSUPP` on transports without.
+    pub fn write_urgent(&mut self, byte: u8) -> Result<()> {
+        self.send(&[byte], true).map(drop)
+    }
+
+    /// Ends one direction or both: shutdown(2). The peer then reads the end; what it sends
+    /// can still be read after [`Shutdown::Write`].
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`]: `ENOTCONN` when the connection is gone.
+    pub fn shutdown(&mut self, how: Shutdown) -> Result<()> {
+        sys::socket::shutdown(self.socket.as_fd(), how)
+            .map_err(|errno| failed(Stage::Io, &self, errno).with_action("shut down"))?;
+        self.at_end |= how != Shutdown::Write;
+        Ok(())
+    }
+
+    /// Whether reads and writes wait. If not, they fail with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where they would have to. True at first.
+    ///
+    /// It is a property of this object and makes no system call.
+    pub fn set_blocking(&mut self, blocking: bool) {
+        self.blocking = blocking;
+    }
+
+    /// Whether reads and writes wait.
+    pub fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
+    /// How long one read may take; `None` is without limit, zero looks once.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout;
+        self.timed_out = None;
+    }
+
+    /// How long one write may take; `None` is without limit, zero tries once.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.write_timeout = timeout;
+        self.timed_out = None;
+    }
+
+    /// Which limit ended the last read or write, if one did.
+    pub fn timed_out(&self) -> Option<Limit> {
+        self.timed_out
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// This end's address: getsockname(2). `None` for an unnamed unix socket.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system has none to give.
+    pub fn local_addr(&self) -> Result<Option<SocketAddress>> {
+        sys::socket::local_address(self.socket.as_fd())
+            .map_err(|errno| failed(Stage::Io, self, errno).with_action("name"))
+    }
+
+    /// The peer's address, as it was when the connection was made: also after it is gone. `None`
+    /// for an unnamed unix socket, as most unix clients are.
+    pub fn peer_addr(&self) -> Option<&SocketAddress> {
+        self.peer.as_ref()
+    }
+
+    /// Who is at the other end of a unix stream.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`]: on transports other than `unix` there is no such thing.
+    pub fn peer_credentials(&self) -> Result<PeerCredentials> {
+        if self.transport != Transport::Unix {
+            let reason = "only a unix stream knows who its peer is";
+            return Err(Error::new(Stage::Io, self, reason).with_action("identify the peer of"));
+        }
+        sys::peer_credentials(self.socket.as_fd())
+            .map_err(|errno| failed(Stage::Io, self, errno).with_action("identify the peer of"))
+    }
+
+    /// Bytes received from the peer so far, those not yet read included.
+    pub fn bytes_received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes handed to the system for the peer so far.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Received bytes that wait to be read.
+    pub(crate) fn has_buffered(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Receives once into the buffer; how many bytes came, zero at the end.
+    ///
+    /// While waiting, an empty buffer is given back, so that an idle stream holds none.
+    fn fill(&mut self, patience: &mut Patience) -> Result<usize> {
+        self.timed_out = None;
+        let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
+        let datagram = self.transport.is_datagram();
+        let result = patience.retry(socket, Events::READ, || {
+            let room = if datagram {
+                buffer.datagram_room()
+            } else {
+                buffer.room()
+            };
+            let result = sys::socket::receive(socket, room, Take::Consume);
+            match result {
+                Ok(length) => buffer.filled(length),
+                Err(_) => buffer.release_if_empty(),
+            }
+            result
+        });
+        self.buffer.release_if_empty();
+        self.account(result)
+    }
+
+    /// Receives past the buffer, straight to the caller.
+    fn receive_with(
+        &mut self,
+        mut receive: impl FnMut(BorrowedFd<'_>, &mut ReadBuffer) -> std::result::Result<usize, Errno>,
+    ) -> Result<usize> {
+        self.timed_out = None;
+        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
+        patience
+            .retry(socket, Events::READ, || receive(socket, buffer))
+            .map_err(|stop| self.stopped(stop, Limit::Read))
+    }
+
+    fn account(&mut self, result: std::result::Result<usize, Stop>) -> Result<usize> {
+        let length = result.map_err(|stop| self.stopped(stop, Limit::Read))?;
+        self.received += length as u64;
+        self.at_end |= length == 0 && !self.transport.is_datagram();
+        Ok(length)
+    }
+
+    /// One datagram into the caller's buffer, what it has no room for into ours.
+    fn receive_datagram(&mut self, target: &mut [u8]) -> Result<usize> {
+        if target.len() >= DATAGRAM {
+            let result =
+                self.receive_with(|socket, _| sys::socket::receive(socket, target, Take::Consume));
+            return self.count_datagram(result);
+        }
+        let wanted = target.len();
+        let result = self.receive_with(|socket, buffer| {
+            let rest = buffer.datagram_room();
+            let result = sys::socket::receive_datagram(socket, target, rest);
+            buffer.filled(result.map_or(0, |length| length.saturating_sub(wanted)));
+            buffer.release_if_empty();
+            result
+        });
+        self.count_datagram(result).map(|length| length.min(wanted))
+    }
+
+    fn count_datagram(&mut self, result: Result<usize>) -> Result<usize> {
+        let length = result?;
+        self.received += length as u64;
+        Ok(length)
+    }
+
+    fn send(&mut self, bytes: &[u8], urgent: bool) -> Result<usize> {
+        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        self.send_within(&mut patience, bytes, urgent)
+    }
+
+    fn send_within(
+        &mut self,
+        patience: &mut Patience,
+        bytes: &[u8],
+        urgent: bool,
+    ) -> Result<usize> {
+        self.timed_out = None;
+        let socket = self.socket.as_fd();
+        let length = patience
+            .retry(socket, Events::WRITE, || {
+                sys::socket::send(socket, bytes, urgent)
+            })
+            .map_err(|stop| self.stopped(stop, Limit::Write))?;
+        self.sent += length as u64;
+        Ok(length)
+    }
+
+    /// The error of an operation that ended without a result.
+    fn stopped(&mut self, stop: Stop, limit: Limit) -> Error {
+        let (action, timeout) = match limit {
+            Limit::Write => ("write to", self.write_timeout),
+            _ => ("read from", self.read_timeout),
+        };
+        match stop {
+            Stop::WouldBlock => failed(Stage::Io, &self, Errno::AGAIN),
+            Stop::TimedOut => {
+                self.timed_out = Some(limit);
+                timed_out(Stage::Io, &self, limit, timeout)
+            }
+            Stop::System(errno) => failed(Stage::Io, &self, errno),
+        }
+        .with_action(action)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if !self.buffer.is_empty() {
+            return Ok(self.buffer.take(target));
+        }
+        if self.at_end || (target.is_empty() && !self.transport.is_datagram()) {
+            return Ok(0);
+        }
+        if self.transport.is_datagram() {
+            return self.receive_datagram(target).map_err(io::Error::from);
+        }
+        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        self.timed_out = None;
+        let socket = self.socket.as_fd();
+        let result = patience.retry(socket, Events::READ, || {
+            sys::socket::receive(socket, target, Take::Consume)
+        });
+        match result {
+            // No words are made for what a loop meets at every turn.
+            Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            result => Ok(self.account(result)?),
+        }
+    }
+}
+
+impl BufRead for Stream {
+    /// On a stream of datagrams, one datagram at a time.
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.buffer.is_empty() && !self.at_end {
+            let mut patience = Patience::new(self.blocking, self.read_timeout);
+            self.fill(&mut patience)?;
+        }
+        Ok(self.buffer.bytes())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.buffer.consume(count);
+    }
+}
+
+impl Write for Stream {
+    /// On a stream of datagrams, one datagram: the whole of it, or an error.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() && !self.transport.is_datagram() {
+            return Ok(0);
+        }
+        Ok(self.send(bytes, false)?)
+    }
+
+    /// All of it within one write timeout. When it fails, [`Stream::bytes_sent`] tells how far
+    /// it came.
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.transport.is_datagram() {
+            return self.write(bytes).map(drop);
+        }
+        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        while !bytes.is_empty() {
+            let length = self.send_within(&mut patience, bytes, false)?;
+            bytes = &bytes[length..];
+        }
+        Ok(())
+    }
+
+    /// Nothing is held back: does nothing.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The peer, as an error names it: `tcp://192.0.2.1:4321`.
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.peer, &self.origin) {
+            (Some(peer), _) => write!(f, "{}://{peer}", self.transport),
+            (None, Some(origin)) => write!(f, "a client of {origin}"),
+            (None, None) => write!(f, "an unnamed {} peer", self.transport),
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("socket", &self.socket)
+            .field("transport", &self.transport)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

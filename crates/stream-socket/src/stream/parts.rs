@@ -1,0 +1,56 @@
+//! A stream made from a descriptor, and taken apart into one.
+
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::Stream;
+use crate::error::{Error, Result, Stage};
+use crate::options::SocketOptions;
+use crate::sys::{self, failed};
+use crate::transport::of_descriptor;
+
+impl Stream {
+    /// Takes the stream apart: the descriptor, and what was received and not yet read.
+    ///
+    /// The descriptor is blocking, as another program expects of its standard input, unless it
+    /// was inherited: such a one is left as it came.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system can't make it blocking.
+    pub fn into_parts(mut self) -> Result<(OwnedFd, Vec<u8>)> {
+        if self.ours {
+            sys::socket::set_blocking(&self.socket, true)
+                .map_err(|errno| failed(Stage::Io, &self, errno).with_action("hand over"))?;
+        }
+        let mut unread = Vec::new();
+        let length = self.buffer.bytes().len();
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.append_to(&mut unread, length);
+        Ok((self.socket, unread))
+    }
+}
+
+/// A stream over an inherited descriptor, whose transport is asked of the kernel.
+///
+/// Its blocking mode, which other processes may share, is neither relied on nor changed.
+impl TryFrom<OwnedFd> for Stream {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`] for what is no socket, is one of another family, or listens; at
+    /// [`Stage::Connect`] for one that is not connected.
+    fn try_from(socket: OwnedFd) -> Result<Self> {
+        let (transport, kind) = of_descriptor(socket.as_fd())?;
+        if kind.listening {
+            let reason = "it listens: take it as a Listener";
+            return Err(Error::new(Stage::Socket, "an inherited descriptor", reason));
+        }
+        let peer = sys::socket::peer_address(socket.as_fd())
+            .map_err(|errno| failed(Stage::Connect, "an inherited descriptor", errno))?;
+        let mut stream = Self::new(socket, transport, peer, None, &SocketOptions::default());
+        stream.ours = false;
+        Ok(stream)
+    }
+}

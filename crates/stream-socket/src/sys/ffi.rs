@@ -1,0 +1,182 @@
+//! What no safe crate offers, and nothing else: the only unsafe code of the library.
+//!
+//! - setsockopt(2) for options that neither rustix nor socket2 knows;
+//! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram.
+//!
+//! The bytes inside addresses and control buffers are read and written by safe code, in
+//! `name.rs` and `control.rs`.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{io, mem, ptr};
+
+use super::control::CONTROL;
+use super::name::STORAGE;
+use super::{Errno, batch::DATAGRAMS_AT_ONCE};
+
+/// setsockopt(2) with an integer.
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> Result<(), Errno> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer and the length are those of `value`, which lives until the call
+    // returns; the descriptor is borrowed and so is open.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            length,
+        )
+    };
+    if result < 0 {
+        Err(last_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// What goes with one datagram: its peer, its control messages and how it fared.
+#[repr(C, align(8))]
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    /// A `struct sockaddr_*`; `name_length` of its bytes count.
+    pub(super) name: [u8; STORAGE],
+    pub(super) name_length: usize,
+    /// A sequence of `struct cmsghdr`; `control_length` of its bytes count.
+    pub(super) control: Control,
+    pub(super) control_length: usize,
+    /// Bytes of the datagram; the whole of it, also where the buffer was shorter.
+    pub(super) length: usize,
+}
+
+/// A control buffer, aligned as `struct cmsghdr` must be.
+#[repr(C, align(8))]
+#[derive(Clone, Debug)]
+pub(super) struct Control(pub(super) [u8; CONTROL]);
+
+impl Default for Envelope {
+    fn default() -> Self {
+        Self {
+            name: [0; STORAGE],
+            name_length: 0,
+            control: Control([0; CONTROL]),
+            control_length: 0,
+            length: 0,
+        }
+    }
+}
+
+/// recvmmsg(2), without waiting: datagram `i` goes to `buffers[i]` and `envelopes[i]`.
+///
+/// At most [`DATAGRAMS_AT_ONCE`], and as many as both slices have room for; how many came.
+pub(super) fn receive(
+    socket: BorrowedFd<'_>,
+    envelopes: &mut [Envelope],
+    buffers: &mut [&mut [u8]],
+) -> Result<usize, Errno> {
+    let mut vectors = [EMPTY_VECTOR; DATAGRAMS_AT_ONCE];
+    let mut headers = [EMPTY_HEADER; DATAGRAMS_AT_ONCE];
+    let mut count = 0;
+    for (envelope, buffer) in envelopes
+        .iter_mut()
+        .zip(buffers.iter_mut())
+        .take(DATAGRAMS_AT_ONCE)
+    {
+        vectors[count] = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        let header = &mut headers[count].msg_hdr;
+        header.msg_name = envelope.name.as_mut_ptr().cast();
+        header.msg_namelen = STORAGE as libc::socklen_t;
+        header.msg_iov = &raw mut vectors[count];
+        header.msg_iovlen = 1;
+        header.msg_control = envelope.control.0.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL;
+        count += 1;
+    }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: the first `count` headers point to a name, a vector and a control buffer of the
+    // lengths given beside them, all of which are borrowed for longer than the call, and each
+    // vector to a buffer of its own length that is borrowed mutably here.
+    let received = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count as libc::c_uint,
+            flags as _,
+            ptr::null_mut(),
+        )
+    };
+    let received = usize::try_from(received).map_err(|_| last_error())?;
+    for (envelope, header) in envelopes.iter_mut().zip(&headers).take(received) {
+        envelope.name_length = (header.msg_hdr.msg_namelen as usize).min(STORAGE);
+        envelope.control_length = header.msg_hdr.msg_controllen.min(CONTROL);
+        envelope.length = header.msg_len as usize;
+    }
+    Ok(received)
+}
+
+/// sendmmsg(2), without waiting: `payloads[i]` goes as `envelopes[i]` says.
+///
+/// At most [`DATAGRAMS_AT_ONCE`]; how many were sent. An error means that the first was not.
+pub(super) fn send(
+    socket: BorrowedFd<'_>,
+    envelopes: &mut [Envelope],
+    payloads: &[&[u8]],
+) -> Result<usize, Errno> {
+    let mut vectors = [EMPTY_VECTOR; DATAGRAMS_AT_ONCE];
+    let mut headers = [EMPTY_HEADER; DATAGRAMS_AT_ONCE];
+    let mut count = 0;
+    for (envelope, payload) in envelopes.iter_mut().zip(payloads).take(DATAGRAMS_AT_ONCE) {
+        vectors[count] = libc::iovec {
+            iov_base: payload.as_ptr().cast_mut().cast(),
+            iov_len: payload.len(),
+        };
+        let header = &mut headers[count].msg_hdr;
+        if envelope.name_length > 0 {
+            header.msg_name = envelope.name.as_mut_ptr().cast();
+            header.msg_namelen = envelope.name_length as libc::socklen_t;
+        }
+        header.msg_iov = &raw mut vectors[count];
+        header.msg_iovlen = 1;
+        if envelope.control_length > 0 {
+            header.msg_control = envelope.control.0.as_mut_ptr().cast();
+            header.msg_controllen = envelope.control_length;
+        }
+        count += 1;
+    }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the first `count` headers point to names, vectors and control buffers of at least
+    // the lengths given beside them, borrowed for longer than the call; the kernel only reads the
+    // payloads, so taking their pointers from shared slices is sound.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count as libc::c_uint,
+            flags as _,
+        )
+    };
+    usize::try_from(sent).map_err(|_| last_error())
+}
+
+const EMPTY_VECTOR: libc::iovec = libc::iovec {
+    iov_base: ptr::null_mut(),
+    iov_len: 0,
+};
+
+// SAFETY: a header of zeros is one without a name, without vectors and without control, which
+// recvmmsg(2) and sendmmsg(2) accept; null is a valid value for each of its pointers.
+const EMPTY_HEADER: libc::mmsghdr = unsafe { mem::zeroed() };
+
+fn last_error() -> Errno {
+    let code = io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO);
+    Errno::from_raw_os_error(code)
+}

@@ -1,0 +1,249 @@
+//! Sockets: created, bound, listened to, accepted from, connected, read and written. One path each.
+//!
+//! What is made here is non-blocking and close-on-exec from birth. Reads and writes carry
+//! `MSG_DONTWAIT` besides, so that an inherited descriptor, whose mode others share, is never
+//! waited on inside a call; `MSG_NOSIGNAL` keeps SIGPIPE away.
+
+use std::io::IoSliceMut;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::OFlags;
+use rustix::net::{
+    self, AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+
+use super::seam::{Call, call, clip};
+use super::{Errno, name};
+use crate::address::SocketAddress;
+
+/// What a descriptor is, told by the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) family: Family,
+    pub(crate) datagram: bool,
+    pub(crate) listening: bool,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+impl Family {
+    /// The family that an address belongs to.
+    pub(crate) fn of(address: &SocketAddress) -> Self {
+        match address {
+            SocketAddress::Inet(inet) if inet.is_ipv4() => Family::V4,
+            SocketAddress::Inet(_) => Family::V6,
+            SocketAddress::Unix(_) => Family::Unix,
+        }
+    }
+
+    fn system(self) -> AddressFamily {
+        match self {
+            Family::V4 => AddressFamily::INET,
+            Family::V6 => AddressFamily::INET6,
+            Family::Unix => AddressFamily::UNIX,
+        }
+    }
+}
+
+const OURS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+fn system_type(datagram: bool) -> SocketType {
+    if datagram {
+        SocketType::DGRAM
+    } else {
+        SocketType::STREAM
+    }
+}
+
+/// socket(2).
+pub(crate) fn open(family: Family, datagram: bool) -> Result<OwnedFd, Errno> {
+    call(Call::Socket, || {
+        net::socket_with(family.system(), system_type(datagram), OURS, None)
+    })
+}
+
+/// socketpair(2), of unix sockets.
+pub(crate) fn pair(datagram: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
+    call(Call::Socket, || {
+        net::socketpair(AddressFamily::UNIX, system_type(datagram), OURS, None)
+    })
+}
+
+/// What an inherited descriptor is; `EPROTONOSUPPORT` for a family or type that we don't serve.
+pub(crate) fn kind(socket: BorrowedFd<'_>) -> Result<Kind, Errno> {
+    let family = match call(Call::Option, || net::sockopt::socket_domain(socket))? {
+        AddressFamily::INET => Family::V4,
+        AddressFamily::INET6 => Family::V6,
+        AddressFamily::UNIX => Family::Unix,
+        _ => return Err(Errno::PROTONOSUPPORT),
+    };
+    let datagram = match call(Call::Option, || net::sockopt::socket_type(socket))? {
+        SocketType::STREAM => false,
+        SocketType::DGRAM => true,
+        _ => return Err(Errno::PROTONOSUPPORT),
+    };
+    let listening = call(Call::Option, || net::sockopt::socket_acceptconn(socket))?;
+    Ok(Kind {
+        family,
+        datagram,
+        listening,
+    })
+}
+
+/// bind(2).
+pub(crate) fn bind(socket: BorrowedFd<'_>, address: &SocketAddress) -> Result<(), Errno> {
+    call(Call::Bind, || match address {
+        SocketAddress::Inet(inet) => net::bind(socket, inet),
+        SocketAddress::Unix(unix) => net::bind(socket, &name::unix(unix)?),
+    })
+}
+
+/// bind(2) to an abstract name that the kernel chooses: "autobind" in unix(7).
+pub(crate) fn autobind(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::Bind, || {
+        net::bind(socket, &SocketAddrUnix::new_unnamed())
+    })
+}
+
+/// listen(2).
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<(), Errno> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    call(Call::Listen, || net::listen(socket, backlog))
+}
+
+/// accept4(2): the connection and, unless it has no name, its peer.
+pub(crate) fn accept(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddress>), Errno> {
+    let (connection, peer) = call(Call::Accept, || net::acceptfrom_with(socket, OURS))?;
+    Ok((connection, name::ours(peer)))
+}
+
+/// Whether accept failed for one connection alone, so that the next can be taken at once.
+///
+/// accept(2), "Error handling": Linux reports errors that were pending on the new socket, and
+/// a firewall's refusal, as its own.
+pub(crate) fn is_one_connections_fault(errno: Errno) -> bool {
+    const KIN: [Errno; 10] = [
+        Errno::CONNABORTED,
+        Errno::NETDOWN,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+        Errno::PERM,
+        Errno::TIMEDOUT,
+    ];
+    KIN.contains(&errno)
+}
+
+/// connect(2). `EINPROGRESS`: poll for writing, then ask [`take_error`].
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: &SocketAddress) -> Result<(), Errno> {
+    call(Call::Connect, || match address {
+        SocketAddress::Inet(inet) => net::connect(socket, inet),
+        SocketAddress::Unix(unix) => net::connect(socket, &name::unix(unix)?),
+    })
+}
+
+/// getsockopt(SO_ERROR): how a connect ended, or what is pending on a socket.
+pub(crate) fn take_error(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::Option, || {
+        net::sockopt::socket_error(socket).and_then(|pending| pending)
+    })
+}
+
+/// How a read takes bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Away from the socket.
+    Consume,
+    /// And leaves them there: `MSG_PEEK`.
+    Peek,
+    /// The byte sent out of band: `MSG_OOB`.
+    Urgent,
+}
+
+/// recv(2), without waiting.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    take: Take,
+) -> Result<usize, Errno> {
+    let flags = RecvFlags::DONTWAIT
+        | match take {
+            Take::Consume => RecvFlags::empty(),
+            Take::Peek => RecvFlags::PEEK,
+            Take::Urgent => RecvFlags::OOB,
+        };
+    let wanted = clip(Call::Receive, buffer.len());
+    let (length, _) = call(Call::Receive, || {
+        net::recv(socket, &mut buffer[..wanted], flags)
+    })?;
+    Ok(length)
+}
+
+/// recvmsg(2) of one datagram, without waiting, into two buffers, one after the other.
+///
+/// The second takes what the first has no room for, so that a short buffer loses nothing.
+pub(crate) fn receive_datagram(
+    socket: BorrowedFd<'_>,
+    first: &mut [u8],
+    second: &mut [u8],
+) -> Result<usize, Errno> {
+    let mut buffers = [IoSliceMut::new(first), IoSliceMut::new(second)];
+    let message = call(Call::Receive, || {
+        let mut control = net::RecvAncillaryBuffer::default();
+        net::recvmsg(socket, &mut buffers, &mut control, RecvFlags::DONTWAIT)
+    })?;
+    debug_assert!(!message.flags.contains(ReturnFlags::TRUNC));
+    Ok(message.bytes)
+}
+
+/// send(2), without waiting; `urgent` sends the last byte out of band.
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], urgent: bool) -> Result<usize, Errno> {
+    let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    if urgent {
+        flags |= SendFlags::OOB;
+    }
+    let wanted = clip(Call::Send, bytes.len());
+    call(Call::Send, || net::send(socket, &bytes[..wanted], flags))
+}
+
+/// shutdown(2).
+pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown) -> Result<(), Errno> {
+    let how = match how {
+        Shutdown::Read => net::Shutdown::Read,
+        Shutdown::Write => net::Shutdown::Write,
+        Shutdown::Both => net::Shutdown::Both,
+    };
+    call(Call::Shutdown, || net::shutdown(socket, how))
+}
+
+/// getsockname(2); `None` for an unnamed unix socket.
+pub(crate) fn local_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddress>, Errno> {
+    call(Call::Name, || net::getsockname(socket)).map(|address| name::ours(Some(address)))
+}
+
+/// getpeername(2); `None` for an unnamed unix socket.
+pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddress>, Errno> {
+    call(Call::Name, || net::getpeername(socket)).map(name::ours)
+}
+
+/// fcntl(F_SETFL): whether calls on the descriptor wait, for whoever has it after us.
+pub(crate) fn set_blocking(socket: impl AsFd, blocking: bool) -> Result<(), Errno> {
+    let socket = socket.as_fd();
+    let flags = call(Call::Mode, || rustix::fs::fcntl_getfl(socket))?;
+    let wanted = if blocking {
+        flags - OFlags::NONBLOCK
+    } else {
+        flags | OFlags::NONBLOCK
+    };
+    call(Call::Mode, || rustix::fs::fcntl_setfl(socket, wanted))
+}

@@ -1,0 +1,199 @@
+//! Waiting for descriptors: ppoll(2) against a deadline.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::Errno;
+use super::seam::{Call, call};
+use crate::deadline::Deadline;
+
+/// What a descriptor is waited for, and what it turned out to be ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Events {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) urgent: bool,
+    /// `POLLHUP`: both directions have ended. Never waited for, always told.
+    pub(crate) hang_up: bool,
+    /// `POLLERR`: an error is pending. Never waited for, always told.
+    pub(crate) error: bool,
+}
+
+impl Events {
+    pub(crate) const READ: Events = Events {
+        read: true,
+        write: false,
+        urgent: false,
+        hang_up: false,
+        error: false,
+    };
+    pub(crate) const WRITE: Events = Events {
+        read: false,
+        write: true,
+        urgent: false,
+        hang_up: false,
+        error: false,
+    };
+
+    fn flags(self) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, self.read);
+        flags.set(PollFlags::OUT, self.write);
+        flags.set(PollFlags::PRI, self.urgent);
+        flags
+    }
+
+    fn from_flags(flags: PollFlags) -> Self {
+        Self {
+            read: flags.contains(PollFlags::IN),
+            write: flags.contains(PollFlags::OUT),
+            urgent: flags.contains(PollFlags::PRI),
+            hang_up: flags.contains(PollFlags::HUP),
+            error: flags.intersects(PollFlags::ERR | PollFlags::NVAL),
+        }
+    }
+
+    fn any(self) -> bool {
+        self != Events::default()
+    }
+}
+
+/// Descriptors, each with what it is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Watched<'fd>(Vec<PollFd<'fd>>);
+
+impl<'fd> Watched<'fd> {
+    pub(crate) fn with_capacity(descriptors: usize) -> Self {
+        Self(Vec::with_capacity(descriptors))
+    }
+
+    pub(crate) fn push(&mut self, descriptor: BorrowedFd<'fd>, events: Events) {
+        self.0
+            .push(PollFd::from_borrowed_fd(descriptor, events.flags()));
+    }
+
+    /// Waits until one of them is ready; how many are, 0 when the deadline passed.
+    ///
+    /// A signal ends the wait with `EINTR`.
+    pub(crate) fn poll(&mut self, deadline: Deadline) -> Result<usize, Errno> {
+        poll(&mut self.0, deadline)
+    }
+
+    /// What each was ready for when [`poll`](Self::poll) returned, in the order of pushing.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = Events> {
+        self.0
+            .iter()
+            .map(|polled| Events::from_flags(polled.revents()))
+    }
+}
+
+/// Waits for one descriptor; false when the deadline passed. A signal ends it with `EINTR`.
+pub(crate) fn poll_one(
+    descriptor: impl AsFd,
+    events: Events,
+    deadline: Deadline,
+) -> Result<bool, Errno> {
+    let mut one = [PollFd::from_borrowed_fd(descriptor.as_fd(), events.flags())];
+    poll(&mut one, deadline)?;
+    Ok(Events::from_flags(one[0].revents()).any())
+}
+
+/// How long an operation may wait: not at all, by a deadline, or for ever.
+///
+/// The clock is first read when there is something to wait for.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    waits: bool,
+    timeout: Option<Duration>,
+    deadline: Option<Deadline>,
+    /// Whether a signal ends the wait, so that the program's handlers get their turn.
+    interruptible: bool,
+}
+
+/// Why an operation ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It would have had to wait and was not to.
+    WouldBlock,
+    /// The deadline passed.
+    TimedOut,
+    /// A system call failed.
+    System(Errno),
+}
+
+impl Patience {
+    /// Waits up to `timeout` if `blocking`, else not at all.
+    pub(crate) fn new(blocking: bool, timeout: Option<Duration>) -> Self {
+        Self {
+            waits: blocking,
+            timeout,
+            deadline: None,
+            interruptible: false,
+        }
+    }
+
+    /// Waits up to `timeout`, or until a signal comes.
+    pub(crate) fn interruptible(timeout: Option<Duration>) -> Self {
+        Self {
+            waits: true,
+            timeout,
+            deadline: None,
+            interruptible: true,
+        }
+    }
+
+    /// Makes a call that does not wait, again and again until it need not, waiting in between.
+    pub(crate) fn retry<T>(
+        &mut self,
+        descriptor: impl AsFd,
+        events: Events,
+        mut call: impl FnMut() -> Result<T, Errno>,
+    ) -> Result<T, Stop> {
+        loop {
+            match call() {
+                Ok(value) => return Ok(value),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(&descriptor, events)?,
+                Err(errno) => return Err(Stop::System(errno)),
+            }
+        }
+    }
+
+    /// Waits until the descriptor is ready.
+    pub(crate) fn wait(&mut self, descriptor: impl AsFd, events: Events) -> Result<(), Stop> {
+        if !self.waits {
+            return Err(Stop::WouldBlock);
+        }
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| Deadline::after(self.timeout));
+        loop {
+            match poll_one(&descriptor, events, deadline) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Stop::TimedOut),
+                Err(Errno::INTR) if !self.interruptible => {}
+                Err(errno) => return Err(Stop::System(errno)),
+            }
+        }
+    }
+}
+
+fn poll(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> Result<usize, Errno> {
+    let span = deadline.remaining().map(timespec);
+    match call(Call::Poll, || {
+        rustix::event::poll(descriptors, span.as_ref())
+    }) {
+        // A simulated wait in which nothing happened.
+        Err(Errno::TIME) => Ok(0),
+        result => result,
+    }
+}
+
+fn timespec(span: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(span.subsec_nanos()),
+    }
+}

@@ -1,0 +1,443 @@
+//! Connecting: all addresses of a name, staggered, the first to answer wins.
+//!
+//! [RFC 8305] ("Happy Eyeballs"): the addresses are taken in turn from both families; each is
+//! given a head start over the next, which is then tried beside it; one that fails makes room at
+//! once. One deadline covers resolving and all attempts. Sections 3 and 4, about asking for both
+//! kinds of address apart, are left to getaddrinfo(3), which gives one ordered answer.
+//!
+//! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use super::apply;
+use super::endpoint::{Endpoint, endpoints};
+use crate::address::{SocketAddress, UnixAddress};
+use crate::deadline::Deadline;
+use crate::error::{Error, Limit, Result, Stage};
+use crate::options::ConnectOptions;
+use crate::sys::socket::Family;
+use crate::sys::wait::{Events, Watched};
+use crate::sys::{self, Errno, failed, option, phrase};
+use crate::url::{Host, SocketUrl, Target, Transport};
+
+/// PHP's `default_socket_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// RFC 8305 section 5, "Connection Attempt Delay": the recommended value.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The attempts to connect to one URL.
+#[derive(Debug)]
+pub(crate) struct Race {
+    url: SocketUrl,
+    options: ConnectOptions,
+    local: Option<Endpoint>,
+    deadline: Deadline,
+    waiting: VecDeque<SocketAddress>,
+    running: Vec<Attempt>,
+    failures: Vec<Failure>,
+    /// When the next address is tried beside those that run.
+    next_start: Deadline,
+}
+
+/// A connect under way.
+#[derive(Debug)]
+struct Attempt {
+    socket: OwnedFd,
+    address: SocketAddress,
+}
+
+/// A connect that failed.
+#[derive(Debug)]
+struct Failure {
+    address: SocketAddress,
+    errno: Errno,
+}
+
+/// A socket that is connected, and to where.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) socket: OwnedFd,
+    pub(crate) peer: SocketAddress,
+}
+
+impl Race {
+    /// Resolves the name and lines the addresses up; none is tried yet.
+    pub(crate) fn new(url: SocketUrl, options: ConnectOptions) -> Result<Self> {
+        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let deadline = Deadline::after(Some(timeout));
+        let local = local_endpoint(&url, options.bind.as_deref())?;
+        let mut addresses = Vec::new();
+        for endpoint in endpoints(&url, Some(timeout), deadline)? {
+            match endpoint {
+                Endpoint::Address(address) => addresses.push(address),
+                Endpoint::Autobind => {
+                    let reason = "@ alone is a name to bind, not one to connect to";
+                    return Err(Error::new(Stage::Parse, &url, reason));
+                }
+            }
+        }
+        let waiting = interleaved(addresses);
+        let (running, failures) = (Vec::new(), Vec::new());
+        let next_start = Deadline::NEVER;
+        Ok(Self {
+            url,
+            options,
+            local,
+            deadline,
+            waiting,
+            running,
+            failures,
+            next_start,
+        })
+    }
+
+    /// Goes on without waiting: starts what is due and looks at what runs.
+    ///
+    /// `None` while nothing is decided.
+    pub(crate) fn step(&mut self) -> Result<Option<Connected>> {
+        if let Some(connected) = self.finished()? {
+            return Ok(Some(connected));
+        }
+        while !self.waiting.is_empty() && (self.running.is_empty() || self.next_start.has_passed())
+        {
+            if let Some(connected) = self.start_next()? {
+                return Ok(Some(connected));
+            }
+        }
+        if self.running.is_empty() {
+            return Err(self.lost());
+        }
+        if self.deadline.has_passed() {
+            return Err(self.timed_out());
+        }
+        Ok(None)
+    }
+
+    /// Goes on until it is decided.
+    pub(crate) fn run(&mut self) -> Result<Connected> {
+        loop {
+            if let Some(connected) = self.step()? {
+                return Ok(connected);
+            }
+            let due = if self.waiting.is_empty() {
+                Deadline::NEVER
+            } else {
+                self.next_start
+            };
+            match self.watched().poll(self.deadline.min(due)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(failed(Stage::Connect, &self.url, errno)),
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> &SocketUrl {
+        &self.url
+    }
+
+    pub(crate) fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
+    /// The descriptors of the attempts that run.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.running.iter().map(|attempt| attempt.socket.as_fd())
+    }
+
+    /// How long until [`step`](Self::step) has something to do that no descriptor tells.
+    pub(crate) fn next_step(&self) -> Option<Duration> {
+        let due = if self.waiting.is_empty() {
+            Deadline::NEVER
+        } else {
+            self.next_start
+        };
+        self.deadline.min(due).remaining()
+    }
+
+    fn watched(&self) -> Watched<'_> {
+        let mut watched = Watched::with_capacity(self.running.len());
+        for descriptor in self.descriptors() {
+            watched.push(descriptor, Events::WRITE);
+        }
+        watched
+    }
+
+    /// The attempt that has been answered, if one has; those that failed are put aside.
+    fn finished(&mut self) -> Result<Option<Connected>> {
+        if self.running.is_empty() {
+            return Ok(None);
+        }
+        let mut watched = self.watched();
+        match watched.poll(Deadline::after(Some(Duration::ZERO))) {
+            Ok(0) | Err(Errno::INTR) => return Ok(None),
+            Ok(_) => {}
+            Err(errno) => return Err(failed(Stage::Connect, &self.url, errno)),
+        }
+        let ready: Vec<bool> = watched
+            .ready()
+            .map(|events| events != Events::default())
+            .collect();
+        for index in (0..ready.len()).rev().filter(|index| ready[*index]) {
+            let Attempt { socket, address } = self.running.remove(index);
+            match sys::socket::take_error(socket.as_fd()) {
+                Ok(()) => {
+                    return Ok(Some(Connected {
+                        socket,
+                        peer: address,
+                    }));
+                }
+                Err(errno) => self.fail(address, errno),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A failure lets the next address start at once.
+    fn fail(&mut self, address: SocketAddress, errno: Errno) {
+        self.failures.push(Failure { address, errno });
+        self.next_start = Deadline::after(Some(Duration::ZERO));
+    }
+
+    fn start_next(&mut self) -> Result<Option<Connected>> {
+        let Some(address) = self.waiting.pop_front() else {
+            return Ok(None);
+        };
+        let delay = self.options.attempt_delay.unwrap_or(ATTEMPT_DELAY);
+        self.next_start = Deadline::after(Some(delay));
+        let socket = match sys::socket::open(Family::of(&address), self.is_datagram()) {
+            Ok(socket) => socket,
+            // A family that this host lacks says nothing about the other one.
+            Err(Errno::AFNOSUPPORT) => {
+                self.fail(address, Errno::AFNOSUPPORT);
+                return Ok(None);
+            }
+            Err(errno) => return Err(failed(Stage::Socket, &self.url, errno)),
+        };
+        apply::socket_options(socket.as_fd(), &self.url, &self.options.socket)?;
+        if !self.bind_local(&socket, &address)? {
+            self.fail(address, Errno::AFNOSUPPORT);
+            return Ok(None);
+        }
+        match self.connect(&socket, &address) {
+            Ok(()) => {
+                return Ok(Some(Connected {
+                    socket,
+                    peer: address,
+                }));
+            }
+            Err(Errno::INPROGRESS | Errno::INTR) => self.running.push(Attempt { socket, address }),
+            Err(errno) => self.fail(address, errno),
+        }
+        Ok(None)
+    }
+
+    fn is_datagram(&self) -> bool {
+        self.url.transport().is_datagram()
+    }
+
+    /// Binds to the local address; false where it is of another family than the peer's.
+    fn bind_local(&self, socket: &OwnedFd, peer: &SocketAddress) -> Result<bool> {
+        let Some(local) = &self.local else {
+            return Ok(true);
+        };
+        if local.family() != Family::of(peer) {
+            return Ok(false);
+        }
+        match local {
+            Endpoint::Address(address) => sys::socket::bind(socket.as_fd(), address),
+            Endpoint::Autobind => sys::socket::autobind(socket.as_fd()),
+        }
+        .map(|()| true)
+        .map_err(|errno| {
+            let from = self.options.bind.as_deref().unwrap_or("@");
+            failed(Stage::Bind, from, errno)
+        })
+    }
+
+    /// connect(2), which answers at once for unix sockets and starts an attempt for others.
+    ///
+    /// A unix listener whose backlog is full says `EAGAIN`, and no poll tells when there is room.
+    /// Only a blocking connect waits for that, and `SO_SNDTIMEO` bounds it (unix(7)).
+    fn connect(&self, socket: &OwnedFd, address: &SocketAddress) -> std::result::Result<(), Errno> {
+        let result = sys::socket::connect(socket.as_fd(), address);
+        let left = self.deadline.remaining();
+        if result != Err(Errno::AGAIN) || left.is_some_and(|left| left.is_zero()) {
+            return result;
+        }
+        option::send_timeout(socket.as_fd(), left)?;
+        sys::socket::set_blocking(socket, true)?;
+        let result = match sys::socket::connect(socket.as_fd(), address) {
+            Err(Errno::AGAIN) => Err(Errno::TIMEDOUT),
+            result => result,
+        };
+        sys::socket::set_blocking(socket, false)?;
+        option::send_timeout(socket.as_fd(), None)?;
+        result
+    }
+
+    fn lost(&self) -> Error {
+        let last = self
+            .failures
+            .last()
+            .map_or(Errno::TIMEDOUT, |failure| failure.errno);
+        if last == Errno::TIMEDOUT && self.deadline.has_passed() {
+            return self.timed_out();
+        }
+        Error::new(Stage::Connect, &self.url, self.reasons()).with_errno(last.raw_os_error())
+    }
+
+    fn timed_out(&self) -> Error {
+        let timeout = self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        sys::timed_out(Stage::Connect, &self.url, Limit::Connect, Some(timeout))
+            .with_detail(&self.details())
+    }
+
+    /// What became of each address, where there were several; else the one reason.
+    fn reasons(&self) -> String {
+        match self.failures.as_slice() {
+            [only] if !self.is_named() => phrase(only.errno),
+            _ => self.details(),
+        }
+    }
+
+    fn details(&self) -> String {
+        let mut text = String::new();
+        if self.failures.is_empty() && !self.is_named() {
+            return text;
+        }
+        for Failure { address, errno } in &self.failures {
+            let separator = if text.is_empty() { "" } else { "; " };
+            _ = write!(text, "{separator}{address}: {}", phrase(*errno));
+        }
+        for Attempt { address, .. } in &self.running {
+            let separator = if text.is_empty() { "" } else { "; " };
+            _ = write!(text, "{separator}{address}: no answer");
+        }
+        text
+    }
+
+    /// Whether the URL does not itself say which address was tried.
+    fn is_named(&self) -> bool {
+        matches!(
+            self.url.target(),
+            Target::Inet {
+                host: Host::Name(_),
+                ..
+            }
+        )
+    }
+}
+
+/// RFC 8305 section 4: the families by turns, beginning with that of the best address.
+fn interleaved(addresses: Vec<SocketAddress>) -> VecDeque<SocketAddress> {
+    let first_family = addresses.first().map(Family::of);
+    let (first, second): (VecDeque<_>, VecDeque<_>) = addresses
+        .into_iter()
+        .partition(|address| Some(Family::of(address)) == first_family);
+    let mut queues = [first, second];
+    let mut order = VecDeque::new();
+    while let Some(address) = queues[0].pop_front() {
+        order.push_back(address);
+        queues.swap(0, 1);
+        if queues[0].is_empty() {
+            queues.swap(0, 1);
+        }
+    }
+    order
+}
+
+/// What the `bind` option names.
+fn local_endpoint(url: &SocketUrl, bind: Option<&str>) -> Result<Option<Endpoint>> {
+    let fail = |reason: &str| {
+        let bind = bind.unwrap_or_default();
+        Error::new(
+            Stage::Parse,
+            url,
+            format!("option bind is {bind:?}, but takes {reason}"),
+        )
+    };
+    match (url.transport(), bind) {
+        // Without a name of its own a datagram client could get no answer.
+        (Transport::Udg, None) => Ok(Some(Endpoint::Autobind)),
+        (_, None) => Ok(None),
+        (Transport::Unix | Transport::Udg, Some("@")) => Ok(Some(Endpoint::Autobind)),
+        (Transport::Unix | Transport::Udg, Some(name)) => {
+            let unix = match name.strip_prefix('@') {
+                Some(name) => UnixAddress::from_abstract(name.as_bytes()),
+                None => UnixAddress::from_path(name),
+            };
+            unix.map(|unix| Some(Endpoint::Address(unix.into())))
+                .map_err(|_| fail("a path or @name"))
+        }
+        (_, Some(address)) => inet(address)
+            .map(|inet| Some(Endpoint::Address(SocketAddress::Inet(inet))))
+            .ok_or_else(|| fail("an IP address, or one with a port, as in [::1]:0")),
+    }
+}
+
+fn inet(text: &str) -> Option<SocketAddr> {
+    let with_any_port = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
+    text.parse().ok().or_else(with_any_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(text: &str) -> Vec<SocketAddress> {
+        text.split_whitespace()
+            .map(|a| SocketAddress::Inet(a.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn families_take_turns_and_none_is_lost() {
+        for (given, expected) in [
+            ("", ""),
+            ("1.1.1.1:1", "1.1.1.1:1"),
+            (
+                "[::1]:1 [::2]:1 1.1.1.1:1 1.1.1.2:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 1.1.1.2:1",
+            ),
+            (
+                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
+                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
+            ),
+            (
+                "[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1",
+            ),
+        ] {
+            assert_eq!(
+                interleaved(addresses(given)),
+                addresses(expected),
+                "{given}"
+            );
+        }
+    }
+
+    #[test]
+    fn local_addresses() {
+        let tcp: SocketUrl = "tcp://h:1".parse().unwrap();
+        for (bind, ok) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1:5", true),
+            ("[::1]:0", true),
+            ("::1", true),
+            ("x", false),
+        ] {
+            assert_eq!(local_endpoint(&tcp, Some(bind)).is_ok(), ok, "{bind}");
+        }
+        let udg: SocketUrl = "udg:///a".parse().unwrap();
+        assert_eq!(
+            local_endpoint(&udg, None).unwrap(),
+            Some(Endpoint::Autobind)
+        );
+        assert!(local_endpoint(&udg, Some("@me")).is_ok());
+    }
+}
