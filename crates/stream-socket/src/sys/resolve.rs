@@ -277,7 +277,10 @@ mod tests {
 
     #[test]
     fn when_all_places_are_taken_a_lookup_ends_by_its_deadline() {
-        let _places: Vec<_> = (0..HELPERS).map_while(|_| Place::wait(after(0))).collect();
+        let places: Vec<_> = (0..HELPERS)
+            .map_while(|_| Place::wait(after(10_000)))
+            .collect();
+        assert_eq!(places.len(), HELPERS);
         let host = Host::Name("localhost".to_owned());
         let result = resolve(&host, &Port::Number(1), false, after(20));
         assert!(matches!(result, Err(Failure::TimedOut)));

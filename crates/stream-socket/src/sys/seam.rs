@@ -9,6 +9,10 @@ use super::Errno;
 /// The kinds of system call that the library makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(
+    not(feature = "simulation"),
+    allow(unreachable_pub, reason = "only tests plan faults")
+)]
 pub enum Call {
     /// socket(2) and socketpair(2).
     Socket,

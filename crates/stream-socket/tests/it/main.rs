@@ -7,5 +7,7 @@
     reason = "helpers of tests may do what tests may"
 )]
 
+mod documentation;
+mod examples;
 mod php_address;
 mod url_properties;
