@@ -1,4 +1,85 @@
 //! Any socket from one URL: `transport://target`.
+//!
+//! One URL opens any socket, one call binds it, one call accepts from it, and what comes back is
+//! read and written line by line, with timeouts, blocking modes and select. It is the system that
+//! PHP's manual describes on its page of [`stream_socket_server`], as a Rust library.
+//!
+//! It is synchronous, starts no runtime, and keeps no buffer for an idle connection. One thread
+//! is started behind the caller's back in one case only: a name that must be resolved under a
+//! deadline is looked up on a helper, since getaddrinfo(3) can't be given a time.
+//!
+//! It is not an HTTP library, nor an asynchronous one. It runs on 64-bit Linux.
+//!
+//! # Examples
+//!
+//! A server that tells each client the time, as the manual's does:
+//!
+//! ```no_run
+//! use std::io::Write;
+//! use stream_socket::{ListenOptions, Listener};
+//!
+//! let listener = Listener::bind("tcp://0.0.0.0:8000", &ListenOptions::default())?;
+//! for client in listener.incoming() {
+//!     client?.write_all(b"The local time is 11/22/2026 2:06 pm\n")?;
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A client, with a limit for connecting and for each read:
+//!
+//! ```no_run
+//! use stream_socket::{ConnectOptions, Stream};
+//!
+//! let url = "tcp://localhost:8000?connect_timeout=2s&read_timeout=5s";
+//! let mut stream = Stream::connect(url, &ConnectOptions::default())?;
+//! let mut line = Vec::new();
+//! while stream.read_line(&mut line, 1024)? {
+//!     print!("{}", String::from_utf8_lossy(&line));
+//!     line.clear();
+//! }
+//! # Ok::<(), stream_socket::Error>(())
+//! ```
+//!
+//! Datagrams, each answered from the address that it was sent to:
+//!
+//! ```no_run
+//! use stream_socket::{DatagramSocket, ListenOptions};
+//!
+//! let socket = DatagramSocket::bind("udp://[::]:7", &ListenOptions::default())?;
+//! let mut buffer = [0; 65535];
+//! loop {
+//!     let received = socket.recv_from(&mut buffer)?;
+//!     if let Some(peer) = &received.peer {
+//!         socket.send_to(&buffer[..received.length], peer, received.local)?;
+//!     }
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), stream_socket::Error>(())
+//! ```
+//!
+//! # Transports
+//!
+//! | transport | socket | target |
+//! |---|---|---|
+//! | `tcp` | a stream of bytes over IPv4 or IPv6 | `host:port` |
+//! | `udp` | datagrams over IPv4 or IPv6 | `host:port` |
+//! | `unix` | a stream of bytes within this host | a path, or `@name` |
+//! | `udg` | datagrams within this host | a path, or `@name` |
+//!
+//! A URL without `transport://` means tcp. A host is a name, an IPv4 address, or an IPv6 address
+//! in brackets, with a zone if need be (`[fe80::1%eth0]`); a port is a number, 0 for one that the
+//! kernel chooses, or a service name. A path is percent-decoded, so that `?`, which begins the
+//! options, is written `%3F`; `@name` is a name in Linux's abstract namespace, and `@` alone one
+//! that the kernel chooses.
+//!
+//! # Errors
+//!
+//! Every [`Error`] says at which [`Stage`] an operation failed, the system's number if it came so
+//! far, and the whole story in one sentence: `cannot bind tcp://[::1]:80: permission denied
+//! (EACCES)`. Text that can't be understood is refused before any system call.
+//!
+//! [`stream_socket_server`]: https://www.php.net/manual/en/function.stream-socket-server.php
+#![doc = concat!("\n", include_str!("../OPTIONS.md"))]
 #![deny(unsafe_code)]
 
 mod address;
