@@ -42,6 +42,8 @@ pub(crate) struct Race {
     failures: Vec<Failure>,
     /// When the next address is tried beside those that run.
     next_start: Deadline,
+    /// Whether a step may wait where nothing else tells of progress.
+    waits: bool,
 }
 
 /// A connect under way.
@@ -93,6 +95,7 @@ impl Race {
             running,
             failures,
             next_start,
+            waits: false,
         })
     }
 
@@ -120,6 +123,7 @@ impl Race {
 
     /// Goes on until it is decided.
     pub(crate) fn run(&mut self) -> Result<Connected> {
+        self.waits = true;
         loop {
             if let Some(connected) = self.step()? {
                 return Ok(connected);
@@ -230,7 +234,7 @@ impl Race {
                     peer: address,
                 }));
             }
-            Err(Errno::INPROGRESS | Errno::INTR) => self.running.push(Attempt { socket, address }),
+            Err(Errno::INPROGRESS) => self.running.push(Attempt { socket, address }),
             Err(errno) => self.fail(address, errno),
         }
         Ok(None)
@@ -260,23 +264,36 @@ impl Race {
     }
 
     /// connect(2), which answers at once for unix sockets and starts an attempt for others.
-    ///
-    /// A unix listener whose backlog is full says `EAGAIN`, and no poll tells when there is room.
-    /// Only a blocking connect waits for that, and `SO_SNDTIMEO` bounds it (unix(7)).
     fn connect(&self, socket: &OwnedFd, address: &SocketAddress) -> std::result::Result<(), Errno> {
-        let result = sys::socket::connect(socket.as_fd(), address);
-        let left = self.deadline.remaining();
-        if result != Err(Errno::AGAIN) || left.is_some_and(|left| left.is_zero()) {
-            return result;
-        }
-        option::send_timeout(socket.as_fd(), left)?;
-        sys::socket::set_blocking(socket, true)?;
-        let result = match sys::socket::connect(socket.as_fd(), address) {
-            Err(Errno::AGAIN) => Err(Errno::TIMEDOUT),
+        match sys::socket::connect(socket.as_fd(), address) {
+            Err(Errno::AGAIN) if self.waits => self.connect_waiting(socket, address),
             result => result,
+        }
+    }
+
+    /// connect(2) to a unix listener whose backlog is full, which `EAGAIN` told.
+    ///
+    /// No poll tells when there is room; only a blocking connect waits for that, and
+    /// `SO_SNDTIMEO` bounds it (unix(7)). A signal ends it without having begun anything.
+    fn connect_waiting(
+        &self,
+        socket: &OwnedFd,
+        address: &SocketAddress,
+    ) -> std::result::Result<(), Errno> {
+        sys::socket::set_blocking(socket, true)?;
+        let result = loop {
+            let left = self.deadline.remaining();
+            if left.is_some_and(|left| left.is_zero()) {
+                break Err(Errno::TIMEDOUT);
+            }
+            option::send_timeout(socket.as_fd(), left)?;
+            match sys::socket::connect(socket.as_fd(), address) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => break result,
+            }
         };
-        sys::socket::set_blocking(socket, false)?;
         option::send_timeout(socket.as_fd(), None)?;
+        sys::socket::set_blocking(socket, false)?;
         result
     }
 
