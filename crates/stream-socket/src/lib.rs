@@ -104,7 +104,7 @@ pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
 pub use listener::{Incoming, Listener};
 pub use options::{
-    ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys,
+    ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys, parse_span,
 };
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;

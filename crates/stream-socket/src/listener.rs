@@ -130,15 +130,11 @@ impl Listener {
         loop {
             match self.accept_one(&mut patience) {
                 Ok((socket, peer)) => {
+                    let options = &self.options.socket;
+                    transport::accepted_options(socket.as_fd(), &self.url, options)?;
                     let origin = Some(Arc::clone(&self.url));
                     let transport = self.url.transport();
-                    return Ok(Stream::new(
-                        socket,
-                        transport,
-                        peer,
-                        origin,
-                        &self.options.socket,
-                    ));
+                    return Ok(Stream::new(socket, transport, peer, origin, options));
                 }
                 Err(Stop::System(errno)) if sys::socket::is_one_connections_fault(errno) => {}
                 Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
