@@ -1,4 +1,7 @@
 //! The library seen from outside, through its public names alone: one module for each concept.
+//!
+//! What several modules need is in `support`. Programs that are talked to come from Debian's
+//! packages; a test whose program is missing fails and says what to install.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -7,7 +10,21 @@
     reason = "helpers of tests may do what tests may"
 )]
 
-mod documentation;
-mod examples;
+mod connect;
+mod datagram;
+mod descriptor;
+mod error;
+#[cfg(feature = "simulation")]
+mod fault;
+mod line;
+mod options;
 mod php_address;
+mod select;
+mod support;
+mod tcp;
+mod timeout;
+mod udg;
+mod udp;
+mod unix;
+mod unix_file;
 mod url_properties;
