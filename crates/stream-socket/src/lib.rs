@@ -86,10 +86,13 @@ mod address;
 mod connecting;
 mod datagram;
 mod deadline;
+pub mod engine;
 mod error;
+mod gate;
 mod listener;
 mod nearest;
 mod options;
+mod poller;
 mod printable;
 mod read_buffer;
 mod select;
@@ -106,6 +109,7 @@ pub use listener::{Incoming, Listener};
 pub use options::{
     ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys,
 };
+pub use poller::{Poller, Ready};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};

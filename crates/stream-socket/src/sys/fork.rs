@@ -1,0 +1,31 @@
+//! Which process this is.
+//!
+//! An epoll descriptor is shared with a forked child and reports for both, so each process must
+//! have its own. A counter that every fork raises in the child tells when that is due; to read
+//! it costs no system call, unlike getpid(2).
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::ffi;
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// How many forks lie between the first process that asked and this one.
+pub(crate) fn generation() -> u32 {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| ffi::at_fork_in_child(in_child));
+    FORKS.load(Ordering::Relaxed)
+}
+
+extern "C" fn in_child() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Lends a descriptor that this process inherited, of which only the number is known.
+///
+/// Whoever closed it in between makes this one see another's descriptor, or none (`EBADF`).
+pub(crate) fn with_inherited<T>(number: RawFd, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    run(ffi::borrow(number))
+}
