@@ -121,5 +121,6 @@ pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::deadline::clock::advance;
     pub use crate::sys::seam::{Call, Fault, Plan, calls};
 }

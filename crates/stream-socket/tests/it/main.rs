@@ -8,6 +8,9 @@
 )]
 
 mod documentation;
+mod engine;
+#[cfg(feature = "simulation")]
+mod engine_schedules;
 mod examples;
 mod php_address;
 mod url_properties;
