@@ -122,5 +122,6 @@ pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::deadline::clock::advance;
+    pub use crate::sys::fork::in_forked_child;
     pub use crate::sys::seam::{Call, Fault, Plan, calls};
 }

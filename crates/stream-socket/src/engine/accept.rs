@@ -137,7 +137,7 @@ impl<T> Acceptor<T> {
 
     /// Takes the listener out of the set while it has to wait, and moves it to the end of its
     /// queue now and then.
-    pub(super) fn after_accepting(&mut self, epoll: &Epoll, token: Token, shared: bool) {
+    pub(super) fn after_accepting(&mut self, epoll: &Epoll, token: Token) {
         if self.state != State::Open {
             _ = epoll.remove(self.listener.as_fd());
             if let Some(gate) = self.listener.gate().filter(|_| self.state == State::Full) {
@@ -145,7 +145,7 @@ impl<T> Acceptor<T> {
             }
             return;
         }
-        if shared && self.since_rotation >= ROTATION {
+        if self.since_rotation >= ROTATION {
             self.since_rotation = 0;
             _ = epoll.remove(self.listener.as_fd());
             self.resume(epoll, token);

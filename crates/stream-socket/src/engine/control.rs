@@ -107,11 +107,6 @@ impl Control {
         self.bells(|bells| bells.retain(|other| !Arc::ptr_eq(other, bell)));
     }
 
-    /// Whether there are several loops.
-    pub(super) fn is_shared(&self) -> bool {
-        self.bells(|bells| bells.len() > 1)
-    }
-
     pub(super) fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Acquire)
     }

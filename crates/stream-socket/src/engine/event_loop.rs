@@ -385,7 +385,6 @@ impl<T: Task> Engine<T> {
     }
 
     fn accept(&mut self, index: usize, now: Instant) {
-        let shared = self.control.is_shared();
         for _ in 0..Acceptor::<T>::AT_ONCE {
             let Some(acceptor) = self.acceptors.get_mut(index) else {
                 return;
@@ -399,7 +398,7 @@ impl<T: Task> Engine<T> {
         let Some(acceptor) = self.acceptors.get_mut(index) else {
             return;
         };
-        acceptor.after_accepting(&self.epoll, acceptor_token(index as u32), shared);
+        acceptor.after_accepting(&self.epoll, acceptor_token(index as u32));
     }
 
     fn open_gate(&mut self, index: usize) {

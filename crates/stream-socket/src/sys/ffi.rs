@@ -175,6 +175,21 @@ pub(super) fn at_fork_in_child(handler: extern "C" fn()) {
     unsafe { libc::pthread_atfork(None, None, Some(handler)) };
 }
 
+/// fork(2), for tests: 0 in the child.
+#[cfg(feature = "simulation")]
+pub(super) fn fork() -> libc::pid_t {
+    // SAFETY: nothing is passed. The child has this thread alone; a test's child does no more
+    // than use sockets, allocate, which glibc allows there, and leave by `exit_child`.
+    unsafe { libc::fork() }
+}
+
+/// _exit(2), for tests: leaves a forked child without running what the parent will run.
+#[cfg(feature = "simulation")]
+pub(super) fn exit_child(code: libc::c_int) -> ! {
+    // SAFETY: it does not return, and runs no code of this process.
+    unsafe { libc::_exit(code) }
+}
+
 /// A descriptor that is known by its number.
 pub(super) fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
     debug_assert!(number >= 0);

@@ -29,3 +29,22 @@ extern "C" fn in_child() {
 pub(crate) fn with_inherited<T>(number: RawFd, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
     run(ffi::borrow(number))
 }
+
+/// Runs `child` in a forked child, for tests; waits for it and says whether it returned true.
+#[cfg(feature = "simulation")]
+pub fn in_forked_child(child: impl FnOnce() -> bool, parent: impl FnOnce()) -> bool {
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    match ffi::fork() {
+        0 => {
+            let run = std::panic::AssertUnwindSafe(child);
+            let passed = std::panic::catch_unwind(run).unwrap_or(false);
+            ffi::exit_child(i32::from(!passed))
+        }
+        id => {
+            parent();
+            let id = nix::unistd::Pid::from_raw(id);
+            matches!(waitpid(id, None), Ok(WaitStatus::Exited(_, 0)))
+        }
+    }
+}

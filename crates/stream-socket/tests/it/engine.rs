@@ -3,8 +3,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -308,11 +309,112 @@ fn one_that_never_reads_its_echo_does_not_delay_the_others() {
 
 #[cfg(feature = "simulation")]
 mod simulated {
-    use stream_socket::simulation::{Call, Fault, Plan};
+    use stream_socket::simulation::{Call, Fault, Plan, in_forked_child};
 
     use super::*;
 
     const EMFILE: i32 = 24;
+
+    /// Turns until `count` connections have come and gone.
+    fn serve(engine: &mut Engine<Echo>, control: &Control, count: u64) -> bool {
+        let start = Instant::now();
+        while control.counters().closed < count && start.elapsed() < Duration::from_secs(20) {
+            engine.turn(Some(Duration::from_millis(50))).unwrap();
+        }
+        control.counters().closed >= count
+    }
+
+    fn visit(address: &str) -> bool {
+        let mut client = TcpStream::connect(address).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        echoes(&mut client, b"x")
+    }
+
+    #[test]
+    fn a_forked_child_goes_on_with_descriptors_of_its_own() {
+        let (listener, control) = (listener("tcp://127.0.0.1:0"), Control::new());
+        let address = listener
+            .url()
+            .to_string()
+            .strip_prefix("tcp://")
+            .unwrap()
+            .to_owned();
+        let mut engine = Engine::new(&control).unwrap();
+        engine
+            .listen(listener, |stream| Some(Echo::new(stream)))
+            .unwrap();
+        // A connection that is there before the fork stays the parent's to answer: the child
+        // drops its half.
+        let mut early = TcpStream::connect(&address).unwrap();
+        assert!(engine.turn(Some(Duration::from_secs(5))).unwrap());
+        let shared = std::cell::RefCell::new(&mut engine);
+        let (child_control, visitors) = (control.clone(), address.clone());
+        let passed = in_forked_child(
+            || {
+                let mut engine = shared.borrow_mut();
+                // While the parent rests, all connections are the child's.
+                let client = thread::spawn(move || (0..20).all(|_| visit(&visitors)));
+                serve(&mut engine, &child_control, 20) && client.join().unwrap()
+            },
+            || {},
+        );
+        assert!(passed, "the child did not serve its clients");
+        let visitors = address.clone();
+        let client = thread::spawn(move || (0..20).all(|_| visit(&visitors)));
+        early.write_all(b"y").unwrap();
+        assert!(serve(&mut engine, &control, 20) && client.join().unwrap());
+        early.read_exact(&mut [0]).unwrap();
+    }
+
+    #[test]
+    fn after_a_fork_both_halves_serve() {
+        let (listener, control) = (listener("tcp://127.0.0.1:0"), Control::new());
+        let address = listener
+            .url()
+            .to_string()
+            .strip_prefix("tcp://")
+            .unwrap()
+            .to_owned();
+        let mut engine = Engine::new(&control).unwrap();
+        engine
+            .listen(listener, |stream| Some(Echo::new(stream)))
+            .unwrap();
+        let shared = std::cell::RefCell::new(&mut engine);
+        let (mut done, child_done) = UnixStream::pair().unwrap();
+        done.set_nonblocking(true).unwrap();
+        let passed = in_forked_child(
+            || {
+                let served = serve(&mut shared.borrow_mut(), &control, 5);
+                (&child_done).write_all(b"x").unwrap();
+                served
+            },
+            || {
+                let (stop, stopped) = (AtomicBool::new(false), &AtomicBool::new(false));
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while !stop.load(Ordering::Relaxed) {
+                            assert!(visit(&address));
+                        }
+                        stopped.store(true, Ordering::Relaxed);
+                    });
+                    let mut engine = shared.borrow_mut();
+                    assert!(serve(&mut engine, &control, 5), "the parent had too few");
+                    eventually("the child has had its five", || {
+                        engine.turn(Some(Duration::from_millis(5))).unwrap();
+                        done.read(&mut [0]).is_ok()
+                    });
+                    stop.store(true, Ordering::Relaxed);
+                    eventually("the client stops", || {
+                        engine.turn(Some(Duration::from_millis(5))).unwrap();
+                        stopped.load(Ordering::Relaxed)
+                    });
+                });
+            },
+        );
+        assert!(passed, "the child had too few");
+    }
 
     #[test]
     fn without_descriptors_connections_wait_in_the_backlog_and_none_is_lost() {
