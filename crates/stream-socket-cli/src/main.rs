@@ -1,2 +1,39 @@
-//! The command.
-fn main() {}
+//! The command `stream-socket`: any socket from one URL, for a shell, a container or a unit file.
+//!
+//! Floor 7. It uses nothing but the library's public face. `args` says what was typed, `command`
+//! has a file for each subcommand, `service` holds the services and nothing about who calls them,
+//! `serve` the loop that does, and `connect` the exchange between a socket and the standard
+//! streams.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod command;
+mod connect;
+mod exit;
+mod failure;
+mod log;
+mod notify;
+mod options;
+mod output;
+mod serve;
+mod service;
+mod signal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = match args::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(answer) => return output::help_or_usage(&answer),
+    };
+    let messages = args::messages(&matches);
+    log::init(messages);
+    match args::action(&matches).and_then(|action| command::run(action, messages)) {
+        Ok(()) => exit::DONE.into(),
+        Err(failure) => {
+            output::complain(&failure, messages.format);
+            failure.exit_code().into()
+        }
+    }
+}

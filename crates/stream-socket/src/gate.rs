@@ -27,9 +27,12 @@ pub(crate) struct Gate {
     bell: Bell,
 }
 
-/// A place that is taken.
+/// A place among the connections that a listener may have at once; given back when dropped.
+///
+/// A stream holds its own. [`Stream::take_place`](crate::Stream::take_place) takes it out, for the
+/// time that somebody else serves the connection.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     gate: Arc<Gate>,
     ip: Option<IpAddr>,
 }

@@ -83,6 +83,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod child;
 mod connecting;
 mod datagram;
 mod deadline;
@@ -102,12 +103,14 @@ mod transport;
 mod url;
 
 pub use address::{SocketAddress, UnixAddress};
+pub use child::ChildEnd;
 pub use connecting::Connecting;
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
+pub use gate::Place;
 pub use listener::{Incoming, Listener};
 pub use options::{
-    ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys,
+    ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys, parse_span,
 };
 pub use poller::{Poller, Ready};
 pub use select::{Interest, Member, Readiness, Selectable, select};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use crate::child::ChildEnd;
 use crate::connecting::Connecting;
 use crate::datagram::DatagramSocket;
 use crate::deadline::Deadline;
@@ -100,6 +101,7 @@ impl Selectable for Listener {}
 impl Selectable for DatagramSocket {}
 impl Selectable for Connecting {}
 impl Selectable for Poller {}
+impl Selectable for ChildEnd {}
 impl Selectable for OwnedFd {}
 impl Selectable for BorrowedFd<'_> {}
 

@@ -10,7 +10,7 @@ use super::BUFFER;
 use super::accept::Acceptor;
 use super::control::{Control, Counts};
 use super::slots::{Slots, Token};
-use super::task::{Next, Task, Turn, Wake};
+use super::task::{Cause, Next, Task, Turn, Wake};
 use super::timers::{Timer, Timers};
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
@@ -25,6 +25,9 @@ use crate::sys::{Errno, failed, fork};
 const FIRST_ACCEPTOR: u32 = 1 << 30;
 const FIRST_GATE: u32 = 2 << 30;
 const BELL: u32 = u32::MAX;
+
+/// Connections accepted at the beginning of a drain: the largest backlog of an ordinary system.
+const LAST_ACCEPTED: usize = 4096;
 
 /// A readiness loop over tasks, for the thread that runs it.
 pub struct Engine<T> {
@@ -330,6 +333,13 @@ impl<T: Task> Engine<T> {
         Ok(())
     }
 
+    fn give_up(&mut self, token: Token, cause: Cause) {
+        if let Some(slot) = self.slots.get_mut(token) {
+            slot.task.given_up(cause);
+        }
+        self.end(token);
+    }
+
     fn end(&mut self, token: Token) {
         if let Some(slot) = self.slots.remove(token) {
             if slot.watched.is_some() {
@@ -357,10 +367,10 @@ impl<T: Task> Engine<T> {
                 .and_then(|idle| slot.last_active.checked_add(idle));
             if slot.limits.expires.is_some_and(|expires| expires <= now) {
                 Counts::raise(&counts.lifetime);
-                self.end(token);
+                self.give_up(token, Cause::Lifetime);
             } else if idle.is_some_and(|idle| idle <= now) {
                 Counts::raise(&counts.idle);
-                self.end(token);
+                self.give_up(token, Cause::Idle);
             } else {
                 slot.task_due = None;
                 self.wake(token, Wake::Timer, now);
@@ -401,6 +411,20 @@ impl<T: Task> Engine<T> {
         acceptor.after_accepting(&self.epoll, acceptor_token(index as u32));
     }
 
+    /// Accepts what waits, and no more than can have waited.
+    fn accept_last(&mut self, index: usize) {
+        let now = clock::now();
+        for _ in 0..LAST_ACCEPTED {
+            let Some(acceptor) = self.acceptors.get_mut(index) else {
+                return;
+            };
+            let Some((task, limits)) = acceptor.accept(self.control.counts(), now) else {
+                return;
+            };
+            _ = self.start(task, limits, now);
+        }
+    }
+
     fn open_gate(&mut self, index: usize) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
             acceptor.open(&self.epoll, acceptor_token(index as u32));
@@ -424,6 +448,8 @@ impl<T: Task> Engine<T> {
             return !(self.acceptors.is_empty() && self.is_empty());
         };
         if !self.draining {
+            // Those who are in the backlog have connected in good faith.
+            (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
             self.draining = true;
             self.acceptors.clear();
             let tokens: Vec<Token> = self.slots.tokens().collect();
@@ -435,7 +461,7 @@ impl<T: Task> Engine<T> {
         if until.has_passed() {
             for token in self.slots.tokens().collect::<Vec<_>>() {
                 Counts::raise(&self.control.counts().undrained);
-                self.end(token);
+                self.give_up(token, Cause::Drain);
             }
         }
         !self.is_empty()

@@ -68,7 +68,7 @@ mod timers;
 
 pub use control::{Control, Counters};
 pub use event_loop::Engine;
-pub use task::{Next, Task, Turn, Wake};
+pub use task::{Cause, Next, Task, Turn, Wake};
 
 /// Bytes of the buffer that all connections of a loop share.
 ///

@@ -25,6 +25,21 @@ pub trait Task {
     /// new, so it must have read, or written, until that would have blocked. A short read of a
     /// stream is enough, unless the wake said that the peer [`has ended`](Wake::has_ended).
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next;
+
+    /// Is told why it is dropped before it is done. Does nothing by itself.
+    fn given_up(&mut self, _cause: Cause) {}
+}
+
+/// Why the engine ends a task that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Nothing moved for the listener's `idle_timeout`.
+    Idle,
+    /// The listener's `lifetime` is over.
+    Lifetime,
+    /// The time for draining is over.
+    Drain,
 }
 
 /// Why a task is run.

@@ -13,4 +13,4 @@ pub use key::{Key, Role, keys};
 pub use listen::ListenOptions;
 pub use socket::SocketOptions;
 pub use unix::UnixOptions;
-pub use value::Kind;
+pub use value::{Kind, parse_span};

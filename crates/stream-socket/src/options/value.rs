@@ -2,6 +2,41 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result as SocketResult, Stage};
+use crate::printable::excerpt;
+
+/// What a span looks like, for the sentence that refuses one.
+const SPAN: &str = "a span with its unit, as in 250ms, 2s, 5m or 1h, or never";
+
+/// Reads a span of time as options write it: `250ms`, `2s`, `5m`, `1h`; `never` is
+/// [`Duration::MAX`].
+///
+/// For a program's own settings, so that they are written as those of a URL are.
+///
+/// # Errors
+///
+/// At [`Stage::Parse`] for any other text.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// assert_eq!(stream_socket::parse_span("250ms")?, Duration::from_millis(250));
+/// assert!(stream_socket::parse_span("250").is_err());
+/// # Ok::<(), stream_socket::Error>(())
+/// ```
+pub fn parse_span(text: &str) -> SocketResult<Duration> {
+    let refused = || {
+        Error::new(
+            Stage::Parse,
+            excerpt(text),
+            format_args!("it is not {SPAN}"),
+        )
+    };
+    span(text).ok_or_else(refused)
+}
+
 /// The kind of an option's value, as help texts name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -77,11 +112,7 @@ impl Slot<'_> {
                 bytes(text),
                 "a number of bytes, as in 65536 or 64KiB",
             ),
-            Slot::Span(field) => put(
-                field,
-                span(text),
-                "a span with its unit, as in 250ms, 2s, 5m or 1h, or never",
-            ),
+            Slot::Span(field) => put(field, span(text), SPAN),
             Slot::Mode(field) => put(field, mode(text), "permission bits in octal, as in 0660"),
             Slot::Text(field) => put(
                 field,

@@ -1,14 +1,16 @@
-//! Which process this is.
+//! Which process this is, and which are its children.
 //!
 //! An epoll descriptor is shared with a forked child and reports for both, so each process must
 //! have its own. A counter that every fork raises in the child tells when that is due; to read
 //! it costs no system call, unlike getpid(2).
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::process::Child;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::ffi;
+use super::seam::{Call, call};
+use super::{Errno, ffi};
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
@@ -21,6 +23,14 @@ pub(crate) fn generation() -> u32 {
 
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// pidfd_open(2): a descriptor that is readable when the child has ended.
+pub(crate) fn child_descriptor(child: &Child) -> Result<OwnedFd, Errno> {
+    let id = rustix::process::Pid::from_child(child);
+    call(Call::Socket, || {
+        rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())
+    })
 }
 
 /// Lends a descriptor that this process inherited, of which only the number is known.

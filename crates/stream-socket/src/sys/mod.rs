@@ -24,4 +24,5 @@ pub use control::LocalAddress;
 pub use credentials::PeerCredentials;
 pub(crate) use credentials::peer as peer_credentials;
 pub(crate) use errno::{Errno, failed, phrase, timed_out};
+pub(crate) use fork::child_descriptor;
 pub(crate) use socket::reserve;

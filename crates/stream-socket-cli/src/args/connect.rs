@@ -1,0 +1,100 @@
+//! `stream-socket connect`.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use stream_socket::{Role, SocketUrl};
+
+use super::option_flags;
+use crate::failure::Failure;
+use crate::options::Flag;
+
+/// What was typed after `connect`.
+#[derive(Debug)]
+pub(crate) struct ConnectArguments {
+    pub(crate) url: SocketUrl,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) wait: Duration,
+    pub(crate) is_verbose: bool,
+    pub(crate) flags: Vec<Flag>,
+}
+
+const ABOUT: &str = "\
+Connect a socket to standard input and output.
+
+Both directions are independent. At the end of the input the socket's sending half is closed, and \
+what the peer still sends is received. It ends when the peer has ended and all of it is written; \
+input that is still coming is sent on until there was none for --wait.
+
+Over udp and udg each input read is one datagram: a line from a terminal, else as much as was \
+there, up to 64 KiB. Empty input is one empty datagram, so that a service that only answers can \
+be asked: connect udp://localhost:13 </dev/null. After the end of the input it ends when nothing \
+came or went for --wait.
+
+A reader of standard output that closes it has had enough: that ends it with exit code 0. A peer \
+that resets the connection ends it with 1.";
+
+const EXAMPLES: &str = "\
+Examples:
+  stream-socket connect tcp://localhost:8000
+  printf 'GET / HTTP/1.0\\r\\nHost: example.org\\r\\n\\r\\n' | stream-socket connect example.org:80
+  stream-socket connect udp://localhost:13 --wait 2s </dev/null
+  stream-socket connect unix:///run/echo.sock --timeout 10s <picture.png >copy.png
+  stream-socket connect udg://@log <message";
+
+pub(super) fn command() -> Command {
+    Command::new("connect")
+        .about("Connect a socket to standard input and output")
+        .long_about(ABOUT)
+        .arg(
+            Arg::new("url")
+                .value_name("URL")
+                .required(true)
+                .help("What to connect to: tcp, udp, unix, udg"),
+        )
+        .args([timeout(), wait(), verbose()])
+        .args(option_flags::flags(Role::Connect))
+        .after_help(EXAMPLES)
+}
+
+fn timeout() -> Arg {
+    Arg::new("timeout")
+        .long("timeout")
+        .value_name("SPAN")
+        .value_parser(super::span)
+        .help_heading("Exchange")
+        .help(
+            "Give up when connecting takes longer, or when nothing moves either way that long: \
+             500ms, 5s, 1m [default: 60s for connecting, never after that]",
+        )
+}
+
+fn wait() -> Arg {
+    Arg::new("wait")
+        .long("wait")
+        .value_name("SPAN")
+        .value_parser(super::span)
+        .default_value("500ms")
+        .help_heading("Exchange")
+        .help("How long to wait for more after the peer's end, or for answers to datagrams")
+}
+
+fn verbose() -> Arg {
+    Arg::new("verbose")
+        .long("verbose")
+        .short('v')
+        .action(ArgAction::SetTrue)
+        .help_heading("Messages")
+        .help("Tell the addresses of both ends once connected")
+}
+
+pub(super) fn arguments(matches: &ArgMatches) -> Result<ConnectArguments, Failure> {
+    let text: Option<&String> = matches.get_one("url");
+    Ok(ConnectArguments {
+        url: super::url(text.map(String::as_str).unwrap_or_default())?,
+        timeout: matches.get_one("timeout").copied(),
+        wait: matches.get_one("wait").copied().unwrap_or_default(),
+        is_verbose: matches.get_flag("verbose"),
+        flags: option_flags::given(matches, Role::Connect),
+    })
+}

@@ -1,0 +1,68 @@
+//! The library's option keys as flags: one for each line of its table.
+
+use clap::{Arg, ArgAction, ArgMatches};
+use stream_socket::{Key, Kind, Role, Transport, keys};
+
+use crate::options::{self, Flag};
+
+/// A flag for every key that means something to a socket opened this way.
+pub(super) fn flags(role: Role) -> impl Iterator<Item = Arg> {
+    keys()
+        .iter()
+        .filter(move |key| key.has_role(role))
+        .map(move |key| flag(key, role))
+}
+
+/// Those that were given, in the order of the table.
+pub(super) fn given(matches: &ArgMatches, role: Role) -> Vec<Flag> {
+    let flag = |key: &'static Key| {
+        let value = matches.get_one::<String>(key.name)?.clone();
+        Some(Flag { key, value })
+    };
+    keys()
+        .iter()
+        .filter(|key| key.has_role(role))
+        .filter_map(flag)
+        .collect()
+}
+
+fn flag(key: &'static Key, role: Role) -> Arg {
+    let arg = Arg::new(key.name)
+        .long(key.name.replace('_', "-"))
+        .value_name(key.kind().placeholder())
+        .help(help(key, role))
+        .help_heading(heading(key))
+        .action(ArgAction::Set);
+    if key.kind() == Kind::Flag {
+        // `--nodelay`, `--nodelay=1` and `--nodelay=0`; a URL may follow the first.
+        arg.num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("1")
+    } else {
+        arg
+    }
+}
+
+fn help(key: &Key, role: Role) -> String {
+    let transports: Vec<_> = Transport::ALL
+        .iter()
+        .filter(|transport| options::applies(key, **transport, role))
+        .map(|transport| transport.name())
+        .collect();
+    format!(
+        "{} [{}] [default: {}]",
+        key.help,
+        transports.join(", "),
+        key.default
+    )
+}
+
+fn heading(key: &Key) -> &'static str {
+    let is_unix = key.transports.iter().all(|transport| transport.is_unix());
+    match (key.has_role(Role::Listen), key.has_role(Role::Connect)) {
+        (true, false) if is_unix => "Unix socket file, each also a key of the URL's query",
+        (true, false) => "Listening, each also a key of the URL's query",
+        (false, _) => "Connecting, each also a key of the URL's query",
+        (true, true) => "Socket, each also a key of the URL's query",
+    }
+}

@@ -1,0 +1,62 @@
+//! The log on standard error: short lines for people, or one JSON object a line.
+
+use std::fmt;
+use std::io;
+
+use jiff::Zoned;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, fmt};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::args::{LogFormat, Messages};
+
+/// Sends what is logged from now on to standard error.
+pub(crate) fn init(messages: Messages) {
+    let level = if messages.is_quiet {
+        Level::ERROR
+    } else {
+        Level::INFO
+    };
+    let builder = fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        // It would be written to standard error, and panic where that has been closed.
+        .log_internal_errors(false);
+    match messages.format {
+        LogFormat::Text => builder.event_format(Line).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_target(false)
+            .init(),
+    }
+}
+
+/// `2026-11-22 14:06:00 accepted peer=tcp://127.0.0.1:4321`
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "{} ", Zoned::now().strftime("%F %T"))?;
+        match *event.metadata().level() {
+            Level::ERROR => writer.write_str("error: ")?,
+            Level::WARN => writer.write_str("warning: ")?,
+            _ => {}
+        }
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

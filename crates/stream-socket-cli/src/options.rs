@@ -1,0 +1,122 @@
+//! The option flags, laid onto the URLs: each goes to those that it applies to.
+
+use stream_socket::{ConnectOptions, Key, ListenOptions, Role, SocketUrl, Transport};
+
+use crate::failure::Failure;
+
+/// An option given as a flag.
+#[derive(Clone, Debug)]
+pub(crate) struct Flag {
+    pub(crate) key: &'static Key,
+    pub(crate) value: String,
+}
+
+/// Whether the option means something to this command on this transport.
+pub(crate) fn applies(key: &Key, transport: Transport, role: Role) -> bool {
+    key.applies(transport, role) && !(role == Role::Listen && is_idle(key, transport))
+}
+
+/// Whether a server has no use for the option: it never waits for one datagram, but for any.
+fn is_idle(key: &Key, transport: Transport) -> bool {
+    transport.is_datagram() && matches!(key.name, "read_timeout" | "write_timeout")
+}
+
+/// The options of each URL to be listened on, those of its query left to the library.
+pub(crate) fn listening(urls: &[SocketUrl], flags: &[Flag]) -> Result<Vec<ListenOptions>, Failure> {
+    check(urls, flags, Role::Listen)?;
+    urls.iter()
+        .map(|url| {
+            refuse_idle_keys(url)?;
+            let mut options = ListenOptions::default();
+            for flag in applicable(flags, url, Role::Listen) {
+                options.set(flag.key.name, &flag.value)?;
+            }
+            Ok(options)
+        })
+        .collect()
+}
+
+/// The options of a URL to be connected to, those of its query left to the library.
+pub(crate) fn connecting(url: &SocketUrl, flags: &[Flag]) -> Result<ConnectOptions, Failure> {
+    check(std::slice::from_ref(url), flags, Role::Connect)?;
+    let mut options = ConnectOptions::default();
+    for flag in applicable(flags, url, Role::Connect) {
+        options.set(flag.key.name, &flag.value)?;
+    }
+    Ok(options)
+}
+
+/// These options with those of the query laid over, as the library will see them.
+pub(crate) fn merged_listening(
+    url: &SocketUrl,
+    options: &ListenOptions,
+) -> Result<ListenOptions, Failure> {
+    let mut merged = options.clone();
+    for (name, value) in url.query() {
+        merged.set(name, value)?;
+    }
+    Ok(merged)
+}
+
+/// These options with those of the query laid over, as the library will see them.
+pub(crate) fn merged_connecting(
+    url: &SocketUrl,
+    options: &ConnectOptions,
+) -> Result<ConnectOptions, Failure> {
+    let mut merged = options.clone();
+    for (name, value) in url.query() {
+        merged.set(name, value)?;
+    }
+    Ok(merged)
+}
+
+fn applicable<'a>(
+    flags: &'a [Flag],
+    url: &SocketUrl,
+    role: Role,
+) -> impl Iterator<Item = &'a Flag> {
+    let transport = url.transport();
+    flags
+        .iter()
+        .filter(move |flag| applies(flag.key, transport, role))
+}
+
+/// A flag that would do nothing is refused.
+fn check(urls: &[SocketUrl], flags: &[Flag], role: Role) -> Result<(), Failure> {
+    let is_useless = |flag: &&Flag| {
+        !urls
+            .iter()
+            .any(|url| applies(flag.key, url.transport(), role))
+    };
+    match flags.iter().find(is_useless) {
+        Some(flag) => Err(Failure::Usage(useless(flag.key, role))),
+        None => Ok(()),
+    }
+}
+
+fn useless(key: &Key, role: Role) -> String {
+    let transports: Vec<_> = Transport::ALL
+        .iter()
+        .filter(|transport| applies(key, **transport, role))
+        .map(|transport| transport.name())
+        .collect();
+    let flag = key.name.replace('_', "-");
+    format!(
+        "--{flag} applies to {}, and no URL given is such",
+        transports.join(", ")
+    )
+}
+
+fn refuse_idle_keys(url: &SocketUrl) -> Result<(), Failure> {
+    let is_idle = |name: &&str| {
+        let key = stream_socket::keys().iter().find(|key| key.name == *name);
+        key.is_some_and(|key| is_idle(key, url.transport()))
+    };
+    match url.query().map(|(name, _)| name).find(is_idle) {
+        Some(name) => Err(Failure::Usage(format!(
+            "cannot serve {url}: {name} is a limit for one connection, and {} has none",
+            url.transport()
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,219 @@
+//! One connection: a session of the service, its stream, and its limits in time.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use stream_socket::engine::{self, Cause, Turn, Wake};
+use stream_socket::{Interest, Limit, ListenOptions, Stream};
+
+use crate::service::{Next, Session};
+
+/// How long, and for how many bytes, a client that has its answer may go on sending.
+///
+/// To close while received bytes are unread resets the connection, and the reset may overtake the
+/// answer (RFC 1122 section 4.2.2.13, RFC 2525 section 2.17). A client on the other side of the
+/// world needs a few tenths of a second to close; more than a mebibyte is no question.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// A connection that is being served.
+pub(super) struct Connection {
+    stream: Stream,
+    phase: Phase,
+    interest: Interest,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    opened: Instant,
+    /// When it last moved in the direction that is waited for, and how far it had come.
+    moved: Instant,
+    count: u64,
+}
+
+enum Phase {
+    Serving(Session),
+    /// All is sent, and the client has been told so; what it still sends is thrown away.
+    Lingering {
+        until: Instant,
+        left: usize,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Ending {
+    Done,
+    Failed(io::Error),
+    TimedOut(Limit, Duration),
+    GivenUp(Cause),
+}
+
+/// What comes after a step.
+enum Step {
+    Wait(Interest),
+    Again,
+    End(Ending),
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, session: Session, options: &ListenOptions) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            phase: Phase::Serving(session),
+            interest: Interest::READ,
+            read_timeout: options.socket.read_timeout,
+            write_timeout: options.socket.write_timeout,
+            opened: now,
+            moved: now,
+            count: 0,
+        }
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Goes on as far as it can without waiting.
+    pub(super) fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> engine::Next {
+        let expired = (wake == Wake::Timer)
+            .then(|| self.expired(turn.now()))
+            .flatten();
+        if let Some(ending) = expired {
+            return self.end(&ending);
+        }
+        if let (Wake::Drain, Phase::Serving(session)) = (wake, &mut self.phase) {
+            session.drain();
+        }
+        let now = turn.now();
+        loop {
+            match self.step(turn.buffer(), wake.has_ended(), now) {
+                Step::End(ending) => return self.end(&ending),
+                Step::Wait(interest) => {
+                    self.wait_for(interest, turn);
+                    return engine::Next::Wait(interest);
+                }
+                Step::Again if turn.is_over() => return engine::Next::Yield,
+                Step::Again => {}
+            }
+        }
+    }
+
+    fn step(&mut self, buffer: &mut [u8], has_ended: bool, now: Instant) -> Step {
+        let next = match &mut self.phase {
+            Phase::Serving(session) => session.ready(&mut self.stream, buffer, has_ended),
+            Phase::Lingering { left, .. } => return linger(&mut self.stream, left, buffer),
+        };
+        match next {
+            Ok(Next::Wait(interest)) => Step::Wait(interest),
+            Ok(Next::Again) => Step::Again,
+            Ok(Next::Finish) => self.finish(buffer, now),
+            Err(error) => Step::End(Ending::Failed(error)),
+        }
+    }
+
+    /// All is sent. A client that has said nothing, or all it wanted, can be left at once.
+    fn finish(&mut self, buffer: &mut [u8], now: Instant) -> Step {
+        let mut left = LINGER_BYTES;
+        match linger(&mut self.stream, &mut left, buffer) {
+            Step::Wait(_) => Step::End(Ending::Done),
+            Step::Again => {
+                // It fails where the client has gone, and then there is nothing to be told.
+                _ = self.stream.shutdown(Shutdown::Write);
+                let until = now + LINGER;
+                self.phase = Phase::Lingering { until, left };
+                Step::Again
+            }
+            end => end,
+        }
+    }
+
+    fn wait_for(&mut self, interest: Interest, turn: &mut Turn<'_>) {
+        let count = if interest == Interest::READ {
+            self.stream.bytes_received()
+        } else {
+            self.stream.bytes_sent()
+        };
+        if interest != self.interest || count != self.count {
+            (self.interest, self.count, self.moved) = (interest, count, turn.now());
+        }
+        let due = self.due();
+        turn.set_timer(due.map(|due| due.saturating_duration_since(turn.now())));
+    }
+
+    /// When it will have taken too long.
+    fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Lingering { until, .. } => Some(until),
+            Phase::Serving(_) => self.moved.checked_add(self.limit().1?),
+        }
+    }
+
+    /// Which limit counts while it waits for what it waits for.
+    fn limit(&self) -> (Limit, Option<Duration>) {
+        if self.interest == Interest::READ {
+            (Limit::Read, self.read_timeout)
+        } else {
+            (Limit::Write, self.write_timeout)
+        }
+    }
+
+    /// Why it has to end, if it has taken too long.
+    fn expired(&self, now: Instant) -> Option<Ending> {
+        self.due().filter(|due| *due <= now)?;
+        Some(match (&self.phase, self.limit()) {
+            (Phase::Serving(_), (limit, Some(span))) => Ending::TimedOut(limit, span),
+            _ => Ending::Done,
+        })
+    }
+
+    pub(super) fn given_up(&mut self, cause: Cause) {
+        self.end(&Ending::GivenUp(cause));
+    }
+
+    /// Says what it was; the engine then closes it.
+    fn end(&mut self, ending: &Ending) -> engine::Next {
+        let milliseconds = self.opened.elapsed().as_millis();
+        tracing::info!(
+            peer = %self.stream,
+            received = self.stream.bytes_received(),
+            sent = self.stream.bytes_sent(),
+            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            reason = %ending,
+            "closed",
+        );
+        engine::Next::Done
+    }
+}
+
+/// Throws away what the client still sends.
+fn linger(stream: &mut Stream, left: &mut usize, buffer: &mut [u8]) -> Step {
+    match stream.read(buffer) {
+        Ok(0) => Step::End(Ending::Done),
+        Ok(count) => {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                Step::End(Ending::Done)
+            } else {
+                Step::Again
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Step::Wait(Interest::READ),
+        Err(error) => Step::End(Ending::Failed(error)),
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Done => f.write_str("done"),
+            Ending::Failed(error) => error.fmt(f),
+            Ending::TimedOut(limit, span) => write!(f, "{limit} timed out after {span:?}"),
+            Ending::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
+            Ending::GivenUp(Cause::Lifetime) => f.write_str("its lifetime is over"),
+            Ending::GivenUp(_) => f.write_str("cut off at the end of the drain"),
+        }
+    }
+}

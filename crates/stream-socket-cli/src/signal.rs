@@ -1,0 +1,78 @@
+//! The signals that ask the command to end: TERM and INT.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+use stream_socket::{Stream, Transport};
+
+use crate::failure::Failure;
+
+/// The numbers of the signals, kept until the loop has time for them.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Readable when a signal has come.
+    wake: Stream,
+    last: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// From here on TERM and INT no longer end the process by themselves.
+    pub(crate) fn install() -> Result<Self, Failure> {
+        let (mut wake, sender) = Stream::pair(Transport::Unix)?;
+        wake.set_blocking(false);
+        let (sender, _) = sender.into_parts()?;
+        let last = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in [(SIGTERM, SIGTERM as usize), (SIGINT, SIGINT as usize)] {
+            // In this order: the number is there when the loop wakes.
+            let installed = flag::register_usize(signal, Arc::clone(&last), number)
+                .and_then(|_| sender.try_clone())
+                .and_then(|sender| low_level::pipe::register(signal, sender));
+            installed.map_err(|error| {
+                Failure::System("cannot install a signal handler".to_owned(), error)
+            })?;
+        }
+        Ok(Self { wake, last })
+    }
+
+    /// What becomes readable with a signal.
+    pub(crate) fn wake(&self) -> &Stream {
+        &self.wake
+    }
+
+    /// The signal that has come since the last call.
+    pub(crate) fn take(&mut self) -> Option<Signal> {
+        let mut bytes = [0; 64];
+        while matches!(self.wake.read(&mut bytes), Ok(count) if count == bytes.len()) {}
+        match self.last.swap(0, Ordering::SeqCst) {
+            0 => None,
+            number => Some(Signal(number)),
+        }
+    }
+}
+
+/// A signal that came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signal(usize);
+
+impl Signal {
+    /// Its name, as in `TERM`.
+    pub(crate) fn name(self) -> &'static str {
+        match i32::try_from(self.0) {
+            Ok(SIGINT) => "INT",
+            _ => "TERM",
+        }
+    }
+
+    /// Ends the process as the signal would have: the shell tells 128 and its number.
+    pub(crate) fn die(self) -> Failure {
+        let number = i32::try_from(self.0).unwrap_or(SIGTERM);
+        let error = match low_level::emulate_default_handler(number) {
+            Err(error) => error,
+            Ok(()) => io::Error::from(io::ErrorKind::Other),
+        };
+        Failure::System(format!("cannot die of {}", self.name()), error)
+    }
+}

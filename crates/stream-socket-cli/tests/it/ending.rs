@@ -1,0 +1,171 @@
+//! Signals, and what they leave behind.
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::support::{Folder, Script, Server, shell};
+
+#[test]
+fn term_and_int_end_it_with_success() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start("tcp://127.0.0.1:0 udp://127.0.0.1:0 daytime");
+        server.wait_for_log("listening");
+        server.signal(signal);
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(
+            log.contains(&format!("draining signal=\"{signal}\"")),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_connection_in_flight_finishes_and_newcomers_are_refused() {
+    let mut server = Server::start("tcp://127.0.0.1:0 echo --drain 30s");
+    let port = server.port().to_owned();
+    let variables = [("PORT", port.as_str())];
+    let mut client = Script::start("$BIN connect 127.0.0.1:$PORT", &variables);
+    client.write("before\n");
+    assert_eq!(client.line(), "before");
+    server.signal("TERM");
+    let line = server.wait_for_log("draining");
+    assert!(line.contains("connections=1"), "{line}");
+    let late = shell("$BIN connect 127.0.0.1:$PORT </dev/null", &variables);
+    assert_eq!(late.code, Some(1));
+    assert!(late.err.contains("(ECONNREFUSED)"), "{late:?}");
+    client.write("after\n");
+    assert_eq!(client.finish(), (Some(0), "after\n".to_owned()));
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("received=13 sent=13"), "{log}");
+}
+
+#[test]
+fn what_does_not_finish_is_cut_off() {
+    let mut server = Server::start("tcp://127.0.0.1:0 echo --drain 200ms");
+    let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
+    client.write("x\n");
+    assert_eq!(client.line(), "x");
+    server.signal("INT");
+    server.wait_for_log("cut off at the end of the drain");
+    let (status, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn chargen_ends_with_a_whole_line() {
+    let mut server = Server::start("tcp://127.0.0.1:0 chargen --drain 30s");
+    let url = server.url().to_owned();
+    let client = Script::start(
+        "$BIN connect $URL </dev/null | tail -c 200",
+        &[("URL", &url)],
+    );
+    server.wait_for_log("accepted");
+    server.signal("TERM");
+    let (code, text) = client.finish();
+    assert_eq!(code, Some(0));
+    let last = text.split_terminator("\r\n").last().unwrap();
+    assert!(text.ends_with("\r\n") && last.len() == 72, "{text:?}");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (name, number) in [("TERM", 15), ("INT", 2)] {
+        let mut server = Server::start("tcp://127.0.0.1:0 echo --drain never");
+        let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
+        client.write("x\n");
+        assert_eq!(client.line(), "x");
+        server.signal(name);
+        server.wait_for_log("draining");
+        shell("sleep 0.2", &[]);
+        server.signal(name);
+        let (status, log) = server.wait();
+        assert_eq!(status.signal(), Some(number), "{log}");
+    }
+}
+
+/// timeout(1) sends TERM to its child, and then once more to the whole group.
+#[test]
+fn a_signal_told_twice_is_one() {
+    let folder = Folder::new();
+    let path = folder.text("echo");
+    let script = "
+        timeout -s TERM 1 $BIN serve unix://$NAMED echo >/dev/null &
+        for i in $(seq 50); do [ -S $NAMED ] && break; sleep 0.02; done
+        { echo x; sleep 1.5; } | $BIN connect unix://$NAMED
+        wait $!; echo $?; ls $NAMED 2>/dev/null";
+    let outcome = shell(script, &[("NAMED", &path)]);
+    // 124 is what timeout(1) says of a child that it had to end, and that ended well.
+    assert_eq!(outcome.text(), "x\n124\n", "{outcome:?}");
+    assert!(outcome.err.contains("draining") && !outcome.err.contains("at once"));
+}
+
+#[test]
+fn socket_files_are_removed_and_dead_ones_replaced() {
+    let folder = Folder::new();
+    let (path, datagrams) = (folder.path("time"), folder.path("time.dg"));
+    let words = format!(
+        "unix://{} udg://{} time",
+        path.display(),
+        datagrams.display()
+    );
+    let server = Server::start(&words);
+    assert!(path.exists() && datagrams.exists());
+    server.end();
+    assert!(!path.exists() && !datagrams.exists());
+
+    let server = Server::start(&words);
+    server.signal("KILL");
+    server.wait();
+    assert!(
+        path.exists() && datagrams.exists(),
+        "nobody could remove them"
+    );
+    let server = Server::start(&words);
+    shell(
+        "$BIN connect $URL </dev/null | wc -c",
+        &[("URL", server.url())],
+    )
+    .prints("4\n");
+    server.end();
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_file_is_gone_as_soon_as_nobody_is_accepted() {
+    let folder = Folder::new();
+    let path = folder.path("echo");
+    let mut server = Server::start(&format!("unix://{} echo --drain never", path.display()));
+    let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
+    client.write("x\n");
+    assert_eq!(client.line(), "x");
+    server.signal("TERM");
+    server.wait_for_log("draining");
+    assert!(!path.exists());
+    client.finish();
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn who_was_in_the_backlog_is_served() {
+    let server = Server::start("tcp://127.0.0.1:0 echo --drain 30s");
+    // Stopped, it accepts nobody; the client is connected all the same.
+    server.signal("STOP");
+    let variables = [("PORT", server.port())];
+    let client = "python3 -c '
+import socket, sys
+s = socket.create_connection((\"127.0.0.1\", int(sys.argv[1]))); s.sendall(b\"waited\")
+print(\"connected\", flush=True); sys.stdin.readline()
+s.shutdown(socket.SHUT_WR); print(s.recv(10).decode())' $PORT";
+    let mut client = Script::start(client, &variables);
+    assert_eq!(client.line(), "connected");
+    server.signal("TERM");
+    server.signal("CONT");
+    client.write("\n");
+    assert_eq!(client.finish(), (Some(0), "waited\n".to_owned()));
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
