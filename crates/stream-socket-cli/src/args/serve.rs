@@ -98,7 +98,7 @@ pub(crate) const DAYTIME_FORMAT: &str = "The local time is %-m/%-d/%Y %-I:%M %P"
 
 const USAGE: &str = "\
 stream-socket serve [OPTIONS] <URL>... <SERVICE>
-       stream-socket serve [OPTIONS] <URL>... -- <PROGRAM> [ARGUMENT]...";
+       stream-socket serve [OPTIONS] <URL>... -- <CMD> [ARG]...";
 
 /// Programs at once where no other limit is given, so that a flood of clients does not become one
 /// of processes.
@@ -156,7 +156,7 @@ pub(super) fn command() -> Command {
         )
         .arg(
             Arg::new("program")
-                .value_name("PROGRAM")
+                .value_name("CMD")
                 .num_args(1..)
                 .last(true)
                 .value_parser(value_parser!(OsString))
