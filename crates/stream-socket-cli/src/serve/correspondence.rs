@@ -65,8 +65,7 @@ impl Correspondence {
 
 impl Answers {
     fn add(&mut self, datagram: &Datagram<'_>, mailbox: &mut Mailbox, service: &Service) {
-        let received = datagram.received;
-        let Some(peer) = &received.peer else {
+        let Some(peer) = datagram.peer else {
             if !matches!(service, Service::Discard) {
                 mailbox.refuse(Refusal::Unnamed, None, None);
             }
@@ -77,7 +76,7 @@ impl Answers {
         let refusal = match service.answer(datagram.payload, limit, &mut self.answer) {
             Reply::Silence => return,
             _ if self.is_server(datagram, peer) => Refusal::OtherServer,
-            _ if received.is_truncated() => Refusal::Truncated,
+            _ if datagram.is_truncated() => Refusal::Truncated,
             Reply::TooLarge => Refusal::TooLarge,
             Reply::Answer => match self.put(mailbox, datagram, peer) {
                 Ok(()) => return,
@@ -92,7 +91,7 @@ impl Answers {
         let Some(port) = peer.port() else {
             return self.own.contains(peer);
         };
-        let asked = datagram.received.local.map(|local| local.ip.to_canonical());
+        let asked = datagram.local.map(|local| local.ip.to_canonical());
         let is_here = peer.ip().map(|ip| ip.to_canonical()) == asked;
         let is_ours = || self.own.iter().any(|own| own.port() == Some(port));
         SERVICE_PORTS.contains(&port) || (is_here && is_ours())
@@ -108,13 +107,21 @@ impl Answers {
         datagram: &Datagram<'_>,
         peer: &SocketAddress,
     ) -> stream_socket::Result<()> {
-        let local = datagram.received.local;
+        let local = datagram.local;
         if mailbox.socket().transport().is_unix() {
             mailbox.socket().send_to(&self.answer, peer, local)?;
             mailbox.answered(1);
             return Ok(());
         }
-        self.batch.push(&self.answer, peer, local)
+        if let Err(error) = self.batch.push(&self.answer, peer, local) {
+            if !self.batch.is_full() {
+                return Err(error);
+            }
+            // Answers that don't travel together, as the questions did, need more room.
+            self.send(mailbox);
+            return self.batch.push(&self.answer, peer, local);
+        }
+        Ok(())
     }
 
     /// Sends the answers. One that can't be sent is dropped: to wait would delay all the others.

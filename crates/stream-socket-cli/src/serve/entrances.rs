@@ -23,9 +23,11 @@ impl Entrances {
         };
         for (url, options) in urls.iter().zip(options) {
             if url.transport().is_datagram() {
+                let mut options = options.clone();
+                options.coalesce = true;
                 bound
                     .sockets
-                    .extend(DatagramSocket::bind_all(url, options)?);
+                    .extend(DatagramSocket::bind_all(url, &options)?);
                 continue;
             }
             let merged = options::merged_listening(url, options)?;

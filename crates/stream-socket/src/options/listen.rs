@@ -7,7 +7,7 @@ use super::unix::UnixOptions;
 
 /// How a [`Listener`](crate::Listener) or a [`DatagramSocket`](crate::DatagramSocket) is bound.
 ///
-/// Each field but [`bind_only`](Self::bind_only) is also a key of the URL's query, which
+/// Each field but [`bind_only`](Self::bind_only) and [`coalesce`](Self::coalesce) is also a key of the URL's query, which
 /// overrides it; the table of [`keys`](crate::keys) lists them.
 ///
 /// # Examples
@@ -57,6 +57,10 @@ pub struct ListenOptions {
     pub lifetime: Option<Duration>,
     /// The file of a unix socket. unix, udg.
     pub unix: UnixOptions,
+    /// Receives datagrams that came in one go together, where the system can: `UDP_GRO`. Such a
+    /// socket is read by [`recv_batch`](crate::DatagramSocket::recv_batch) alone, into batches with
+    /// room for 65,536 bytes. Ignored on transports other than udp. Off by default.
+    pub coalesce: bool,
     /// Binds without listening; [`Listener::listen`](crate::Listener::listen) does that later.
     pub bind_only: bool,
 }
