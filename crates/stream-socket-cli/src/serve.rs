@@ -10,12 +10,15 @@ mod mailbox;
 mod program;
 mod served;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use stream_socket::engine::{Control, Engine};
-use stream_socket::{DatagramSocket, Interest, ListenOptions, Listener, Member, Stream, select};
+use stream_socket::{
+    DatagramSocket, Interest, ListenOptions, Listener, Member, Stream, Transport, select,
+};
 
 pub(crate) use self::entrances::Entrances;
 use self::mailbox::Mailbox;
@@ -53,24 +56,19 @@ pub(crate) struct Settings {
 pub(crate) fn run(
     answerer: Answerer,
     entrances: Entrances,
-    mut signals: Signals,
+    signals: Signals,
     settings: Settings,
 ) -> Result<(), Failure> {
     let control = Control::new();
-    let answerer = Arc::new(answerer);
-    let (ended, loops_alive) = Stream::pair(stream_socket::Transport::Unix)?;
-    let loops_alive = Arc::new(loops_alive);
-    let own = entrances.addresses();
-    let listeners = Arc::new(entrances.listeners);
-    let mut shares = share(entrances.sockets, settings.threads);
+    let (closed, open) = lifeline()?;
+    let (ended, alive) = lifeline()?;
+    let desk = Desk::new(Arc::new(answerer), entrances.addresses(), open);
     let mut loops = Vec::with_capacity(settings.threads);
-    while let Some(sockets) = shares.pop() {
-        let (control, alive) = (control.clone(), Arc::clone(&loops_alive));
-        let desk = Desk::new(Arc::clone(&answerer), own.clone());
-        let listeners = Arc::clone(&listeners);
+    for sockets in share(entrances.sockets, settings.threads) {
+        let (control, alive) = (control.clone(), alive.clone());
+        let (listeners, desk) = (entrances.listeners.clone(), desk.clone());
         loops.push(thread::spawn(move || {
-            let result = serve(&control, &listeners, sockets, desk);
-            drop(listeners);
+            let result = serve(&control, listeners, sockets, desk);
             if result.is_err() {
                 control.stop();
             }
@@ -78,14 +76,27 @@ pub(crate) fn run(
             result
         }));
     }
-    drop((loops_alive, listeners));
-    watch(&mut signals, &ended, &control, settings.drain)?;
+    drop((alive, entrances.listeners, desk));
+    let watch = Watch {
+        control,
+        signals,
+        closed,
+        ended,
+        drain: settings.drain,
+    };
+    watch.run()?;
     loops
         .into_iter()
         .try_for_each(|engine| match engine.join() {
             Ok(result) => result.map_err(Failure::from),
             Err(panic) => std::panic::resume_unwind(panic),
         })
+}
+
+/// A stream that ends when the last clone of the other one is dropped, in whatever thread.
+fn lifeline() -> Result<(Stream, Arc<Stream>), Failure> {
+    let (here, there) = Stream::pair(Transport::Unix)?;
+    Ok((here, Arc::new(there)))
 }
 
 /// Gives each socket of datagrams to one of the loops.
@@ -101,15 +112,14 @@ fn share(sockets: Vec<DatagramSocket>, threads: usize) -> Vec<Vec<DatagramSocket
 /// One loop, in a thread of its own.
 fn serve(
     control: &Control,
-    listeners: &[(Arc<Listener>, ListenOptions)],
+    listeners: Vec<(Arc<Listener>, ListenOptions)>,
     sockets: Vec<DatagramSocket>,
     desk: Desk,
 ) -> stream_socket::Result<()> {
     let mut engine = Engine::new(control)?;
     for (listener, options) in listeners {
-        let (desk, options) = (desk.clone(), options.clone());
-        let url = listener.url().clone();
-        engine.listen(Arc::clone(listener), move |stream| {
+        let (desk, url) = (desk.clone(), listener.url().clone());
+        engine.listen(listener, move |stream| {
             tracing::info!(peer = %stream, %url, "accepted");
             desk.serve(stream, &options)
         })?;
@@ -117,56 +127,80 @@ fn serve(
     for socket in sockets {
         engine.add(Served::Mailbox(desk.mailbox(Mailbox::new(socket))))?;
     }
+    drop(desk);
     engine.run()
 }
 
-/// Waits for signals until the loops have ended.
-fn watch(
-    signals: &mut Signals,
-    ended: &Stream,
-    control: &Control,
+/// What the main thread does while the loops serve.
+struct Watch {
+    control: Control,
+    signals: Signals,
+    /// Ends when nobody can connect any more.
+    closed: Stream,
+    /// Ends when all loops have.
+    ended: Stream,
     drain: Duration,
-) -> Result<(), Failure> {
-    let mut draining: Option<Instant> = None;
-    let mut refused = 0;
-    loop {
+}
+
+impl Watch {
+    /// Waits for signals until the loops have ended.
+    fn run(mut self) -> Result<(), Failure> {
+        let mut draining: Option<Instant> = None;
+        let mut refused = 0;
+        while !self.wait()? {
+            refused = report(&self.control, refused);
+            let now = Instant::now();
+            match (self.signals.take(), draining) {
+                (None, _) => {}
+                (Some(signal), None) => {
+                    self.begin_to_drain(signal)?;
+                    draining = Some(now);
+                }
+                (Some(_), Some(since)) if now < since + SAME_SIGNAL => {}
+                (Some(signal), Some(_)) => {
+                    tracing::info!(signal = signal.name(), "ending at once");
+                    return Err(signal.die());
+                }
+            }
+        }
+        report(&self.control, refused);
+        Ok(())
+    }
+
+    /// Waits for a signal, for the time to report, or for the end; whether that has come.
+    fn wait(&self) -> Result<bool, Failure> {
         let mut members = [
-            Member::new(signals.wake(), Interest::READ),
-            Member::new(ended, Interest::READ),
+            Member::new(self.signals.wake(), Interest::READ),
+            Member::new(&self.ended, Interest::READ),
         ];
-        let told = control.counters();
-        match select(&mut members, (told.accepted > 0).then_some(REPORT)) {
-            Err(error) if error.io_kind() != std::io::ErrorKind::Interrupted => {
-                return Err(error.into());
-            }
-            _ => {}
+        // Nobody has been refused before somebody was accepted.
+        let report = (self.control.counters().accepted > 0).then_some(REPORT);
+        ignore_interruption(select(&mut members, report))?;
+        Ok(members[1].readiness().any())
+    }
+
+    /// Closes everything that newcomers could use. That is told when it is true: nobody can
+    /// connect, and the files are gone.
+    fn begin_to_drain(&self, signal: Signal) -> Result<(), Failure> {
+        notify::stopping();
+        self.control.drain(self.drain);
+        let mut closed = [Member::new(&self.closed, Interest::READ)];
+        while !closed[0].readiness().any() {
+            ignore_interruption(select(&mut closed, None))?;
         }
-        if members[1].readiness().any() {
-            return Ok(());
-        }
-        refused = report(control, refused);
-        let now = Instant::now();
-        match (signals.take(), draining) {
-            (None, _) => {}
-            (Some(signal), None) => {
-                begin_to_drain(control, signal, drain);
-                draining = Some(now);
-            }
-            (Some(_), Some(since)) if now < since + SAME_SIGNAL => {}
-            (Some(signal), Some(_)) => {
-                tracing::info!(signal = signal.name(), "ending at once");
-                return Err(signal.die());
-            }
-        }
+        let counters = self.control.counters();
+        let connections = counters.accepted.saturating_sub(counters.closed);
+        tracing::info!(signal = signal.name(), connections, "draining");
+        Ok(())
     }
 }
 
-fn begin_to_drain(control: &Control, signal: Signal, drain: Duration) {
-    notify::stopping();
-    let counters = control.counters();
-    let connections = counters.accepted.saturating_sub(counters.closed);
-    tracing::info!(signal = signal.name(), connections, "draining");
-    control.drain(drain);
+/// A signal that interrupts a wait is found in its own place.
+fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.io_kind() != ErrorKind::Interrupted => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Tells of connections that were refused since the last time.

@@ -13,7 +13,7 @@ use crate::options::{ListenOptions, Options};
 use crate::stream::Stream;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop, poll_one};
-use crate::sys::{self, Errno, failed, option, timed_out};
+use crate::sys::{self, Errno, failed, timed_out};
 use crate::transport::{self, Bound, of_descriptor};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
@@ -139,6 +139,7 @@ impl Listener {
                 Arrival::Full => self.await_room(&mut patience),
                 Arrival::ClosedFull | Arrival::ClosedForAddress => Ok(()),
                 Arrival::Failed(errno) => Err(Stop::System(errno)),
+                Arrival::Refused(error) => return Err(error),
             };
             match waited {
                 Ok(()) => {}
@@ -184,8 +185,9 @@ impl Listener {
             }
             None => None,
         };
-        if let Err(errno) = self.give_buffers(&socket) {
-            return Arrival::Failed(errno);
+        let options = &self.options.socket;
+        if let Err(error) = transport::accepted_options(socket.as_fd(), &self.url, options) {
+            return Arrival::Refused(error);
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
         let stream = Stream::new(socket, transport, peer, origin, &self.options.socket);
@@ -205,21 +207,6 @@ impl Listener {
                 Err(errno) => return Err(errno),
             }
         }
-    }
-
-    /// An accepted unix socket, unlike one of tcp, does not have its listener's buffer sizes.
-    fn give_buffers(&self, socket: &OwnedFd) -> std::result::Result<(), Errno> {
-        if self.url.transport() != Transport::Unix {
-            return Ok(());
-        }
-        let options = &self.options.socket;
-        if let Some(bytes) = options.send_buffer {
-            option::send_buffer(socket.as_fd(), bytes)?;
-        }
-        if let Some(bytes) = options.receive_buffer {
-            option::receive_buffer(socket.as_fd(), bytes)?;
-        }
-        Ok(())
     }
 
     pub(crate) fn options(&self) -> &ListenOptions {
@@ -265,6 +252,8 @@ pub(crate) enum Arrival {
     /// The same, for want of a place for its address.
     ClosedForAddress,
     Failed(Errno),
+    /// It was accepted, but an option could not be set on it.
+    Refused(Error),
 }
 
 fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> {

@@ -60,9 +60,9 @@ fn help(key: &Key, role: Role) -> String {
 fn heading(key: &Key) -> &'static str {
     let is_unix = key.transports.iter().all(|transport| transport.is_unix());
     match (key.has_role(Role::Listen), key.has_role(Role::Connect)) {
-        (true, false) if is_unix => "Unix socket file, each also a key of the URL's query",
-        (true, false) => "Listening, each also a key of the URL's query",
-        (false, _) => "Connecting, each also a key of the URL's query",
-        (true, true) => "Socket, each also a key of the URL's query",
+        (true, false) if is_unix => "Unix socket file (each is also a key of the URL's query)",
+        (true, false) => "Listening (each is also a key of the URL's query)",
+        (false, _) => "Connecting (each is also a key of the URL's query)",
+        (true, true) => "Socket (each is also a key of the URL's query)",
     }
 }

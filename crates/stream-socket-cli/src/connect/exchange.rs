@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     patience: Patience,
     progress: Option<Progress>,
     has_sent: bool,
+    /// Nobody reads our output any more.
+    reader_has_gone: bool,
 }
 
 /// What a round found ready.
@@ -71,6 +73,7 @@ impl Exchange {
             patience: Patience::new(limits, now),
             progress: Progress::new(standard.is_redirected, is_quiet, now),
             has_sent: false,
+            reader_has_gone: false,
             stream,
             standard,
         }
@@ -131,7 +134,8 @@ impl Exchange {
         let (input, output) = (self.standard.input.as_fd(), self.standard.output.as_fd());
         let (to_receive, to_send) = (self.from_peer.wants_more(), !self.to_peer.is_empty());
         let to_write = !self.from_peer.is_empty();
-        let watches_reader = !to_write && self.standard.tells_when_unread();
+        let watches_reader =
+            !to_write && !self.reader_has_gone && self.standard.tells_when_unread();
         let wanted = [
             (
                 self.to_peer.wants_more(),
@@ -187,8 +191,8 @@ impl Exchange {
         if ready.output && self.write_output(now)? == Course::IsOver {
             return Ok(Course::IsOver);
         }
-        // Nobody reads what comes, and there is nothing left to be sent.
-        if ready.reader_has_gone && self.to_peer.is_finished() {
+        self.reader_has_gone |= ready.reader_has_gone;
+        if self.reader_has_gone && self.to_peer.is_finished() {
             return Ok(Course::IsOver);
         }
         self.expire(now)

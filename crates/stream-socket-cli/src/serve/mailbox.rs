@@ -86,7 +86,7 @@ impl Mailbox {
         let error = error.map(tracing::field::display);
         let reason = refusal.reason();
         let url = &self.socket;
-        tracing::warn!(%url, peer, reason, error, "refused; the next ones are counted only");
+        tracing::warn!(%url, peer, reason, error, others = "only counted", "refused");
     }
 
     /// Says what it did, before it is closed.

@@ -1,8 +1,6 @@
 //! What a loop drives: connections, sockets of datagrams, and programs.
 
-use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use stream_socket::engine::{Cause, Next, Task, Turn, Wake};
@@ -19,11 +17,17 @@ use super::program::Running;
 pub(super) struct Desk {
     answerer: Arc<Answerer>,
     own: Vec<SocketAddress>,
+    /// Held by whatever newcomers can reach.
+    open: Arc<Stream>,
 }
 
 impl Desk {
-    pub(super) fn new(answerer: Arc<Answerer>, own: Vec<SocketAddress>) -> Self {
-        Self { answerer, own }
+    pub(super) fn new(answerer: Arc<Answerer>, own: Vec<SocketAddress>, open: Arc<Stream>) -> Self {
+        Self {
+            answerer,
+            own,
+            open,
+        }
     }
 
     /// A task for a connection; `None` where a program could not be started, which is logged.
@@ -38,19 +42,20 @@ impl Desk {
     }
 
     /// A task for a socket of datagrams.
-    pub(super) fn mailbox(&self, mailbox: Mailbox) -> Letters {
-        Letters {
+    pub(super) fn mailbox(&self, mailbox: Mailbox) -> Box<Letters> {
+        Box::new(Letters {
             mailbox,
             answerer: Arc::clone(&self.answerer),
-            correspondence: Rc::new(RefCell::new(Correspondence::new(self.own.clone()))),
-        }
+            correspondence: Correspondence::new(self.own.clone()),
+            _open: Arc::clone(&self.open),
+        })
     }
 }
 
 /// What the engine drives.
 pub(super) enum Served {
     Connection(Connection),
-    Mailbox(Letters),
+    Mailbox(Box<Letters>),
     Program(Running),
 }
 
@@ -58,7 +63,8 @@ pub(super) enum Served {
 pub(super) struct Letters {
     mailbox: Mailbox,
     answerer: Arc<Answerer>,
-    correspondence: Rc<RefCell<Correspondence>>,
+    correspondence: Correspondence,
+    _open: Arc<Stream>,
 }
 
 impl Letters {
@@ -66,8 +72,7 @@ impl Letters {
         let Answerer::Service(service) = &*self.answerer else {
             return Next::Done;
         };
-        let mut correspondence = self.correspondence.borrow_mut();
-        while correspondence.answer(&mut self.mailbox, service) {
+        while self.correspondence.answer(&mut self.mailbox, service) {
             if turn.is_over() {
                 return Next::Yield;
             }

@@ -160,6 +160,22 @@ p = subprocess.Popen([sys.argv[1], \"connect\", sys.argv[2]], stdin=-1, stdout=-
 for _ in range(20): p.stdin.write(b\"x\" * 10000)
 p.stdin.close(); print(len(p.stdout.read()), p.wait())' $BIN $URL";
     with_server("echo", script).prints("200000 0\n");
+    // The peer sends more than all buffers hold, and nobody reads it before the input is taken.
+    let mut server = python_server(
+        "import threading\n\
+         sending = threading.Thread(target=c.sendall, args=(b'y' * 5000000,)); sending.start()\n\
+         n = 0\n\
+         while d := c.recv(1 << 16): n += len(d)\n\
+         sending.join(); print(n, flush=True)",
+    );
+    let url = format!("tcp://127.0.0.1:{}", server.line());
+    let script = "python3 -c '
+import subprocess, sys, time
+p = subprocess.Popen([sys.argv[1], \"connect\", sys.argv[2]], stdin=-1, stdout=-1)
+time.sleep(0.3); p.stdin.write(b\"x\" * 3000000)
+p.stdin.close(); print(len(p.stdout.read()), p.wait())' $BIN $URL";
+    shell(script, &[("URL", &url)]).prints("5000000 0\n");
+    assert_eq!(server.finish(), (Some(0), "3000000\n".to_owned()));
     // The peer answers more than all buffers hold before it has taken the input.
     let mut server = python_server(
         "c.settimeout(20); c.sendall(b'y' * 5000000)\n\
@@ -309,6 +325,38 @@ fn a_reader_who_had_enough_is_success() {
     let port = silent.line();
     let script = "$BIN connect 127.0.0.1:$PORT </dev/null | head -n 1; echo ${PIPESTATUS[@]}";
     shell(script, &[("PORT", &port)]).prints("one\n0 0\n");
+}
+
+#[test]
+fn it_rests_while_nothing_moves() {
+    let server = Server::start("tcp://127.0.0.1:0 discard");
+    let mut ended = python_server("c.shutdown(socket.SHUT_WR); sys.stdin.read()");
+    let port = ended.line();
+    // A silent peer, a reader that has gone, a peer that has ended.
+    for ends in [
+        "connect $URL",
+        "connect $URL | true",
+        "connect 127.0.0.1:$PORT --wait 1h",
+    ] {
+        let script = format!(
+            "sleep 0.7 | python3 -c '
+import os, resource, subprocess, sys
+subprocess.run([\"bash\", \"-c\", \"$BIN {ends}\"], timeout=20)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime < 0.2)'"
+        );
+        let script = script.replace("$URL", "$0").replace("$PORT", "$0");
+        let target = if ends.contains("$URL") {
+            server.url()
+        } else {
+            &port
+        };
+        let script = script
+            .replace("$0", target)
+            .replace("$BIN", crate::support::BINARY);
+        shell(&script, &[]).prints("True\n");
+    }
+    server.end();
 }
 
 #[test]

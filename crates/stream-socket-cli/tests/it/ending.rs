@@ -86,9 +86,24 @@ fn a_second_signal_ends_it_at_once() {
     }
 }
 
-/// timeout(1) sends TERM to its child, and then once more to the whole group.
+/// timeout(1) sends TERM to its child, and at once again to the whole group.
 #[test]
 fn a_signal_told_twice_is_one() {
+    let mut server = Server::start("tcp://127.0.0.1:0 echo --drain 30s");
+    let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
+    client.write("before\n");
+    assert_eq!(client.line(), "before");
+    let script = "kill -TERM $ID; sleep 0.02; kill -TERM $ID";
+    shell(script, &[("ID", &server.id().to_string())]).prints("");
+    server.wait_for_log("draining");
+    client.write("after\n");
+    assert_eq!(client.finish(), (Some(0), "after\n".to_owned()));
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn timeout_ends_it_with_success() {
     let folder = Folder::new();
     let path = folder.text("echo");
     let script = "
@@ -152,20 +167,21 @@ fn the_file_is_gone_as_soon_as_nobody_is_accepted() {
 #[test]
 fn who_was_in_the_backlog_is_served() {
     let server = Server::start("tcp://127.0.0.1:0 echo --drain 30s");
-    // Stopped, it accepts nobody; the client is connected all the same.
+    // Stopped, it accepts nobody; the clients are connected all the same.
     server.signal("STOP");
     let variables = [("PORT", server.port())];
-    let client = "python3 -c '
+    let clients = "python3 -c '
 import socket, sys
-s = socket.create_connection((\"127.0.0.1\", int(sys.argv[1]))); s.sendall(b\"waited\")
+clients = [socket.create_connection((\"127.0.0.1\", int(sys.argv[1]))) for _ in range(200)]
+for s in clients: s.sendall(b\"waited\"); s.shutdown(socket.SHUT_WR)
 print(\"connected\", flush=True); sys.stdin.readline()
-s.shutdown(socket.SHUT_WR); print(s.recv(10).decode())' $PORT";
-    let mut client = Script::start(client, &variables);
-    assert_eq!(client.line(), "connected");
+print(sum(s.recv(10) == b\"waited\" for s in clients))' $PORT";
+    let mut clients = Script::start(clients, &variables);
+    assert_eq!(clients.line(), "connected");
     server.signal("TERM");
     server.signal("CONT");
-    client.write("\n");
-    assert_eq!(client.finish(), (Some(0), "waited\n".to_owned()));
+    clients.write("\n");
+    assert_eq!(clients.finish(), (Some(0), "200\n".to_owned()));
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
 }

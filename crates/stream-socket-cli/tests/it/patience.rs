@@ -27,8 +27,9 @@ fn silent_clients_and_slow_readers_delay_nobody() {
     ] {
         let server = Server::start(&format!("tcp://127.0.0.1:0 {service}"));
         let variables = [("PORT", server.port())];
-        let mut held = Script::start(&format!("{HOLD} 50 {text}"), &variables);
+        let mut held = Script::start(&format!("{HOLD} 10 {text}"), &variables);
         assert_eq!(held.line(), "held");
+        server.rests();
         let quick = match service {
             "echo" => "seq 1000 | $BIN connect 127.0.0.1:$PORT --timeout 10s | tail -1",
             "chargen" => {
@@ -55,6 +56,21 @@ fn a_client_that_has_its_answer_and_never_closes_delays_nobody() {
     );
     quick.prints("1\n");
     held.finish();
+    server.end();
+}
+
+#[test]
+fn a_client_that_has_ended_and_does_not_read_costs_nothing() {
+    let server = Server::start("tcp://127.0.0.1:0 chargen");
+    let deaf = "python3 -c '
+import socket, sys
+s = socket.create_connection((\"127.0.0.1\", int(sys.argv[1]))); s.shutdown(socket.SHUT_WR)
+print(\"deaf\", flush=True); sys.stdin.read()' $PORT";
+    let mut deaf = Script::start(deaf, &[("PORT", server.port())]);
+    assert_eq!(deaf.line(), "deaf");
+    shell("sleep 0.5", &[]);
+    server.rests();
+    deaf.finish();
     server.end();
 }
 
@@ -119,6 +135,7 @@ fn a_lack_of_descriptors_pauses_accepting_and_no_more() {
         "{line}"
     );
     held.finish();
+    server.rests();
     shell("echo hello | $BIN connect 127.0.0.1:$PORT", &variables).prints("hello\n");
     server.end();
 }

@@ -4,119 +4,122 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{BINARY, Folder, Server, is_root, shell};
 
+/// What is typed, and a part of the answer.
+const NONSENSE: &[(&str, &str)] = &[
+    ("", "Usage: stream-socket"),
+    (
+        "sevre tcp://h:1 echo",
+        "a similar subcommand exists: 'serve'",
+    ),
+    ("serve", "required arguments were not provided"),
+    ("serve tcp://127.0.0.1:0", "[possible values: daytime"),
+    (
+        "serve tcp://127.0.0.1:0 daytim",
+        "a similar value exists: 'daytime'",
+    ),
+    (
+        "serve tcp://127.0.0.1:70000 echo",
+        "port 70000 is not in 0–65535",
+    ),
+    (
+        "serve tcp://127.0.0.1 echo",
+        "the port is missing; write 127.0.0.1:PORT",
+    ),
+    (
+        "serve tcq://127.0.0.1:0 echo",
+        "unknown transport tcq; did you mean \"tcp\"?",
+    ),
+    (
+        "serve tcp://127.0.0.1:0?backlgo=1 echo",
+        "did you mean \"backlog\"?",
+    ),
+    (
+        "serve udp://127.0.0.1:0?backlog=1 echo",
+        "backlog applies to tcp, unix, not to udp",
+    ),
+    (
+        "serve tcp://127.0.0.1:0?linger=5 echo",
+        "takes a span with its unit",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --backlgo 1",
+        "a similar argument exists: '--backlog'",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --backlog x",
+        "option backlog is \"x\", but takes a whole",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --nodelay=2",
+        "option nodelay is \"2\", but takes 1, 0",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --mode 0600",
+        "--mode applies to unix, udg, and no URL",
+    ),
+    (
+        "serve udg://@x udp://127.0.0.1:0 echo --nodelay",
+        "--nodelay applies to tcp, and no URL",
+    ),
+    (
+        "serve udp://127.0.0.1:0 echo --read-timeout 1s",
+        "--read-timeout applies to tcp, unix",
+    ),
+    (
+        "serve udp://127.0.0.1:0?read_timeout=1s echo",
+        "read_timeout is a limit for one connect",
+    ),
+    (
+        "serve unix://@x?mode=0600 echo",
+        "mode applies to paths, not to abstract names",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --backlog 1 --backlog 2",
+        "cannot be used multiple times",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --drain 5",
+        "it is not a span with its unit",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --connect-timeout 1s",
+        "unexpected argument",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 daytime --daytime-format %&",
+        "--daytime-format is \"%&\"",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --daytime-format %F",
+        "applies to daytime, not to echo",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 echo --log xml",
+        "[possible values: text, json]",
+    ),
+    ("connect", "required arguments were not provided"),
+    ("connect tcp://127.0.0.1:x y", "unexpected argument 'y'"),
+    ("connect tcp://[::1", "the bracket [ is never closed"),
+    ("connect unix://@", "a name to bind, not one to connect to"),
+    (
+        "connect unix:///x --nodelay",
+        "--nodelay applies to tcp, and no URL given is such",
+    ),
+    (
+        "connect tcp://127.0.0.1:1 --wait soon",
+        "it is not a span with its unit",
+    ),
+    (
+        "connect tcp://127.0.0.1:1 --bind here",
+        "option bind is \"here\", but takes an IP",
+    ),
+    ("completions csh", "[possible values: bash"),
+    ("transports x", "unexpected argument 'x'"),
+];
+
 #[test]
 fn what_makes_no_sense_is_refused_with_2() {
-    for (words, expected) in [
-        ("", "Usage: stream-socket"),
-        (
-            "sevre tcp://h:1 echo",
-            "a similar subcommand exists: 'serve'",
-        ),
-        ("serve", "required arguments were not provided"),
-        ("serve tcp://127.0.0.1:0", "[possible values: daytime"),
-        (
-            "serve tcp://127.0.0.1:0 daytim",
-            "a similar value exists: 'daytime'",
-        ),
-        (
-            "serve tcp://127.0.0.1:70000 echo",
-            "port 70000 is not in 0–65535",
-        ),
-        (
-            "serve tcp://127.0.0.1 echo",
-            "the port is missing; write 127.0.0.1:PORT",
-        ),
-        (
-            "serve tcq://127.0.0.1:0 echo",
-            "unknown transport tcq; did you mean \"tcp\"?",
-        ),
-        (
-            "serve tcp://127.0.0.1:0?backlgo=1 echo",
-            "did you mean \"backlog\"?",
-        ),
-        (
-            "serve udp://127.0.0.1:0?backlog=1 echo",
-            "backlog applies to tcp, unix, not to udp",
-        ),
-        (
-            "serve tcp://127.0.0.1:0?linger=5 echo",
-            "takes a span with its unit",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --backlgo 1",
-            "a similar argument exists: '--backlog'",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --backlog x",
-            "option backlog is \"x\", but takes a whole",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --nodelay=2",
-            "option nodelay is \"2\", but takes 1, 0",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --mode 0600",
-            "--mode applies to unix, udg, and no URL",
-        ),
-        (
-            "serve udg://@x udp://127.0.0.1:0 echo --nodelay",
-            "--nodelay applies to tcp, and no URL",
-        ),
-        (
-            "serve udp://127.0.0.1:0 echo --read-timeout 1s",
-            "--read-timeout applies to tcp, unix",
-        ),
-        (
-            "serve udp://127.0.0.1:0?read_timeout=1s echo",
-            "read_timeout is a limit for one connect",
-        ),
-        (
-            "serve unix://@x?mode=0600 echo",
-            "mode applies to paths, not to abstract names",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --backlog 1 --backlog 2",
-            "cannot be used multiple times",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --drain 5",
-            "it is not a span with its unit",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --connect-timeout 1s",
-            "unexpected argument",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 daytime --daytime-format %&",
-            "--daytime-format is \"%&\"",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --daytime-format %F",
-            "applies to daytime, not to echo",
-        ),
-        (
-            "serve tcp://127.0.0.1:0 echo --log xml",
-            "[possible values: text, json]",
-        ),
-        ("connect", "required arguments were not provided"),
-        ("connect tcp://127.0.0.1:x y", "unexpected argument 'y'"),
-        ("connect tcp://[::1", "the bracket [ is never closed"),
-        ("connect unix://@", "a name to bind, not one to connect to"),
-        (
-            "connect unix:///x --nodelay",
-            "--nodelay applies to tcp, and no URL given is such",
-        ),
-        (
-            "connect tcp://127.0.0.1:1 --wait soon",
-            "it is not a span with its unit",
-        ),
-        (
-            "connect tcp://127.0.0.1:1 --bind here",
-            "option bind is \"here\", but takes an IP",
-        ),
-        ("completions csh", "[possible values: bash"),
-        ("transports x", "unexpected argument 'x'"),
-    ] {
+    for (words, expected) in NONSENSE {
         let outcome = shell(&format!("$BIN {}", quoted(words)), &[]);
         assert_eq!((outcome.code, outcome.text()), (Some(2), ""), "{outcome:?}");
         assert!(outcome.err.contains(expected), "{expected:?}: {outcome:?}");

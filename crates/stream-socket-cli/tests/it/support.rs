@@ -91,6 +91,26 @@ impl Server {
         }
     }
 
+    /// The processor time that it has used so far, in hundredths of a second: proc_pid_stat(5).
+    pub(crate) fn processor_time(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// While nothing happens, nothing is done.
+    #[track_caller]
+    pub(crate) fn rests(&self) {
+        let before = self.processor_time();
+        shell("sleep 0.5", &[]);
+        let used = self.processor_time() - before;
+        assert!(
+            used < 10,
+            "{used} hundredths of a second in half a second of rest"
+        );
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(self.id(), name);
     }

@@ -102,6 +102,8 @@ impl<T> Acceptor<T> {
                 }
                 Arrival::ClosedFull => Counts::raise(&counts.full),
                 Arrival::ClosedForAddress => Counts::raise(&counts.full_for_address),
+                // That one is lost; the next may fare better.
+                Arrival::Refused(_) => {}
                 Arrival::Failed(errno) => {
                     if !is_exhaustion(errno) || !self.close_one() {
                         Counts::raise(&counts.exhausted);

@@ -1,5 +1,6 @@
 //! What no safe crate offers, and nothing else: the only unsafe code of the library.
 //!
+//! - the bytes of an address that rustix has received, and can't always decode;
 //! - setsockopt(2) for options that neither rustix nor socket2 knows;
 //! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram;
 //! - pthread_atfork(3), and descriptors that a forked child knows by number.
@@ -10,9 +11,23 @@
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::{io, mem, ptr};
 
+use rustix::net::SocketAddrAny;
+
 use super::control::CONTROL;
 use super::name::STORAGE;
 use super::{Errno, batch::DATAGRAMS_AT_ONCE};
+
+/// The bytes of an address, and how many of them count.
+pub(super) fn address_bytes(address: &SocketAddrAny) -> ([u8; STORAGE], usize) {
+    let mut bytes = [0; STORAGE];
+    let length = (address.addr_len() as usize).min(STORAGE);
+    // SAFETY: rustix keeps `addr_len` initialised bytes at `as_ptr` while the address is borrowed;
+    // no more than `bytes` has room for are copied, and the two do not overlap.
+    unsafe {
+        ptr::copy_nonoverlapping(address.as_ptr().cast(), bytes.as_mut_ptr(), length);
+    }
+    (bytes, length)
+}
 
 /// setsockopt(2) with an integer.
 pub(super) fn set_option(

@@ -1,11 +1,14 @@
 //! Socket addresses in the kernel's form and in ours.
+//!
+//! The kernel's form is read here, not by rustix, which panics at a unix path of 108 bytes, keeps
+//! the NUL behind one of 107, and takes an unnamed socket for the empty abstract name.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
-use super::Errno;
+use super::{Errno, ffi};
 use crate::address::{SocketAddress, UnixAddress};
 
 /// The longest address the kernel returns: `struct sockaddr_storage`.
@@ -22,16 +25,8 @@ pub(super) fn unix(address: &UnixAddress) -> Result<SocketAddrUnix, Errno> {
 
 /// Our form of what the kernel returned; `None` where it has no name, as most unix clients.
 pub(super) fn ours(address: Option<SocketAddrAny>) -> Option<SocketAddress> {
-    let address = address?;
-    if let Ok(inet) = SocketAddr::try_from(address.clone()) {
-        return Some(SocketAddress::Inet(inet));
-    }
-    let unix = SocketAddrUnix::try_from(address).ok()?;
-    let name = match (unix.path_bytes(), unix.abstract_name()) {
-        (Some(path), _) => UnixAddress::from_kernel_path(path),
-        (None, name) => UnixAddress::from_kernel_abstract(name?),
-    };
-    Some(SocketAddress::Unix(name))
+    let (storage, length) = ffi::address_bytes(&address?);
+    read(&storage, length)
 }
 
 /// Writes an address as `struct sockaddr_in`, `sockaddr_in6` or `sockaddr_un`; its length.

@@ -100,6 +100,9 @@ pub(crate) fn poll_one(
     Ok(Events::from_flags(one[0].revents()).any())
 }
 
+/// How long to let pass where no poll tells when it is worth trying again.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// How long an operation may wait: not at all, by a deadline, or for ever.
 ///
 /// The clock is first read when there is something to wait for.
@@ -151,13 +154,35 @@ impl Patience {
         events: Events,
         mut call: impl FnMut() -> Result<T, Errno>,
     ) -> Result<T, Stop> {
+        let mut waits = 0;
         loop {
             match call() {
                 Ok(value) => return Ok(value),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(&descriptor, events)?,
+                Err(Errno::AGAIN) => {
+                    if waits > 1 {
+                        self.pause()?;
+                    }
+                    self.wait(&descriptor, events)?;
+                    waits += 1;
+                }
                 Err(errno) => return Err(Stop::System(errno)),
             }
+        }
+    }
+
+    /// Lets a moment pass, if the deadline leaves one.
+    ///
+    /// A poll may call ready what is not, again and again: an unconnected unix socket of
+    /// datagrams is always writable, even while its receiver's queue is full.
+    fn pause(&mut self) -> Result<(), Stop> {
+        let deadline = self.deadline.unwrap_or(Deadline::NEVER);
+        if deadline.has_passed() {
+            return Err(Stop::TimedOut);
+        }
+        match poll(&mut [], deadline.min(Deadline::after(Some(MOMENT)))) {
+            Err(errno) if errno != Errno::INTR || self.interruptible => Err(Stop::System(errno)),
+            _ => Ok(()),
         }
     }
 

@@ -42,6 +42,26 @@ pub(super) fn socket_options(
     keepalive(socket, url, options)
 }
 
+/// Sets on an accepted stream what it does not have from its listener.
+///
+/// The kernel hands every option down but the sizes of a unix socket's buffers.
+pub(crate) fn accepted_options(
+    socket: BorrowedFd<'_>,
+    url: &SocketUrl,
+    options: &SocketOptions,
+) -> Result<()> {
+    if !url.transport().is_unix() {
+        return Ok(());
+    }
+    let on = Setter { url };
+    on.set("receive_buffer", options.receive_buffer, |bytes| {
+        option::receive_buffer(socket, bytes)
+    })?;
+    on.set("send_buffer", options.send_buffer, |bytes| {
+        option::send_buffer(socket, bytes)
+    })
+}
+
 fn keepalive(socket: BorrowedFd<'_>, url: &SocketUrl, options: &SocketOptions) -> Result<()> {
     let on = Setter { url };
     let implied = [

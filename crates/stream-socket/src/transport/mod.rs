@@ -8,6 +8,7 @@ mod bind;
 mod endpoint;
 mod race;
 
+pub(crate) use apply::accepted_options;
 pub(crate) use bind::{Bound, bind, bind_all, listen};
 pub(crate) use endpoint::of_descriptor;
 pub(crate) use race::{Connected, Race};

@@ -112,11 +112,16 @@ impl Race {
                 return Ok(Some(connected));
             }
         }
+        if !self.running.is_empty() && self.deadline.has_passed() {
+            // What has just been started may be answered already: a zero timeout looks once.
+            return match self.finished()? {
+                None if !self.running.is_empty() => Err(self.timed_out()),
+                None => Err(self.lost()),
+                connected => Ok(connected),
+            };
+        }
         if self.running.is_empty() {
             return Err(self.lost());
-        }
-        if self.deadline.has_passed() {
-            return Err(self.timed_out());
         }
         Ok(None)
     }
