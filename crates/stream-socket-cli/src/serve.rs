@@ -173,9 +173,7 @@ impl Watch {
             Member::new(self.signals.wake(), Interest::READ),
             Member::new(&self.ended, Interest::READ),
         ];
-        // Nobody has been refused before somebody was accepted.
-        let report = (self.control.counters().accepted > 0).then_some(REPORT);
-        ignore_interruption(select(&mut members, report))?;
+        ignore_interruption(select(&mut members, Some(REPORT)))?;
         Ok(members[1].readiness().any())
     }
 

@@ -87,7 +87,7 @@ impl ServiceName {
             let names: Vec<_> = Self::ALL.iter().map(|service| service.name()).collect();
             let names = names.join(", ");
             Failure::Usage(format!(
-                "there is no service {name:?}: it is one of {names}, or a program after --"
+                "the last word is no service: {name:?}; it is one of {names}, or a program after --"
             ))
         })
     }

@@ -16,10 +16,12 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let entrances = Entrances::bind(&arguments.urls, &options)?;
     let signals = Signals::install()?;
     let mut bound = String::new();
+    let service = arguments.answer.name();
+    let service: &str = &service;
     for url in entrances.urls() {
         // Writing to a string can't fail.
         _ = writeln!(bound, "{url}");
-        tracing::info!(%url, service = %arguments.answer.name(), "listening");
+        tracing::info!(%url, service, "listening");
     }
     output::data(bound.as_bytes())?;
     notify::ready();
