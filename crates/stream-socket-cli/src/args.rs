@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use stream_socket::SocketUrl;
 
 pub(crate) use self::connect::ConnectArguments;
-pub(crate) use self::serve::{DAYTIME_FORMAT, ServeArguments, ServiceName};
+pub(crate) use self::serve::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
 
 /// How messages are written to standard error.

@@ -1,247 +1,219 @@
-//! The loop that serves: one thread, one `select` over everything, nothing that waits.
+//! Serving: the library's engine in as many threads as asked for, over listeners they all share.
 //!
-//! The engine will take its place, with the sessions of `service` unchanged.
+//! The main thread waits for signals and for the loops to end. Each loop accepts from every
+//! listener; a socket of datagrams belongs to one loop, since its answers go in batches.
 
 mod connection;
 mod correspondence;
-mod entrance;
+mod entrances;
 mod mailbox;
+mod program;
+mod served;
 
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use stream_socket::{Interest, Member, Readiness, select};
+use stream_socket::engine::{Control, Engine};
+use stream_socket::{
+    DatagramSocket, Interest, ListenOptions, Listener, Member, Stream, Transport, select,
+};
 
-use self::connection::{Connection, Ending};
-use self::correspondence::Correspondence;
-pub(crate) use self::entrance::Entrances;
-use self::entrance::{ACCEPTS_A_TURN, Entrance};
+pub(crate) use self::entrances::Entrances;
 use self::mailbox::Mailbox;
+pub(crate) use self::program::Program;
+use self::served::{Desk, Served};
 use crate::failure::Failure;
 use crate::notify;
 use crate::service::Service;
 use crate::signal::{Signal, Signals};
 
-/// What all connections are read into, in turn: one buffer a thread, and none a connection.
-const BUFFER_BYTES: usize = 60 * 1024;
-
 /// A second signal this soon is the first one told twice: timeout(1) sends it to the process and
 /// then to its whole group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// As many as the library's backlog has places, unless somebody asked for more.
-const TURNS_TO_EMPTY_A_BACKLOG: usize = 4096 / ACCEPTS_A_TURN;
+/// How often it is looked whether connections were refused, which is then told once for all.
+const REPORT: Duration = Duration::from_secs(1);
 
-/// EINTR: a signal came, whose bytes are found in the next round.
-const INTERRUPTED: std::io::ErrorKind = std::io::ErrorKind::Interrupted;
+/// Who answers clients.
+#[derive(Debug)]
+pub(crate) enum Answerer {
+    /// One of the small services.
+    Service(Service),
+    /// A program, started anew for each connection.
+    Program(Program),
+}
 
-/// Everything that is served.
-pub(crate) struct Server {
-    service: Service,
+/// How it is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) threads: usize,
+    pub(crate) drain: Duration,
+}
+
+/// Serves until it is told to end and the last connection has finished.
+pub(crate) fn run(
+    answerer: Answerer,
+    entrances: Entrances,
     signals: Signals,
-    entrances: Vec<Entrance>,
-    mailboxes: Vec<Mailbox>,
-    connections: Vec<Connection>,
-    buffer: Box<[u8]>,
-    correspondence: Correspondence,
+    settings: Settings,
+) -> Result<(), Failure> {
+    let control = Control::new();
+    let (closed, open) = lifeline()?;
+    let (ended, alive) = lifeline()?;
+    let desk = Desk::new(Arc::new(answerer), entrances.addresses(), open);
+    let mut loops = Vec::with_capacity(settings.threads);
+    for sockets in share(entrances.sockets, settings.threads) {
+        let (control, alive) = (control.clone(), alive.clone());
+        let (listeners, desk) = (entrances.listeners.clone(), desk.clone());
+        loops.push(thread::spawn(move || {
+            let result = serve(&control, listeners, sockets, desk);
+            if result.is_err() {
+                control.stop();
+            }
+            drop(alive);
+            result
+        }));
+    }
+    drop((alive, entrances.listeners, desk));
+    let watch = Watch {
+        control,
+        signals,
+        closed,
+        ended,
+        drain: settings.drain,
+    };
+    watch.run()?;
+    loops
+        .into_iter()
+        .try_for_each(|engine| match engine.join() {
+            Ok(result) => result.map_err(Failure::from),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+}
+
+/// A stream that ends when the last clone of the other one is dropped, in whatever thread.
+fn lifeline() -> Result<(Stream, Arc<Stream>), Failure> {
+    let (here, there) = Stream::pair(Transport::Unix)?;
+    Ok((here, Arc::new(there)))
+}
+
+/// Gives each socket of datagrams to one of the loops.
+fn share(sockets: Vec<DatagramSocket>, threads: usize) -> Vec<Vec<DatagramSocket>> {
+    let mut shares: Vec<Vec<DatagramSocket>> = (0..threads.max(1)).map(|_| Vec::new()).collect();
+    let count = shares.len();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        shares[index % count].push(socket);
+    }
+    shares
+}
+
+/// One loop, in a thread of its own.
+fn serve(
+    control: &Control,
+    listeners: Vec<(Arc<Listener>, ListenOptions)>,
+    sockets: Vec<DatagramSocket>,
+    desk: Desk,
+) -> stream_socket::Result<()> {
+    let mut engine = Engine::new(control)?;
+    for (listener, options) in listeners {
+        let (desk, url) = (desk.clone(), listener.url().clone());
+        engine.listen(listener, move |stream| {
+            tracing::info!(peer = %stream, %url, "accepted");
+            desk.serve(stream, &options)
+        })?;
+    }
+    for socket in sockets {
+        engine.add(Served::Mailbox(desk.mailbox(Mailbox::new(socket))))?;
+    }
+    drop(desk);
+    engine.run()
+}
+
+/// What the main thread does while the loops serve.
+struct Watch {
+    control: Control,
+    signals: Signals,
+    /// Ends when nobody can connect any more.
+    closed: Stream,
+    /// Ends when all loops have.
+    ended: Stream,
     drain: Duration,
-    draining: Option<Draining>,
-    ready: Vec<(Source, Readiness)>,
 }
 
-/// The server has been told to end.
-#[derive(Clone, Copy)]
-struct Draining {
-    since: Instant,
-    /// When connections that have not finished are cut off; `None` is never.
-    until: Option<Instant>,
-}
-
-/// What was waited for.
-#[derive(Clone, Copy)]
-enum Source {
-    Signals,
-    Entrance(usize),
-    Mailbox(usize),
-    Connection(usize),
-}
-
-impl Server {
-    pub(crate) fn new(
-        service: Service,
-        entrances: Entrances,
-        signals: Signals,
-        drain: Duration,
-    ) -> Self {
-        let Entrances {
-            entrances,
-            mailboxes,
-        } = entrances;
-        Self {
-            correspondence: Correspondence::new(&mailboxes),
-            service,
-            signals,
-            entrances,
-            mailboxes,
-            connections: Vec::new(),
-            buffer: vec![0; BUFFER_BYTES].into(),
-            drain,
-            draining: None,
-            ready: Vec::new(),
-        }
-    }
-
-    /// Serves until it is told to end and the last connection has finished.
-    pub(crate) fn run(mut self) -> Result<(), Failure> {
-        while !self.has_ended() {
-            self.wait(Instant::now())?;
+impl Watch {
+    /// Waits for signals until the loops have ended.
+    fn run(mut self) -> Result<(), Failure> {
+        let mut draining: Option<Instant> = None;
+        let mut refused = 0;
+        while !self.wait()? {
+            refused = report(&self.control, refused);
             let now = Instant::now();
-            self.serve(now)?;
-            self.expire(now);
+            match (self.signals.take(), draining) {
+                (None, _) => {}
+                (Some(signal), None) => {
+                    self.begin_to_drain(signal)?;
+                    draining = Some(now);
+                }
+                (Some(_), Some(since)) if now < since + SAME_SIGNAL => {}
+                (Some(signal), Some(_)) => {
+                    tracing::info!(signal = signal.name(), "ending at once");
+                    return Err(signal.die());
+                }
+            }
         }
+        report(&self.control, refused);
         Ok(())
     }
 
-    fn has_ended(&self) -> bool {
-        self.draining.is_some() && self.connections.is_empty()
+    /// Waits for a signal, for the time to report, or for the end; whether that has come.
+    fn wait(&self) -> Result<bool, Failure> {
+        let mut members = [
+            Member::new(self.signals.wake(), Interest::READ),
+            Member::new(&self.ended, Interest::READ),
+        ];
+        ignore_interruption(select(&mut members, Some(REPORT)))?;
+        Ok(members[1].readiness().any())
     }
 
-    /// Waits until something is ready or due; what is ready is then in `self.ready`.
-    fn wait(&mut self, now: Instant) -> Result<(), Failure> {
-        let mut members = vec![Member::new(self.signals.wake(), Interest::READ)];
-        let mut sources = vec![Source::Signals];
-        for (index, entrance) in self.entrances.iter().enumerate() {
-            if entrance.paused(now).is_none() {
-                members.push(Member::new(entrance.listener(), Interest::READ));
-                sources.push(Source::Entrance(index));
-            }
-        }
-        for (index, mailbox) in self.mailboxes.iter().enumerate() {
-            members.push(Member::new(mailbox.socket(), Interest::READ));
-            sources.push(Source::Mailbox(index));
-        }
-        for (index, connection) in self.connections.iter().enumerate() {
-            members.push(Member::new(connection.stream(), connection.interest()));
-            sources.push(Source::Connection(index));
-        }
-        let due = self.next_due(now);
-        let timeout = due.map(|due| due.saturating_duration_since(now));
-        match select(&mut members, timeout) {
-            Err(error) if error.io_kind() != INTERRUPTED => return Err(error.into()),
-            _ => {}
-        }
-        let readiness = members.iter().map(Member::readiness);
-        self.ready.clear();
-        self.ready.extend(
-            sources
-                .into_iter()
-                .zip(readiness)
-                .filter(|(_, ready)| ready.any()),
-        );
-        Ok(())
-    }
-
-    /// The next instant at which something is to be done that no socket tells.
-    fn next_due(&self, now: Instant) -> Option<Instant> {
-        let connections = self.connections.iter().filter_map(Connection::due);
-        let entrances = self
-            .entrances
-            .iter()
-            .filter_map(|entrance| entrance.paused(now));
-        let draining = self.draining.and_then(|draining| draining.until);
-        connections.chain(entrances).chain(draining).min()
-    }
-
-    fn serve(&mut self, now: Instant) -> Result<(), Failure> {
-        let mut ready = std::mem::take(&mut self.ready);
-        // From the back: a connection that ends gives its place to the last one, which has had
-        // its turn by then, and those that are accepted come behind all of them.
-        while let Some((source, _)) = ready.pop() {
-            match source {
-                Source::Connection(index) => self.turn(index, now),
-                Source::Mailbox(index) => self.answer(index),
-                Source::Entrance(index) => _ = self.accept(index, now),
-                Source::Signals => self.signalled(now)?,
-            }
-        }
-        self.ready = ready;
-        Ok(())
-    }
-
-    fn turn(&mut self, index: usize, now: Instant) {
-        if let Some(ending) = self.connections[index].turn(&mut self.buffer, now) {
-            self.connections.swap_remove(index).close(&ending, now);
-        }
-    }
-
-    fn answer(&mut self, index: usize) {
-        self.correspondence
-            .answer(&mut self.mailboxes[index], &self.service);
-    }
-
-    /// Accepts those that wait, as many as one turn allows; whether there may be more.
-    fn accept(&mut self, index: usize, now: Instant) -> bool {
-        let entrance = &mut self.entrances[index];
-        let streams = entrance.accept(now);
-        let may_be_more = streams.len() == ACCEPTS_A_TURN;
-        for stream in streams {
-            let mut connection =
-                Connection::new(stream, self.service.session(), entrance.limits(), now);
-            // Who is answered at once need not be waited for.
-            match connection.turn(&mut self.buffer, now) {
-                Some(ending) => connection.close(&ending, now),
-                None => self.connections.push(connection),
-            }
-        }
-        may_be_more
-    }
-
-    fn signalled(&mut self, now: Instant) -> Result<(), Failure> {
-        match (self.signals.take(), self.draining) {
-            (None, _) => Ok(()),
-            (Some(signal), None) => {
-                self.begin_to_drain(signal, now);
-                Ok(())
-            }
-            (Some(_), Some(draining)) if now < draining.since + SAME_SIGNAL => Ok(()),
-            (Some(signal), Some(_)) => {
-                tracing::info!(signal = signal.name(), "ending at once");
-                Err(signal.die())
-            }
-        }
-    }
-
-    /// Closes everything that newcomers could use; what has come already is served.
-    fn begin_to_drain(&mut self, signal: Signal, now: Instant) {
+    /// Closes everything that newcomers could use. That is told when it is true: nobody can
+    /// connect, and the files are gone.
+    fn begin_to_drain(&self, signal: Signal) -> Result<(), Failure> {
         notify::stopping();
-        for index in 0..self.entrances.len() {
-            // To close a listener resets who waits in its backlog.
-            let mut turns = 0..TURNS_TO_EMPTY_A_BACKLOG;
-            while turns.next().is_some() && self.accept(index, now) {}
+        self.control.drain(self.drain);
+        let mut closed = [Member::new(&self.closed, Interest::READ)];
+        while !closed[0].readiness().any() {
+            ignore_interruption(select(&mut closed, None))?;
         }
-        (0..self.mailboxes.len()).for_each(|index| self.answer(index));
-        self.entrances.clear();
-        self.mailboxes.drain(..).for_each(Mailbox::close);
-        // Told when it is true: nobody can connect, and the files are gone.
-        let connections = self.connections.len();
+        let counters = self.control.counters();
+        let connections = counters.accepted.saturating_sub(counters.closed);
         tracing::info!(signal = signal.name(), connections, "draining");
-        self.connections.iter_mut().for_each(Connection::drain);
-        self.draining = Some(Draining {
-            since: now,
-            until: now.checked_add(self.drain),
-        });
+        Ok(())
     }
+}
 
-    /// Ends what has taken too long.
-    fn expire(&mut self, now: Instant) {
-        let cut_off = self
-            .draining
-            .and_then(|draining| draining.until)
-            .is_some_and(|until| until <= now);
-        for index in (0..self.connections.len()).rev() {
-            let expired = self.connections[index].expired(now);
-            if let Some(ending) = expired.or(cut_off.then_some(Ending::CutOff)) {
-                self.connections.swap_remove(index).close(&ending, now);
-            }
-        }
+/// A signal that interrupts a wait is found in its own place.
+fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.io_kind() != ErrorKind::Interrupted => Err(error.into()),
+        _ => Ok(()),
     }
+}
+
+/// Tells of connections that were refused since the last time.
+fn report(control: &Control, told: u64) -> u64 {
+    let counters = control.counters();
+    let (full, per_ip) = (counters.refused_full, counters.refused_per_ip);
+    let exhausted = counters.exhausted;
+    let refused = full + per_ip + exhausted;
+    if refused > told {
+        tracing::warn!(
+            full,
+            per_ip,
+            exhausted,
+            "refused for lack of places or descriptors; counted since the start"
+        );
+    }
+    refused
 }

@@ -16,6 +16,7 @@ mod qotd;
 mod time;
 
 use std::io;
+use std::sync::Arc;
 
 use stream_socket::{Interest, Stream};
 
@@ -48,6 +49,8 @@ pub(crate) enum Service {
 pub(crate) enum Next {
     /// Call again when the stream is ready for this.
     Wait(Interest),
+    /// Call again: there may be more to do at once.
+    Again,
     /// All is sent. The connection is to be closed so that the peer gets it all.
     Finish,
 }
@@ -76,11 +79,9 @@ impl Service {
     /// For a connection that has just been accepted.
     pub(crate) fn session(&self) -> Session {
         match self {
-            Service::Daytime(daytime) => {
-                Session::Message(Message::new(daytime.line().into_bytes()))
-            }
-            Service::Time => Session::Message(Message::new(time::now().to_vec())),
-            Service::Qotd => Session::Message(Message::new(qotd::today().as_bytes().to_vec())),
+            Service::Daytime(daytime) => Session::Message(Message::new(daytime.line())),
+            Service::Time => Session::Message(Message::new(Arc::new(time::now()))),
+            Service::Qotd => Session::Message(Message::new(Arc::from(qotd::today().as_bytes()))),
             Service::Echo => Session::Echo(Echo::default()),
             Service::Discard => Session::Discard(Discard),
             Service::Chargen => Session::Chargen(Chargen::default()),
@@ -90,7 +91,7 @@ impl Service {
     /// Appends the answer to a datagram, of at most `limit` bytes, to `answer`, which is empty.
     pub(crate) fn answer(&self, asked: &[u8], limit: usize, answer: &mut Vec<u8>) -> Reply {
         match self {
-            Service::Daytime(daytime) => answer.extend_from_slice(daytime.line().as_bytes()),
+            Service::Daytime(daytime) => answer.extend_from_slice(&daytime.line()),
             Service::Time => answer.extend_from_slice(&time::now()),
             Service::Qotd => answer.extend_from_slice(qotd::today().as_bytes()),
             Service::Echo => answer.extend_from_slice(asked),
@@ -108,12 +109,18 @@ impl Service {
 impl Session {
     /// Goes on, now that the stream is ready for what was waited for.
     ///
-    /// One read and one write at most, so that no connection keeps the others waiting.
-    pub(crate) fn ready(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Next> {
+    /// One read and one write at most, so that no connection keeps the others waiting. A read that
+    /// did not fill the buffer was the last one for now, unless the peer `has_ended`.
+    pub(crate) fn ready(
+        &mut self,
+        stream: &mut Stream,
+        buffer: &mut [u8],
+        has_ended: bool,
+    ) -> io::Result<Next> {
         match self {
             Session::Message(message) => message.ready(stream),
-            Session::Echo(echo) => echo.ready(stream, buffer),
-            Session::Discard(discard) => discard.ready(stream, buffer),
+            Session::Echo(echo) => echo.ready(stream, buffer, has_ended),
+            Session::Discard(discard) => discard.ready(stream, buffer, has_ended),
             Session::Chargen(chargen) => chargen.ready(stream, buffer),
         }
     }

@@ -1,12 +1,14 @@
 //! A connect that does not wait.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::error::{Result, Stage};
 use crate::options::{ConnectOptions, Options};
 use crate::stream::Stream;
-use crate::sys::{epoll, failed};
+use crate::sys::epoll::{Epoll, Mode};
+use crate::sys::wait::Events;
+use crate::sys::{Errno, failed};
 use crate::transport::Race;
 use crate::url::ToSocketUrl;
 
@@ -36,7 +38,7 @@ use crate::url::ToSocketUrl;
 pub struct Connecting {
     race: Race,
     /// The attempts under way, behind one descriptor.
-    attempts: OwnedFd,
+    attempts: Epoll,
 }
 
 impl Connecting {
@@ -49,7 +51,7 @@ impl Connecting {
         let url = url.to_socket_url()?.into_owned();
         let options = options.for_url(&url)?;
         let race = Race::new(url, options)?;
-        let attempts = epoll::create().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
+        let attempts = Epoll::new().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         Ok(Self { race, attempts })
     }
 
@@ -65,8 +67,10 @@ impl Connecting {
             return Ok(Some(Stream::connected(&self.race, connected)));
         }
         for descriptor in self.race.descriptors() {
-            epoll::add_for_write(&self.attempts, descriptor)
-                .map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
+            match self.attempts.add(descriptor, 0, Events::WRITE, Mode::Level) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failed(Stage::Socket, self.race.url(), errno)),
+            }
         }
         Ok(None)
     }

@@ -1,12 +1,14 @@
 //! A bound datagram socket.
 
 mod batch;
+mod parcel;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-pub use batch::{Batch, Datagram};
+pub use batch::Batch;
+pub use parcel::Datagram;
 
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
@@ -49,6 +51,8 @@ pub struct DatagramSocket {
     file: Option<SocketFile>,
     blocking: bool,
     ours: bool,
+    /// Whether several datagrams may come as one.
+    coalesces: bool,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -80,6 +84,7 @@ impl Received {
             length: full_length,
             peer,
             local,
+            ..
         } = arrival;
         Self {
             length: full_length.min(room),
@@ -132,6 +137,14 @@ impl DatagramSocket {
         let url = SocketUrl::from_address(asked.transport(), &address)?;
         tell_local_address(&socket, &address)
             .map_err(|errno| failed(Stage::Socket, &url, errno))?;
+        let coalesces = options.coalesce && url.transport() == Transport::Udp;
+        if coalesces {
+            match option::coalesce(socket.as_fd()) {
+                // An older kernel brings them one by one.
+                Ok(()) | Err(Errno::NOPROTOOPT) => {}
+                Err(errno) => return Err(failed(Stage::Socket, &url, errno)),
+            }
+        }
         Ok(Self {
             socket,
             url,
@@ -139,6 +152,7 @@ impl DatagramSocket {
             file,
             blocking: true,
             ours: true,
+            coalesces,
             read_timeout: options.socket.read_timeout,
             write_timeout: options.socket.write_timeout,
         })
@@ -150,6 +164,10 @@ impl DatagramSocket {
     ///
     /// At [`Stage::Io`]: the time is up, it would block, or the system call failed.
     pub fn recv_from(&self, buffer: &mut [u8]) -> Result<Received> {
+        if self.coalesces {
+            let reason = "it coalesces datagrams: use recv_batch";
+            return Err(Error::new(Stage::Io, &self.url, reason).with_action("receive on"));
+        }
         let room = buffer.len();
         let socket = self.socket.as_fd();
         let arrival = self

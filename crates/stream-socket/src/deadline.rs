@@ -47,7 +47,9 @@ pub(crate) mod clock {
     }
 
     #[cfg(feature = "simulation")]
-    pub(crate) use simulated::{advance, now};
+    pub use simulated::advance;
+    #[cfg(feature = "simulation")]
+    pub(crate) use simulated::now;
 
     #[cfg(feature = "simulation")]
     mod simulated {
@@ -63,7 +65,7 @@ pub(crate) mod clock {
         }
 
         /// Pushes this thread's clock forward.
-        pub(crate) fn advance(span: Duration) {
+        pub fn advance(span: Duration) {
             AHEAD.set(AHEAD.get() + span);
         }
     }

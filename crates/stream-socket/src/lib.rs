@@ -83,13 +83,17 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod child;
 mod connecting;
 mod datagram;
 mod deadline;
+pub mod engine;
 mod error;
+mod gate;
 mod listener;
 mod nearest;
 mod options;
+mod poller;
 mod printable;
 mod read_buffer;
 mod select;
@@ -99,13 +103,16 @@ mod transport;
 mod url;
 
 pub use address::{SocketAddress, UnixAddress};
+pub use child::ChildEnd;
 pub use connecting::Connecting;
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
+pub use gate::Place;
 pub use listener::{Incoming, Listener};
 pub use options::{
     ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys, parse_span,
 };
+pub use poller::{Poller, Ready};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};
@@ -117,5 +124,7 @@ pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::deadline::clock::advance;
+    pub use crate::sys::fork::in_forked_child;
     pub use crate::sys::seam::{Call, Fault, Plan, calls};
 }

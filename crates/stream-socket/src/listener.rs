@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::SocketAddress;
+use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
+use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
 use crate::stream::Stream;
 use crate::sys::unix::SocketFile;
-use crate::sys::wait::{Events, Patience, Stop};
+use crate::sys::wait::{Events, Patience, Stop, poll_one};
 use crate::sys::{self, Errno, failed, timed_out};
 use crate::transport::{self, Bound, of_descriptor};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
@@ -48,6 +50,7 @@ pub struct Listener {
     /// Whether we made the descriptor non-blocking. An inherited one is polled before accepting,
     /// since its mode belongs to others too.
     ours: bool,
+    gate: Option<Arc<Gate>>,
 }
 
 impl Listener {
@@ -94,6 +97,7 @@ impl Listener {
             file,
         } = bound;
         let url = Arc::new(SocketUrl::from_address(asked.transport(), &address)?);
+        let gate = Gate::new(options).map_err(|errno| failed(Stage::Socket, &url, errno))?;
         Ok(Self {
             socket,
             url,
@@ -101,6 +105,7 @@ impl Listener {
             address,
             file,
             ours: true,
+            gate,
         })
     }
 
@@ -128,15 +133,16 @@ impl Listener {
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
         let mut patience = Patience::interruptible(timeout);
         loop {
-            match self.accept_one(&mut patience) {
-                Ok((socket, peer)) => {
-                    let options = &self.options.socket;
-                    transport::accepted_options(socket.as_fd(), &self.url, options)?;
-                    let origin = Some(Arc::clone(&self.url));
-                    let transport = self.url.transport();
-                    return Ok(Stream::new(socket, transport, peer, origin, options));
-                }
-                Err(Stop::System(errno)) if sys::socket::is_one_connections_fault(errno) => {}
+            let waited = match self.arrival() {
+                Arrival::Stream(stream) => return Ok(stream),
+                Arrival::None => patience.wait(&self.socket, Events::READ),
+                Arrival::Full => self.await_room(&mut patience),
+                Arrival::ClosedFull | Arrival::ClosedForAddress => Ok(()),
+                Arrival::Failed(errno) => Err(Stop::System(errno)),
+                Arrival::Refused(error) => return Err(error),
+            };
+            match waited {
+                Ok(()) => {}
                 Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
                 Err(Stop::TimedOut | Stop::WouldBlock) => {
                     return Err(timed_out(Stage::Accept, &self.url, Limit::Accept, timeout));
@@ -145,15 +151,71 @@ impl Listener {
         }
     }
 
-    fn accept_one(
-        &self,
-        patience: &mut Patience,
-    ) -> std::result::Result<(OwnedFd, Option<SocketAddress>), Stop> {
-        let socket = self.socket.as_fd();
-        if !self.ours {
-            patience.wait(socket, Events::READ)?;
+    fn await_room(&self, patience: &mut Patience) -> std::result::Result<(), Stop> {
+        let Some(gate) = &self.gate else {
+            return Ok(());
+        };
+        gate.await_room();
+        let waited = patience.wait(gate.bell(), Events::READ);
+        gate.stop_awaiting();
+        gate.bell().silence();
+        waited
+    }
+
+    /// What there is to accept, without waiting.
+    pub(crate) fn arrival(&self) -> Arrival {
+        // The place comes first, so that a connection for which there is none stays where it is.
+        let place = self.gate.as_ref().map(Gate::enter);
+        let closes = self.gate.as_ref().is_some_and(|gate| gate.closes());
+        if matches!(place, Some(None)) && !closes {
+            return Arrival::Full;
         }
-        patience.retry(socket, Events::READ, || sys::socket::accept(socket))
+        let (socket, peer) = match self.accept_now() {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return Arrival::None,
+            Err(errno) => return Arrival::Failed(errno),
+        };
+        let place = match place {
+            Some(None) => return Arrival::ClosedFull,
+            Some(Some(mut place)) => {
+                if !place.admit(peer.as_ref().and_then(SocketAddress::ip)) {
+                    return Arrival::ClosedForAddress;
+                }
+                Some(place)
+            }
+            None => None,
+        };
+        let options = &self.options.socket;
+        if let Err(error) = transport::accepted_options(socket.as_fd(), &self.url, options) {
+            return Arrival::Refused(error);
+        }
+        let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
+        let stream = Stream::new(socket, transport, peer, origin, &self.options.socket);
+        Arrival::Stream(stream.in_place(place))
+    }
+
+    fn accept_now(&self) -> std::result::Result<Option<(OwnedFd, Option<SocketAddress>)>, Errno> {
+        let now = Deadline::after(Some(Duration::ZERO));
+        loop {
+            if !self.ours && !poll_one(&self.socket, Events::READ, now)? {
+                return Ok(None);
+            }
+            match sys::socket::accept(self.socket.as_fd()) {
+                Ok(accepted) => return Ok(Some(accepted)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(errno) if sys::socket::is_one_connections_fault(errno) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    pub(crate) fn options(&self) -> &ListenOptions {
+        &self.options
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_deref()
     }
 
     /// The connections that come, without end; a wait interrupted by a signal goes on.
@@ -176,6 +238,23 @@ impl Listener {
     pub fn local_addr(&self) -> &SocketAddress {
         &self.address
     }
+}
+
+/// What there is to accept.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Stream(Stream),
+    /// Nobody is there.
+    None,
+    /// All places are taken, and who is there waits.
+    Full,
+    /// Somebody was there, found no place and was closed.
+    ClosedFull,
+    /// The same, for want of a place for its address.
+    ClosedForAddress,
+    Failed(Errno),
+    /// It was accepted, but an option could not be set on it.
+    Refused(Error),
 }
 
 fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> {
@@ -245,6 +324,7 @@ impl TryFrom<OwnedFd> for Listener {
             address,
             file: None,
             ours: false,
+            gate: None,
         })
     }
 }

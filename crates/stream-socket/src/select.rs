@@ -4,11 +4,13 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use crate::child::ChildEnd;
 use crate::connecting::Connecting;
 use crate::datagram::DatagramSocket;
 use crate::deadline::Deadline;
 use crate::error::{Result, Stage};
 use crate::listener::Listener;
+use crate::poller::Poller;
 use crate::stream::Stream;
 use crate::sys::failed;
 use crate::sys::wait::{Events, Watched};
@@ -34,7 +36,7 @@ impl Interest {
         self.0 & other.0 != 0
     }
 
-    fn events(self) -> Events {
+    pub(crate) fn events(self) -> Events {
         Events {
             read: self.has(Interest::READ),
             write: self.has(Interest::WRITE),
@@ -60,6 +62,14 @@ impl Readiness {
     /// Whether it is ready for anything that it was waited for.
     pub fn any(self) -> bool {
         self != Self::default()
+    }
+
+    pub(crate) fn of(readable: bool, writable: bool, urgent: bool) -> Self {
+        Self {
+            readable,
+            writable,
+            urgent,
+        }
     }
 
     /// An error or a hang-up is found by whatever is tried next, so it counts as that.
@@ -90,6 +100,8 @@ impl Selectable for Stream {
 impl Selectable for Listener {}
 impl Selectable for DatagramSocket {}
 impl Selectable for Connecting {}
+impl Selectable for Poller {}
+impl Selectable for ChildEnd {}
 impl Selectable for OwnedFd {}
 impl Selectable for BorrowedFd<'_> {}
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
+use crate::gate::Place;
 use crate::options::{ConnectOptions, Options, SocketOptions};
 use crate::read_buffer::{DATAGRAM, ReadBuffer};
 use crate::sys::socket::Take;
@@ -61,6 +62,8 @@ pub struct Stream {
     timed_out: Option<Limit>,
     received: u64,
     sent: u64,
+    /// What it takes of its listener's connections.
+    place: Option<Place>,
 }
 
 impl Stream {
@@ -140,7 +143,14 @@ impl Stream {
             timed_out: None,
             received: 0,
             sent: 0,
+            place: None,
         }
+    }
+
+    /// The same stream, with a place among its listener's connections.
+    pub(crate) fn in_place(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
     }
 
     /// Whether there is nothing more to read, looked at without waiting.

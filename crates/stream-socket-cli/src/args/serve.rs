@@ -1,9 +1,10 @@
 //! `stream-socket serve`.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
-use clap::{Arg, ArgMatches, Command, ValueEnum, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use stream_socket::{Role, SocketUrl};
 
 use super::option_flags;
@@ -14,10 +15,32 @@ use crate::options::Flag;
 #[derive(Debug)]
 pub(crate) struct ServeArguments {
     pub(crate) urls: Vec<SocketUrl>,
-    pub(crate) service: ServiceName,
+    pub(crate) answer: Answer,
     pub(crate) daytime_format: Option<String>,
+    pub(crate) threads: usize,
     pub(crate) drain: Duration,
     pub(crate) flags: Vec<Flag>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Service(ServiceName),
+    /// A program and its arguments, started for each connection.
+    Program(Vec<OsString>),
+}
+
+impl Answer {
+    /// The service, or the program without its arguments.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        match self {
+            Answer::Service(service) => service.name().into(),
+            Answer::Program(command) => command
+                .first()
+                .map(|program| program.to_string_lossy())
+                .unwrap_or_default(),
+        }
+    }
 }
 
 /// The services, by the names that their RFCs give them.
@@ -48,23 +71,42 @@ impl ServiceName {
     }
 }
 
-impl ValueEnum for ServiceName {
-    fn value_variants<'a>() -> &'a [Self] {
-        use ServiceName::{Chargen, Daytime, Discard, Echo, Qotd, Time};
-        &[Daytime, Time, Echo, Discard, Chargen, Qotd]
-    }
+impl ServiceName {
+    const ALL: [ServiceName; 6] = [
+        ServiceName::Daytime,
+        ServiceName::Time,
+        ServiceName::Echo,
+        ServiceName::Discard,
+        ServiceName::Chargen,
+        ServiceName::Qotd,
+    ];
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let (name, help) = self.facts();
-        Some(PossibleValue::new(name).help(help))
+    fn from_name(name: &str) -> Result<Self, Failure> {
+        let known = Self::ALL.into_iter().find(|service| service.name() == name);
+        known.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|service| service.name()).collect();
+            let names = names.join(", ");
+            Failure::Usage(format!(
+                "the last word is no service: {name:?}; it is one of {names}, or a program after --"
+            ))
+        })
     }
 }
 
 /// The line of PHP's manual, `n/j/Y g:i a`.
 pub(crate) const DAYTIME_FORMAT: &str = "The local time is %-m/%-d/%Y %-I:%M %P";
 
+const USAGE: &str = "\
+stream-socket serve [OPTIONS] <URL>... <SERVICE>
+       stream-socket serve [OPTIONS] <URL>... -- <CMD> [ARG]...";
+
+/// Programs at once where no other limit is given, so that a flood of clients does not become one
+/// of processes.
+const PROGRAMS: &str = "100";
+
 const ABOUT: &str = "\
-Serve one of the classic small services on any number of sockets.
+Serve one of the classic small services, or a program for each connection, on any number of \
+sockets.
 
 Once clients can connect, the URL of each socket is printed on standard output, one a line, with \
 the port that the system chose where port 0 was asked for. A name that has several addresses \
@@ -81,6 +123,13 @@ Examples:
   stream-socket serve unix:///run/echo.sock --mode 0660 --group www-data echo
   stream-socket serve 'tcp://127.0.0.1:0?backlog=16' --nodelay --keepalive-idle 1m echo
   stream-socket serve tcp://127.0.0.1:13 daytime --daytime-format '%F %T %Z'
+  stream-socket serve unix:///run/date.sock --max-connections 10 -- date --utc
+
+A program has the socket as its standard input and output, and is told of the connection by the \
+variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT; on unix \
+UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID. At most \
+--max-connections run at once (100 unless given otherwise); the rest waits. Its standard error is \
+ours. At the end of --drain it is killed.
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 
@@ -89,27 +138,44 @@ nobody can use it against others. Datagrams from the ports of these services (7,
 37) are not answered, since two servers would answer each other for ever.";
 
 pub(super) fn command() -> Command {
+    let services = ServiceName::ALL.iter().map(|service| {
+        let (name, help) = service.facts();
+        format!("  {name:<9}{help}")
+    });
+    let services = services.collect::<Vec<_>>().join("\n");
     Command::new("serve")
-        .about("Serve daytime, time, echo, discard, chargen or qotd on any socket")
+        .about("Serve daytime, time, echo, discard, chargen, qotd or a program on any socket")
         .long_about(ABOUT)
+        .override_usage(USAGE)
         .arg(
-            Arg::new("url")
+            Arg::new("words")
                 .value_name("URL")
                 .num_args(1..)
                 .required(true)
-                .help("What to listen on: tcp, udp, unix, udg; several at once"),
+                .help("What to listen on: tcp, udp, unix, udg; several at once; then the SERVICE"),
         )
         .arg(
-            Arg::new("service")
-                .value_name("SERVICE")
-                .required(true)
-                .value_parser(value_parser!(ServiceName))
-                .help("What clients are answered"),
+            Arg::new("program")
+                .value_name("CMD")
+                .num_args(1..)
+                .last(true)
+                .value_parser(value_parser!(OsString))
+                .help("What to start for each connection, in place of a service"),
         )
         .arg(daytime_format())
         .arg(drain())
+        .arg(threads())
         .args(option_flags::flags(Role::Listen))
-        .after_help(EXAMPLES)
+        .after_help(format!("Services:\n{services}\n\n{EXAMPLES}"))
+}
+
+fn threads() -> Arg {
+    Arg::new("threads")
+        .long("threads")
+        .value_name("COUNT")
+        .value_parser(value_parser!(u16).range(1..=1024))
+        .help_heading("Service")
+        .help("Threads that serve, each with a loop of its own [default: one for each core]")
 }
 
 fn daytime_format() -> Arg {
@@ -134,26 +200,73 @@ fn drain() -> Arg {
 }
 
 pub(super) fn arguments(matches: &ArgMatches) -> Result<ServeArguments, Failure> {
-    let service = matches
-        .get_one("service")
-        .copied()
-        .unwrap_or(ServiceName::Daytime);
+    let words = matches.get_many::<String>("words").unwrap_or_default();
+    let mut words: Vec<&str> = words.map(String::as_str).collect();
+    let program = matches.get_many::<OsString>("program");
+    let answer = match program {
+        Some(program) => Answer::Program(program.cloned().collect()),
+        None => Answer::Service(ServiceName::from_name(words.pop().unwrap_or_default())?),
+    };
+    if words.is_empty() {
+        return Err(Failure::Usage("no URL is given to listen on".to_owned()));
+    }
     let daytime_format: Option<String> = matches.get_one("daytime_format").cloned();
-    if daytime_format.is_some() && service != ServiceName::Daytime {
+    if daytime_format.is_some() && !matches!(answer, Answer::Service(ServiceName::Daytime)) {
         let sentence = format!(
             "--daytime-format applies to daytime, not to {}",
-            service.name()
+            answer.name()
         );
         return Err(Failure::Usage(sentence));
     }
-    let urls = matches.get_many::<String>("url").unwrap_or_default();
+    let urls = words
+        .into_iter()
+        .map(super::url)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut flags = option_flags::given(matches, Role::Listen);
+    if let Answer::Program(_) = answer {
+        judge_for_programs(&urls, &mut flags)?;
+    }
     Ok(ServeArguments {
-        urls: urls
-            .map(|text| super::url(text))
-            .collect::<Result<_, _>>()?,
-        service,
+        urls,
+        answer,
         daytime_format,
+        threads: matches
+            .get_one::<u16>("threads")
+            .map_or_else(cores, |count| usize::from(*count)),
         drain: matches.get_one("drain").copied().unwrap_or_default(),
-        flags: option_flags::given(matches, Role::Listen),
+        flags,
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Programs need connections, and a limit to their number; what they do with the socket we don't
+/// see.
+fn judge_for_programs(urls: &[SocketUrl], flags: &mut Vec<Flag>) -> Result<(), Failure> {
+    if let Some(url) = urls.iter().find(|url| url.transport().is_datagram()) {
+        let transport = url.transport();
+        let sentence = format!("cannot serve {url}: {transport} has no connections for a program");
+        return Err(Failure::Usage(sentence));
+    }
+    const UNSEEN: [&str; 3] = ["idle_timeout", "read_timeout", "write_timeout"];
+    let given = flags.iter().map(|flag| flag.key.name);
+    let asked = urls
+        .iter()
+        .flat_map(|url| url.query().map(|(name, _)| name));
+    if let Some(name) = given.chain(asked).find(|name| UNSEEN.contains(name)) {
+        let sentence = format!("{name} can't be told of a program's connection: use lifetime");
+        return Err(Failure::Usage(sentence));
+    }
+    if !flags.iter().any(|flag| flag.key.name == "max_connections") {
+        let key = stream_socket::keys()
+            .iter()
+            .find(|key| key.name == "max_connections");
+        flags.extend(key.map(|key| Flag {
+            key,
+            value: PROGRAMS.to_owned(),
+        }));
+    }
+    Ok(())
 }

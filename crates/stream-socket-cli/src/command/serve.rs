@@ -2,32 +2,51 @@
 
 use std::fmt::Write;
 
-use crate::args::{DAYTIME_FORMAT, ServeArguments, ServiceName};
+use crate::args::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
-use crate::serve::{Entrances, Server};
+use crate::serve::{self, Answerer, Entrances, Program, Settings};
 use crate::service::{Daytime, Service};
 use crate::signal::Signals;
 use crate::{notify, options, output};
 
 /// Binds everything, says so, and serves until a signal ends it.
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
-    let service = service(&arguments)?;
+    let answerer = answerer(&arguments)?;
     let options = options::listening(&arguments.urls, &arguments.flags)?;
     let entrances = Entrances::bind(&arguments.urls, &options)?;
     let signals = Signals::install()?;
     let mut bound = String::new();
+    let service = arguments.answer.name();
+    let service: &str = &service;
     for url in entrances.urls() {
         // Writing to a string can't fail.
         _ = writeln!(bound, "{url}");
-        tracing::info!(%url, service = arguments.service.name(), "listening");
+        tracing::info!(%url, service, "listening");
     }
     output::data(bound.as_bytes())?;
     notify::ready();
-    Server::new(service, entrances, signals, arguments.drain).run()
+    let settings = Settings {
+        threads: arguments.threads,
+        drain: arguments.drain,
+    };
+    serve::run(answerer, entrances, signals, settings)
 }
 
-fn service(arguments: &ServeArguments) -> Result<Service, Failure> {
-    Ok(match arguments.service {
+fn answerer(arguments: &ServeArguments) -> Result<Answerer, Failure> {
+    Ok(match &arguments.answer {
+        Answer::Service(name) => Answerer::Service(service(*name, arguments)?),
+        Answer::Program(command) => {
+            let mut words = command.iter().cloned();
+            Answerer::Program(Program {
+                program: words.next().unwrap_or_default(),
+                arguments: words.collect(),
+            })
+        }
+    })
+}
+
+fn service(name: ServiceName, arguments: &ServeArguments) -> Result<Service, Failure> {
+    Ok(match name {
         ServiceName::Daytime => {
             let format = arguments.daytime_format.as_deref();
             let daytime = Daytime::new(format.unwrap_or(DAYTIME_FORMAT));

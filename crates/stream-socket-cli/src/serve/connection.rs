@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use stream_socket::engine::{self, Cause, Turn, Wake};
 use stream_socket::{Interest, Limit, ListenOptions, Stream};
 
 use crate::service::{Next, Session};
@@ -17,28 +19,13 @@ use crate::service::{Next, Session};
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 
-/// How long a connection may stand still.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    read: Option<Duration>,
-    write: Option<Duration>,
-}
-
-impl Limits {
-    pub(super) fn of(options: &ListenOptions) -> Self {
-        Self {
-            read: options.socket.read_timeout,
-            write: options.socket.write_timeout,
-        }
-    }
-}
-
 /// A connection that is being served.
 pub(super) struct Connection {
     stream: Stream,
     phase: Phase,
     interest: Interest,
-    limits: Limits,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
     opened: Instant,
     /// When it last moved in the direction that is waited for, and how far it had come.
     moved: Instant,
@@ -56,91 +43,108 @@ enum Phase {
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+enum Ending {
     Done,
     Failed(io::Error),
     TimedOut(Limit, Duration),
-    CutOff,
+    GivenUp(Cause),
+}
+
+/// What comes after a step.
+enum Step {
+    Wait(Interest),
+    Again,
+    End(Ending),
 }
 
 impl Connection {
-    pub(super) fn new(mut stream: Stream, session: Session, limits: Limits, now: Instant) -> Self {
-        stream.set_blocking(false);
+    pub(super) fn new(stream: Stream, session: Session, options: &ListenOptions) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             phase: Phase::Serving(session),
             interest: Interest::READ,
-            limits,
+            read_timeout: options.socket.read_timeout,
+            write_timeout: options.socket.write_timeout,
             opened: now,
             moved: now,
             count: 0,
         }
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
-    pub(super) fn interest(&self) -> Interest {
-        self.interest
-    }
-
-    /// Goes on as far as it can without waiting; why it ended, if it did.
-    pub(super) fn turn(&mut self, buffer: &mut [u8], now: Instant) -> Option<Ending> {
-        let result = match &mut self.phase {
-            Phase::Serving(session) => session.ready(&mut self.stream, buffer),
-            Phase::Lingering { .. } => return self.linger(buffer),
-        };
-        match result {
-            Ok(Next::Wait(interest)) => {
-                self.wait_for(interest, now);
-                None
+    /// Goes on as far as it can without waiting.
+    pub(super) fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> engine::Next {
+        let expired = (wake == Wake::Timer)
+            .then(|| self.expired(turn.now()))
+            .flatten();
+        if let Some(ending) = expired {
+            return self.end(&ending);
+        }
+        if let (Wake::Drain, Phase::Serving(session)) = (wake, &mut self.phase) {
+            session.drain();
+        }
+        let now = turn.now();
+        loop {
+            match self.step(turn.buffer(), wake.has_ended(), now) {
+                Step::End(ending) => return self.end(&ending),
+                Step::Wait(interest) => {
+                    self.wait_for(interest, turn);
+                    return engine::Next::Wait(interest);
+                }
+                Step::Again if turn.is_over() => return engine::Next::Yield,
+                Step::Again => {}
             }
-            Ok(Next::Finish) => self.finish(buffer, now),
-            Err(error) => Some(Ending::Failed(error)),
         }
     }
 
-    fn wait_for(&mut self, interest: Interest, now: Instant) {
+    fn step(&mut self, buffer: &mut [u8], has_ended: bool, now: Instant) -> Step {
+        let next = match &mut self.phase {
+            Phase::Serving(session) => session.ready(&mut self.stream, buffer, has_ended),
+            Phase::Lingering { left, .. } => return linger(&mut self.stream, left, buffer),
+        };
+        match next {
+            Ok(Next::Wait(interest)) => Step::Wait(interest),
+            Ok(Next::Again) => Step::Again,
+            Ok(Next::Finish) => self.finish(buffer, now),
+            Err(error) => Step::End(Ending::Failed(error)),
+        }
+    }
+
+    /// All is sent. A client that has said nothing, or all it wanted, can be left at once.
+    fn finish(&mut self, buffer: &mut [u8], now: Instant) -> Step {
+        let mut left = LINGER_BYTES;
+        match linger(&mut self.stream, &mut left, buffer) {
+            Step::Wait(_) => Step::End(Ending::Done),
+            Step::Again => {
+                // It fails where the client has gone, and then there is nothing to be told.
+                _ = self.stream.shutdown(Shutdown::Write);
+                let until = now + LINGER;
+                self.phase = Phase::Lingering { until, left };
+                Step::Again
+            }
+            end => end,
+        }
+    }
+
+    fn wait_for(&mut self, interest: Interest, turn: &mut Turn<'_>) {
         let count = if interest == Interest::READ {
             self.stream.bytes_received()
         } else {
             self.stream.bytes_sent()
         };
         if interest != self.interest || count != self.count {
-            (self.interest, self.count, self.moved) = (interest, count, now);
+            (self.interest, self.count, self.moved) = (interest, count, turn.now());
         }
-    }
-
-    /// Tells the client that all is sent, and waits for it to close.
-    fn finish(&mut self, buffer: &mut [u8], now: Instant) -> Option<Ending> {
-        // It fails where the client has gone, and then there is nothing to be told.
-        _ = self.stream.shutdown(Shutdown::Write);
-        self.interest = Interest::READ;
-        self.phase = Phase::Lingering {
-            until: now + LINGER,
-            left: LINGER_BYTES,
-        };
-        self.linger(buffer)
-    }
-
-    fn linger(&mut self, buffer: &mut [u8]) -> Option<Ending> {
-        let Phase::Lingering { left, .. } = &mut self.phase else {
-            return None;
-        };
-        match self.stream.read(buffer) {
-            Ok(0) => Some(Ending::Done),
-            Ok(count) => {
-                *left = left.saturating_sub(count);
-                (*left == 0).then_some(Ending::Done)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => Some(Ending::Failed(error)),
-        }
+        let due = self.due();
+        turn.set_timer(due.map(|due| due.saturating_duration_since(turn.now())));
     }
 
     /// When it will have taken too long.
-    pub(super) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
         match self.phase {
             Phase::Lingering { until, .. } => Some(until),
             Phase::Serving(_) => self.moved.checked_add(self.limit().1?),
@@ -150,14 +154,14 @@ impl Connection {
     /// Which limit counts while it waits for what it waits for.
     fn limit(&self) -> (Limit, Option<Duration>) {
         if self.interest == Interest::READ {
-            (Limit::Read, self.limits.read)
+            (Limit::Read, self.read_timeout)
         } else {
-            (Limit::Write, self.limits.write)
+            (Limit::Write, self.write_timeout)
         }
     }
 
     /// Why it has to end, if it has taken too long.
-    pub(super) fn expired(&self, now: Instant) -> Option<Ending> {
+    fn expired(&self, now: Instant) -> Option<Ending> {
         self.due().filter(|due| *due <= now)?;
         Some(match (&self.phase, self.limit()) {
             (Phase::Serving(_), (limit, Some(span))) => Ending::TimedOut(limit, span),
@@ -165,16 +169,13 @@ impl Connection {
         })
     }
 
-    /// The server is about to end.
-    pub(super) fn drain(&mut self) {
-        if let Phase::Serving(session) = &mut self.phase {
-            session.drain();
-        }
+    pub(super) fn given_up(&mut self, cause: Cause) {
+        self.end(&Ending::GivenUp(cause));
     }
 
-    /// Closes it, and says what it was.
-    pub(super) fn close(self, ending: &Ending, now: Instant) {
-        let milliseconds = now.saturating_duration_since(self.opened).as_millis();
+    /// Says what it was; the engine then closes it.
+    fn end(&mut self, ending: &Ending) -> engine::Next {
+        let milliseconds = self.opened.elapsed().as_millis();
         tracing::info!(
             peer = %self.stream,
             received = self.stream.bytes_received(),
@@ -183,6 +184,24 @@ impl Connection {
             reason = %ending,
             "closed",
         );
+        engine::Next::Done
+    }
+}
+
+/// Throws away what the client still sends.
+fn linger(stream: &mut Stream, left: &mut usize, buffer: &mut [u8]) -> Step {
+    match stream.read(buffer) {
+        Ok(0) => Step::End(Ending::Done),
+        Ok(count) => {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                Step::End(Ending::Done)
+            } else {
+                Step::Again
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Step::Wait(Interest::READ),
+        Err(error) => Step::End(Ending::Failed(error)),
     }
 }
 
@@ -192,7 +211,9 @@ impl fmt::Display for Ending {
             Ending::Done => f.write_str("done"),
             Ending::Failed(error) => error.fmt(f),
             Ending::TimedOut(limit, span) => write!(f, "{limit} timed out after {span:?}"),
-            Ending::CutOff => f.write_str("cut off at the end of the drain"),
+            Ending::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
+            Ending::GivenUp(Cause::Lifetime) => f.write_str("its lifetime is over"),
+            Ending::GivenUp(_) => f.write_str("cut off at the end of the drain"),
         }
     }
 }

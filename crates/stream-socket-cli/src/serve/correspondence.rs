@@ -32,42 +32,40 @@ struct Answers {
 }
 
 impl Correspondence {
-    pub(super) fn new(mailboxes: &[Mailbox]) -> Self {
-        let room = if mailboxes.is_empty() { 0 } else { ROOM };
-        let own = mailboxes
-            .iter()
-            .map(|mailbox| mailbox.socket().local_addr().clone());
+    /// For sockets of which `own` are the addresses.
+    pub(super) fn new(own: Vec<SocketAddress>) -> Self {
         Self {
-            asked: Batch::new(BATCH, room),
+            asked: Batch::new(BATCH, ROOM),
             answers: Answers {
-                batch: Batch::new(BATCH, room),
+                batch: Batch::new(BATCH, ROOM),
                 answer: Vec::new(),
-                own: own.collect(),
+                own,
             },
         }
     }
 
-    /// Answers what has come to one socket, a batch at most, so that the others have their turn.
-    pub(super) fn answer(&mut self, mailbox: &mut Mailbox, service: &Service) {
+    /// Answers what has come to one socket, a batch at most, so that the others have their turn;
+    /// whether there may be more.
+    pub(super) fn answer(&mut self, mailbox: &mut Mailbox, service: &Service) -> bool {
         match mailbox.socket().recv_batch(&mut self.asked) {
             Ok(count) => mailbox.received(count),
-            Err(error) if error.io_kind() == ErrorKind::WouldBlock => return,
+            Err(error) if error.io_kind() == ErrorKind::WouldBlock => return false,
             Err(error) => {
                 tracing::warn!(url = %mailbox.socket(), reason = %error, "a datagram is lost");
-                return;
+                return false;
             }
         }
         for datagram in self.asked.iter() {
             self.answers.add(&datagram, mailbox, service);
         }
         self.answers.send(mailbox);
+        true
     }
 }
 
 impl Answers {
     fn add(&mut self, datagram: &Datagram<'_>, mailbox: &mut Mailbox, service: &Service) {
-        let received = datagram.received;
-        let Some(peer) = &received.peer else {
+        let Some(peer) = datagram.peer else {
             if !matches!(service, Service::Discard) {
                 mailbox.refuse(Refusal::Unnamed, None, None);
             }
@@ -78,7 +76,7 @@ impl Answers {
         let refusal = match service.answer(datagram.payload, limit, &mut self.answer) {
             Reply::Silence => return,
             _ if self.is_server(datagram, peer) => Refusal::OtherServer,
-            _ if received.is_truncated() => Refusal::Truncated,
+            _ if datagram.is_truncated() => Refusal::Truncated,
             Reply::TooLarge => Refusal::TooLarge,
             Reply::Answer => match self.put(mailbox, datagram, peer) {
                 Ok(()) => return,
@@ -93,7 +91,7 @@ impl Answers {
         let Some(port) = peer.port() else {
             return self.own.contains(peer);
         };
-        let asked = datagram.received.local.map(|local| local.ip.to_canonical());
+        let asked = datagram.local.map(|local| local.ip.to_canonical());
         let is_here = peer.ip().map(|ip| ip.to_canonical()) == asked;
         let is_ours = || self.own.iter().any(|own| own.port() == Some(port));
         SERVICE_PORTS.contains(&port) || (is_here && is_ours())
@@ -109,13 +107,21 @@ impl Answers {
         datagram: &Datagram<'_>,
         peer: &SocketAddress,
     ) -> stream_socket::Result<()> {
-        let local = datagram.received.local;
+        let local = datagram.local;
         if mailbox.socket().transport().is_unix() {
             mailbox.socket().send_to(&self.answer, peer, local)?;
             mailbox.answered(1);
             return Ok(());
         }
-        self.batch.push(&self.answer, peer, local)
+        if let Err(error) = self.batch.push(&self.answer, peer, local) {
+            if !self.batch.is_full() {
+                return Err(error);
+            }
+            // Answers that don't travel together, as the questions did, need more room.
+            self.send(mailbox);
+            return self.batch.push(&self.answer, peer, local);
+        }
+        Ok(())
     }
 
     /// Sends the answers. One that can't be sent is dropped: to wait would delay all the others.

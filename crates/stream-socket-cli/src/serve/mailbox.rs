@@ -1,5 +1,7 @@
 //! Where datagrams come in: a socket, and what became of them.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use stream_socket::{DatagramSocket, SocketAddress};
 
 /// A datagram socket with its counters.
@@ -51,6 +53,10 @@ impl Mailbox {
         }
     }
 
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     pub(super) fn socket(&self) -> &DatagramSocket {
         &self.socket
     }
@@ -83,8 +89,8 @@ impl Mailbox {
         tracing::warn!(%url, peer, reason, error, others = "only counted", "refused");
     }
 
-    /// Closes it, and says what it did.
-    pub(super) fn close(self) {
+    /// Says what it did, before it is closed.
+    pub(super) fn close(&self) {
         tracing::info!(
             url = %self.socket,
             received = self.received,

@@ -40,8 +40,11 @@ pub(crate) struct Chargen {
 
 impl Chargen {
     pub(super) fn ready(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Next> {
+        let mut has_more = false;
         if !self.has_input_ended {
-            self.has_input_ended = attempt::read(stream, buffer)? == Some(0);
+            let read = attempt::read(stream, buffer)?;
+            (self.has_input_ended, has_more) =
+                (read == Some(0), read.is_some_and(|count| count > 0));
         }
         let text = if self.is_draining {
             &TEXT[self.position..self.position.next_multiple_of(LINE_BYTES)]
@@ -53,6 +56,9 @@ impl Chargen {
             return Ok(Next::Finish);
         }
         self.position = (self.position + count) % CYCLE_BYTES;
+        if has_more || count == text.len() {
+            return Ok(Next::Again);
+        }
         Ok(Next::Wait(if self.has_input_ended {
             Interest::WRITE
         } else {

@@ -1,5 +1,7 @@
 //! RFC 867: the local time as a line of text.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -8,6 +10,8 @@ use jiff::{Timestamp, Zoned};
 pub(crate) struct Daytime {
     format: String,
     zone: TimeZone,
+    /// The last line and its second: to make one takes longer than to send it.
+    last: Mutex<Option<(i64, Arc<[u8]>)>>,
 }
 
 impl Daytime {
@@ -20,12 +24,22 @@ impl Daytime {
         let format = format.to_owned();
         strtime::format(&format, &Zoned::new(Timestamp::now(), zone.clone()))
             .map_err(|error| format!("--daytime-format is {format:?}: {error}"))?;
-        Ok(Self { format, zone })
+        let last = Mutex::default();
+        Ok(Self { format, zone, last })
     }
 
-    /// The line for this moment, with its line feed.
-    pub(super) fn line(&self) -> String {
-        self.line_at(Timestamp::now())
+    /// The line for this second, with its line feed.
+    pub(super) fn line(&self) -> Arc<[u8]> {
+        let now = Timestamp::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((second, line)) if *second == now.as_second() => Arc::clone(line),
+            _ => {
+                let line = Arc::from(self.line_at(now).into_bytes());
+                *last = Some((now.as_second(), Arc::clone(&line)));
+                line
+            }
+        }
     }
 
     fn line_at(&self, instant: Timestamp) -> String {
@@ -61,6 +75,7 @@ mod tests {
             let daytime = Daytime {
                 format: DAYTIME_FORMAT.to_owned(),
                 zone: TimeZone::UTC,
+                last: Mutex::default(),
             };
             assert_eq!(daytime.line_at(instant.parse().unwrap()), expected);
         }

@@ -10,9 +10,15 @@ use super::{Next, attempt};
 pub(crate) struct Discard;
 
 impl Discard {
-    pub(super) fn ready(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Next> {
+    pub(super) fn ready(
+        &mut self,
+        stream: &mut Stream,
+        buffer: &mut [u8],
+        has_ended: bool,
+    ) -> io::Result<Next> {
         match attempt::read(stream, buffer)? {
             Some(0) => Ok(Next::Finish),
+            Some(count) if count == buffer.len() || has_ended => Ok(Next::Again),
             _ => Ok(Next::Wait(Interest::READ)),
         }
     }

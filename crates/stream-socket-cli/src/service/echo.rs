@@ -14,10 +14,16 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    pub(super) fn ready(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Next> {
+    pub(super) fn ready(
+        &mut self,
+        stream: &mut Stream,
+        buffer: &mut [u8],
+        has_ended: bool,
+    ) -> io::Result<Next> {
         if !self.waiting.is_empty() {
             return self.go_on(stream);
         }
+        let room = buffer.len();
         let received = match attempt::read(stream, buffer)? {
             None => return Ok(Next::Wait(Interest::READ)),
             Some(0) => return Ok(Next::Finish),
@@ -25,7 +31,12 @@ impl Echo {
         };
         let count = attempt::write(stream, received)?;
         if count == received.len() {
-            return Ok(Next::Wait(Interest::READ));
+            let was_last = count < room && !has_ended;
+            return Ok(if was_last {
+                Next::Wait(Interest::READ)
+            } else {
+                Next::Again
+            });
         }
         self.waiting = received[count..].to_vec();
         Ok(Next::Wait(Interest::WRITE))
@@ -39,6 +50,6 @@ impl Echo {
         }
         // An idle connection holds no buffer.
         self.waiting = Vec::new();
-        Ok(Next::Wait(Interest::READ))
+        Ok(Next::Again)
     }
 }

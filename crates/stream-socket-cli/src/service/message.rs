@@ -1,6 +1,7 @@
 //! A message that is sent at once, after which the connection ends: daytime, time, qotd.
 
 use std::io;
+use std::sync::Arc;
 
 use stream_socket::{Interest, Stream};
 
@@ -8,18 +9,19 @@ use super::{Next, attempt};
 
 #[derive(Debug)]
 pub(crate) struct Message {
-    unsent: Vec<u8>,
+    /// Shared by all who are told the same.
+    message: Arc<[u8]>,
+    sent: usize,
 }
 
 impl Message {
-    pub(super) fn new(message: Vec<u8>) -> Self {
-        Self { unsent: message }
+    pub(super) fn new(message: Arc<[u8]>) -> Self {
+        Self { message, sent: 0 }
     }
 
     pub(super) fn ready(&mut self, stream: &mut Stream) -> io::Result<Next> {
-        let count = attempt::write(stream, &self.unsent)?;
-        self.unsent.drain(..count);
-        if self.unsent.is_empty() {
+        self.sent += attempt::write(stream, &self.message[self.sent..])?;
+        if self.sent == self.message.len() {
             Ok(Next::Finish)
         } else {
             Ok(Next::Wait(Interest::WRITE))

@@ -171,7 +171,7 @@ fn help_and_version_are_data() {
         ),
         (
             "serve -h",
-            "[possible values: daytime, time, echo, discard, chargen,",
+            "daytime  The local time as a line of text (RFC 867)",
         ),
         (
             "connect --help",

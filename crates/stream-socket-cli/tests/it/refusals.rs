@@ -12,10 +12,30 @@ const NONSENSE: &[(&str, &str)] = &[
         "a similar subcommand exists: 'serve'",
     ),
     ("serve", "required arguments were not provided"),
-    ("serve tcp://127.0.0.1:0", "[possible values: daytime"),
+    (
+        "serve tcp://127.0.0.1:0",
+        "the last word is no service: \"tcp://127.0.0.1:0\"; it is one of daytime, time",
+    ),
+    ("serve daytime", "no URL is given to listen on"),
+    (
+        "serve tcp://127.0.0.1:0 echo --threads 0",
+        "0 is not in 1..=1024",
+    ),
+    (
+        "serve udp://127.0.0.1:0 -- cat",
+        "udp has no connections for a program",
+    ),
+    (
+        "serve tcp://127.0.0.1:0 --idle-timeout 1s -- cat",
+        "idle_timeout can't be told of a program's connection",
+    ),
+    (
+        "serve tcp://127.0.0.1:0?read_timeout=1s -- cat",
+        "read_timeout can't be told of a program's connection",
+    ),
     (
         "serve tcp://127.0.0.1:0 daytim",
-        "a similar value exists: 'daytime'",
+        "the last word is no service: \"daytim\"; it is one of daytime",
     ),
     (
         "serve tcp://127.0.0.1:70000 echo",

@@ -4,17 +4,23 @@ use std::array;
 use std::fmt;
 use std::os::fd::AsFd;
 
-use super::{DatagramSocket, Received};
+use super::DatagramSocket;
+use super::parcel::{Datagram, Parcel};
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
-use crate::sys::LocalAddress;
-use crate::sys::batch::{DATAGRAMS_AT_ONCE, Envelopes, receive, send};
-use crate::sys::wait::Events;
+use crate::read_buffer::DATAGRAM;
+use crate::sys::batch::{DATAGRAMS_AT_ONCE, Envelopes, receive, send, send_one};
+use crate::sys::wait::{Events, Patience, Stop};
+use crate::sys::{Errno, LocalAddress};
+
+/// Bytes between places, so that those of a batch do not all fall on the same lines of a cache.
+const GAP: usize = 64;
 
 /// Room for datagrams that are received, or gathered to be sent, together.
 ///
 /// It is filled by [`DatagramSocket::recv_batch`] or by [`push`](Self::push), and can be used
-/// again and again without allocating.
+/// again and again without allocating. Datagrams of one size that are pushed for one udp peer
+/// travel through the system as one (`UDP_SEGMENT`), and share a place.
 ///
 /// # Examples
 ///
@@ -27,8 +33,8 @@ use crate::sys::wait::Events;
 /// # client.send_to(b"ping", socket.local_addr(), None)?;
 /// socket.recv_batch(&mut asked)?;
 /// for datagram in asked.iter() {
-///     if let Some(peer) = &datagram.received.peer {
-///         answers.push(datagram.payload, peer, datagram.received.local)?;
+///     if let Some(peer) = datagram.peer {
+///         answers.push(datagram.payload, peer, datagram.local)?;
 ///     }
 /// }
 /// socket.send_batch(&mut answers)?;
@@ -38,29 +44,14 @@ use crate::sys::wait::Events;
 pub struct Batch {
     payloads: Box<[u8]>,
     envelopes: Envelopes,
-    slots: Box<[Slot]>,
-    /// Bytes that each datagram has room for.
+    parcels: Box<[Parcel]>,
+    /// Bytes that each place has room for.
     room: usize,
-    /// Slots in use: those from `first` up to `end`.
+    /// Places in use: those from `first` up to `end`.
     first: usize,
     end: usize,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    length: usize,
-    received: Option<Received>,
-    peer: Option<SocketAddress>,
-}
-
-/// A datagram in a [`Batch`].
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Datagram<'a> {
-    /// Its bytes.
-    pub payload: &'a [u8],
-    /// Who sent it, where to, and whether it is whole.
-    pub received: &'a Received,
+    /// Whether the system has taken several datagrams as one so far.
+    coalesces: bool,
 }
 
 impl Batch {
@@ -70,18 +61,22 @@ impl Batch {
     pub fn new(datagrams: usize, bytes: usize) -> Self {
         let datagrams = datagrams.max(1);
         Self {
-            payloads: vec![0; datagrams * bytes].into(),
+            payloads: vec![0; datagrams * (bytes + GAP)].into(),
             envelopes: Envelopes::new(datagrams),
-            slots: vec![Slot::default(); datagrams].into(),
+            parcels: vec![Parcel::default(); datagrams].into(),
             room: bytes,
             first: 0,
             end: 0,
+            coalesces: true,
         }
     }
 
     /// How many datagrams are in it.
     pub fn len(&self) -> usize {
-        self.end - self.first
+        self.parcels[self.first..self.end]
+            .iter()
+            .map(Parcel::count)
+            .sum()
     }
 
     /// Whether none is in it.
@@ -89,14 +84,16 @@ impl Batch {
         self.first == self.end
     }
 
-    /// The datagrams that were received.
+    /// Whether all places are taken. A datagram may still be pushed that shares the last one.
+    pub fn is_full(&self) -> bool {
+        self.end == self.parcels.len()
+    }
+
+    /// The datagrams in it, in order.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        (self.first..self.end).filter_map(|index| {
-            let received = self.slots[index].received.as_ref()?;
-            Some(Datagram {
-                payload: self.payload(index),
-                received,
-            })
+        (self.first..self.end).flat_map(|index| {
+            let parcel = &self.parcels[index];
+            parcel.datagrams(payload(&self.payloads, index, self.room, parcel.length))
         })
     }
 
@@ -114,71 +111,115 @@ impl Batch {
         let fail = |reason: String| {
             Err(Error::new(Stage::Io, peer, reason).with_action("add to the batch a datagram for"))
         };
-        if self.end == self.slots.len() {
-            return fail(format!("it has room for {} datagrams", self.slots.len()));
+        if self.join(payload, peer, local) {
+            return Ok(());
+        }
+        if self.is_full() {
+            return fail(format!("it has room for {} datagrams", self.parcels.len()));
         }
         if payload.len() > self.room {
-            return fail(format!(
-                "{} bytes, but there is room for {}",
-                payload.len(),
-                self.room
-            ));
+            let (length, room) = (payload.len(), self.room);
+            return fail(format!("{length} bytes, but there is room for {room}"));
         }
-        let start = self.end * self.room;
+        let index = self.end;
+        let start = index * (self.room + GAP);
         self.payloads[start..start + payload.len()].copy_from_slice(payload);
-        self.slots[self.end] = Slot {
-            length: payload.len(),
-            received: None,
-            peer: Some(peer.clone()),
-        };
-        self.envelopes.address(self.end, Some(peer), local);
+        self.parcels[index] = Parcel::of(payload.len(), peer.clone(), local);
+        self.envelopes.address(index, Some(peer), local, None);
         self.end += 1;
         Ok(())
+    }
+
+    /// Adds a datagram to the last place, if it can travel with what is there.
+    fn join(&mut self, payload: &[u8], peer: &SocketAddress, local: Option<LocalAddress>) -> bool {
+        let Some(index) = self.end.checked_sub(1).filter(|index| *index >= self.first) else {
+            return false;
+        };
+        let parcel = &mut self.parcels[index];
+        let length = parcel.length;
+        let may_join = self.coalesces && peer.ip().is_some() && length + payload.len() <= self.room;
+        if !may_join || !parcel.add(payload.len(), peer, local) {
+            return false;
+        }
+        let start = index * (self.room + GAP) + length;
+        self.payloads[start..start + payload.len()].copy_from_slice(payload);
+        self.envelopes
+            .address(index, Some(peer), local, parcel.segment());
+        true
+    }
+
+    /// Takes the first `gone` bytes out of the first place.
+    fn keep_rest(&mut self, gone: usize) {
+        let (index, parcel) = (self.first, &mut self.parcels[self.first]);
+        let start = index * (self.room + GAP);
+        self.payloads
+            .copy_within(start + gone..start + parcel.length, start);
+        parcel.take_off(gone);
+        self.envelopes
+            .address(index, parcel.peer.as_ref(), parcel.local, parcel.segment());
     }
 
     /// Empties it.
     pub fn clear(&mut self) {
         (self.first, self.end) = (0, 0);
     }
+}
 
-    fn payload(&self, index: usize) -> &[u8] {
-        let start = index * self.room;
-        &self.payloads[start..start + self.slots[index].length]
-    }
+/// Whether datagrams that travel as one have to be sent one by one: they are larger than the
+/// packets on their way, or the system can't do that.
+fn must_part(parcel: &Parcel, errno: Errno) -> bool {
+    let too_much = [Errno::INVAL, Errno::MSGSIZE, Errno::IO, Errno::OPNOTSUPP];
+    parcel.segment().is_some() && too_much.contains(&errno)
+}
+
+/// The bytes of a place.
+fn payload(payloads: &[u8], index: usize, room: usize, length: usize) -> &[u8] {
+    let start = index * (room + GAP);
+    &payloads[start..start + length]
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("len", &self.len())
-            .field("datagrams", &self.slots.len())
+            .field("datagrams", &self.parcels.len())
             .field("bytes", &self.room)
             .finish()
     }
 }
 
 impl DatagramSocket {
-    /// Receives the datagrams that are there, at least one, in place of what the batch held.
+    /// Receives the datagrams that are there, at least one, in place of what the batch held; how
+    /// many.
     ///
     /// Waits for the first up to the read timeout and never for further ones.
     ///
     /// # Errors
     ///
-    /// As [`recv_from`](Self::recv_from).
+    /// As [`recv_from`](Self::recv_from); where the socket coalesces, when the batch has not room
+    /// for 65,536 bytes a datagram.
     pub fn recv_batch(&self, batch: &mut Batch) -> Result<usize> {
+        if self.coalesces && batch.room < DATAGRAM {
+            let reason = "it coalesces datagrams, and the batch has too little room for that";
+            return Err(Error::new(Stage::Io, &self.url, reason).with_action("receive on"));
+        }
         batch.clear();
         let Batch {
             payloads,
             envelopes,
-            slots,
+            parcels,
             room,
             ..
         } = batch;
         let room = *room;
-        let mut chunks = payloads.chunks_mut(room.max(1));
-        let limit = slots.len().min(DATAGRAMS_AT_ONCE);
-        let mut buffers: [&mut [u8]; DATAGRAMS_AT_ONCE] =
-            array::from_fn(|_| chunks.next().unwrap_or_default());
+        let mut places = payloads.chunks_mut(room + GAP);
+        let limit = parcels.len().min(DATAGRAMS_AT_ONCE);
+        let mut buffers: [&mut [u8]; DATAGRAMS_AT_ONCE] = array::from_fn(|_| {
+            places
+                .next()
+                .map(|place| &mut place[..room])
+                .unwrap_or_default()
+        });
         let socket = self.as_fd();
         let count = self
             .reading()
@@ -186,16 +227,13 @@ impl DatagramSocket {
                 receive(socket, envelopes, &mut buffers[..limit])
             })
             .map_err(|stop| self.stopped(stop, Limit::Read))?;
-        for (index, slot) in slots.iter_mut().enumerate().take(count) {
-            let received = self.received(envelopes.read(index), room);
-            *slot = Slot {
-                length: received.length,
-                received: Some(received),
-                peer: None,
-            };
+        for (index, parcel) in parcels.iter_mut().enumerate().take(count) {
+            let mut arrival = envelopes.read(index);
+            arrival.local = arrival.local.or_else(|| self.bound_ip());
+            *parcel = Parcel::received(arrival, room);
         }
         batch.end = count;
-        Ok(count)
+        Ok(batch.len())
     }
 
     /// Sends what is in the batch; how many datagrams left, and are no longer in it.
@@ -203,35 +241,87 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// As [`send_to`](Self::send_to), for the first datagram left in the batch. One that the
-    /// system refuses is taken out, so that a further call goes on with those behind it; when
+    /// system refuses is taken out, with those that travel with it, so that a further call goes on
+    /// with those behind; when
     /// the time is up or it would block, all that were not sent stay.
     pub fn send_batch(&self, batch: &mut Batch) -> Result<usize> {
         let mut patience = self.writing();
         let mut sent = 0;
         while !batch.is_empty() {
-            let mut payloads: [&[u8]; DATAGRAMS_AT_ONCE] = [&[]; DATAGRAMS_AT_ONCE];
-            let count = batch.len().min(DATAGRAMS_AT_ONCE);
-            let (room, slots, first) = (batch.room, &batch.slots, batch.first);
-            for (place, index) in payloads[..count].iter_mut().zip(first..) {
-                let start = index * room;
-                *place = &batch.payloads[start..start + slots[index].length];
-            }
-            let envelopes = &mut batch.envelopes;
-            let result = patience.retry(self.as_fd(), Events::WRITE, || {
-                send(self.as_fd(), envelopes, first, &payloads[..count])
-            });
-            match result {
-                Ok(some) => (batch.first, sent) = (first + some, sent + some),
+            let first = batch.first;
+            match self.send_parcels(batch, &mut patience) {
+                Ok(count) => {
+                    let gone = &batch.parcels[first..first + count];
+                    sent += gone.iter().map(Parcel::count).sum::<usize>();
+                    batch.first += count;
+                }
+                Err(Stop::System(errno)) if must_part(&batch.parcels[first], errno) => {
+                    sent += self.send_apart(batch, &mut patience)?;
+                }
                 Err(stop) => {
-                    let error = self.unsent(stop, batch.slots[first].peer.as_ref());
-                    if matches!(stop, crate::sys::wait::Stop::System(_)) {
-                        batch.first += 1;
-                    }
+                    let error = self.unsent(stop, batch.parcels[first].peer.as_ref());
+                    batch.first += usize::from(matches!(stop, Stop::System(_)));
                     return Err(error);
                 }
             }
         }
         batch.clear();
         Ok(sent)
+    }
+
+    /// Sends as many parcels as one system call takes; how many.
+    fn send_parcels(
+        &self,
+        batch: &mut Batch,
+        patience: &mut Patience,
+    ) -> std::result::Result<usize, Stop> {
+        let mut payloads: [&[u8]; DATAGRAMS_AT_ONCE] = [&[]; DATAGRAMS_AT_ONCE];
+        let (first, room) = (batch.first, batch.room);
+        let count = (batch.end - first).min(DATAGRAMS_AT_ONCE);
+        for (place, index) in payloads[..count].iter_mut().zip(first..) {
+            *place = payload(&batch.payloads, index, room, batch.parcels[index].length);
+        }
+        let envelopes = &mut batch.envelopes;
+        patience.retry(self.as_fd(), Events::WRITE, || {
+            send(self.as_fd(), envelopes, first, &payloads[..count])
+        })
+    }
+
+    /// Sends the datagrams of the first parcel one by one; how many left.
+    fn send_apart(&self, batch: &mut Batch, patience: &mut Patience) -> Result<usize> {
+        batch.coalesces = false;
+        let index = batch.first;
+        let parcel = &batch.parcels[index];
+        let bytes = payload(&batch.payloads, index, batch.room, parcel.length);
+        let (mut sent, mut gone) = (0, 0);
+        let (mut refused, mut stopped) = (None, None);
+        for datagram in parcel.datagrams(bytes) {
+            let result = patience.retry(self.as_fd(), Events::WRITE, || {
+                send_one(
+                    self.as_fd(),
+                    datagram.payload,
+                    datagram.peer,
+                    datagram.local,
+                )
+            });
+            match result {
+                Ok(()) => sent += 1,
+                Err(stop @ Stop::System(_)) => refused = refused.or(Some(stop)),
+                Err(stop) => {
+                    stopped = Some(stop);
+                    break;
+                }
+            }
+            gone += datagram.payload.len();
+        }
+        let error = stopped
+            .or(refused)
+            .map(|stop| self.unsent(stop, parcel.peer.as_ref()));
+        if stopped.is_some() {
+            batch.keep_rest(gone);
+        } else {
+            batch.first += 1;
+        }
+        error.map_or(Ok(sent), Err)
     }
 }

@@ -143,6 +143,16 @@ const TABLE: &[Key] = table! {
         Listen Flag fast_open;
     defer_accept TCP "off" "Accept a client only once it sent data, or drop it after this time" None,
         Listen Span defer_accept;
+    max_connections ACCEPTING "no limit" "Connections at once; the rest waits in the backlog" None,
+        Listen Count max_connections;
+    max_connections_per_ip TCP "no limit" "Connections at once from one address; the rest is closed" None,
+        Listen Count max_connections_per_ip;
+    close_when_full ACCEPTING "0" "Close what finds no place or no descriptor" None,
+        Listen Flag close_when_full;
+    idle_timeout ACCEPTING "never" "How long a connection is kept on which nothing moves" None,
+        Listen Span idle_timeout;
+    lifetime ACCEPTING "never" "How long a connection is kept at all" None,
+        Listen Span lifetime;
     mode UNIX "0777 less umask" "Permissions of the socket file" None,
         Listen Mode unix.mode;
     owner UNIX "the process's" "Owner of the socket file, by name or number" None,

@@ -7,7 +7,7 @@ use super::unix::UnixOptions;
 
 /// How a [`Listener`](crate::Listener) or a [`DatagramSocket`](crate::DatagramSocket) is bound.
 ///
-/// Each field but [`bind_only`](Self::bind_only) is also a key of the URL's query, which
+/// Each field but [`bind_only`](Self::bind_only) and [`coalesce`](Self::coalesce) is also a key of the URL's query, which
 /// overrides it; the table of [`keys`](crate::keys) lists them.
 ///
 /// # Examples
@@ -39,8 +39,28 @@ pub struct ListenOptions {
     /// Reports a connection only when data has come, and drops it after this time, in whole
     /// seconds: `TCP_DEFER_ACCEPT`. tcp.
     pub defer_accept: Option<Duration>,
+    /// Connections that there may be at once; no limit by default. tcp, unix.
+    ///
+    /// The rest waits in the backlog, unless [`close_when_full`](Self::close_when_full).
+    pub max_connections: Option<u32>,
+    /// Connections that there may be at once from one IP address; no limit by default. The rest
+    /// is closed. tcp.
+    pub max_connections_per_ip: Option<u32>,
+    /// Closes connections for which there is no place or no descriptor, instead of leaving them
+    /// in the backlog. tcp, unix.
+    pub close_when_full: Option<bool>,
+    /// How long the [engine](crate::engine) keeps a connection on which nothing moves; no limit
+    /// by default. tcp, unix.
+    pub idle_timeout: Option<Duration>,
+    /// How long the [engine](crate::engine) keeps a connection at all; no limit by default. tcp,
+    /// unix.
+    pub lifetime: Option<Duration>,
     /// The file of a unix socket. unix, udg.
     pub unix: UnixOptions,
+    /// Receives datagrams that came in one go together, where the system can: `UDP_GRO`. Such a
+    /// socket is read by [`recv_batch`](crate::DatagramSocket::recv_batch) alone, into batches with
+    /// room for 65,536 bytes. Ignored on transports other than udp. Off by default.
+    pub coalesce: bool,
     /// Binds without listening; [`Listener::listen`](crate::Listener::listen) does that later.
     pub bind_only: bool,
 }

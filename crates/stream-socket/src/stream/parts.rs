@@ -5,11 +5,20 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::Stream;
 use crate::error::{Error, Result, Stage};
+use crate::gate::Place;
 use crate::options::SocketOptions;
 use crate::sys::{self, failed};
 use crate::transport::of_descriptor;
 
 impl Stream {
+    /// Takes out the stream's place among its listener's connections, where they are limited.
+    ///
+    /// To be kept as long as the connection is served by somebody to whom the descriptor went,
+    /// such as a child process.
+    pub fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+
     /// Takes the stream apart: the descriptor, and what was received and not yet read.
     ///
     /// The descriptor is blocking, as another program expects of its standard input, unless it

@@ -28,14 +28,16 @@ impl Envelopes {
         arrival(&self.0[index])
     }
 
-    /// Addresses datagram `index`: to `peer`, or the connected one; from `local`, or any.
+    /// Addresses datagram `index`: to `peer`, or the connected one; from `local`, or any; in pieces
+    /// of `segment` bytes, or whole.
     pub(crate) fn address(
         &mut self,
         index: usize,
         peer: Option<&SocketAddress>,
         local: Option<LocalAddress>,
+        segment: Option<u16>,
     ) {
-        address(&mut self.0[index], peer, local);
+        address(&mut self.0[index], peer, local, segment);
     }
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Arrival {
     pub(crate) length: usize,
     pub(crate) peer: Option<SocketAddress>,
     pub(crate) local: Option<LocalAddress>,
+    /// Bytes of each of the datagrams that came as one; the last may be shorter.
+    pub(crate) segment: Option<usize>,
 }
 
 /// recvmmsg(2) of one datagram, without waiting.
@@ -65,7 +69,7 @@ pub(crate) fn send_one(
     local: Option<LocalAddress>,
 ) -> Result<(), Errno> {
     let mut envelope = [Envelope::default()];
-    address(&mut envelope[0], peer, local);
+    address(&mut envelope[0], peer, local, None);
     call(Call::Send, || ffi::send(socket, &mut envelope, &[payload])).map(drop)
 }
 
@@ -93,15 +97,21 @@ pub(crate) fn send(
 }
 
 fn arrival(envelope: &Envelope) -> Arrival {
+    let contents = control::read(&envelope.control.0[..envelope.control_length]);
     Arrival {
         length: envelope.length,
         peer: name::read(&envelope.name, envelope.name_length),
-        local: control::read(&envelope.control.0[..envelope.control_length]),
+        local: contents.local,
+        segment: contents.segment,
     }
 }
 
-fn address(envelope: &mut Envelope, peer: Option<&SocketAddress>, local: Option<LocalAddress>) {
+fn address(
+    envelope: &mut Envelope,
+    peer: Option<&SocketAddress>,
+    local: Option<LocalAddress>,
+    segment: Option<u16>,
+) {
     envelope.name_length = peer.map_or(0, |peer| name::write(peer, &mut envelope.name));
-    envelope.control_length =
-        local.map_or(0, |local| control::write(local, &mut envelope.control.0));
+    envelope.control_length = control::write(local, segment, &mut envelope.control.0);
 }

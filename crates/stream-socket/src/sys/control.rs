@@ -1,9 +1,11 @@
-//! Control messages: the local address of a datagram, `IP_PKTINFO` and `IPV6_PKTINFO`.
+//! Control messages: the local address of a datagram (`IP_PKTINFO`, `IPV6_PKTINFO`), and the size
+//! of the datagrams that came or go as one (`UDP_GRO`, `UDP_SEGMENT`, [udp(7)]).
 //!
 //! A control buffer is a sequence of `struct cmsghdr` and data, each padded to the size of a
 //! word, [cmsg(3)]. The layout is Linux's on 64 bits; reading it needs no unsafe code.
 //!
 //! [cmsg(3)]: https://man7.org/linux/man-pages/man3/cmsg.3.html
+//! [udp(7)]: https://man7.org/linux/man-pages/man7/udp.7.html
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -32,34 +34,73 @@ pub struct LocalAddress {
     pub interface: u32,
 }
 
-/// The local address in a control buffer that came with a datagram, if there is one.
-pub(super) fn read(mut control: &[u8]) -> Option<LocalAddress> {
-    while control.len() >= HEADER {
-        let length = usize::from_ne_bytes(field(control, 0)?);
-        let kind = (word(control, 8)?, word(control, 12)?);
-        let data = control.get(HEADER..length)?;
-        match kind {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => return read_v4(data),
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => return read_v6(data),
-            _ => control = control.get(aligned(length)..)?,
-        }
-    }
-    None
+/// What the control buffer of a datagram says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) local: Option<LocalAddress>,
+    /// Bytes of each of the datagrams that came as one; the last may be shorter.
+    pub(super) segment: Option<usize>,
 }
 
-/// Writes the message that makes a datagram leave from `local`; its length.
-pub(super) fn write(local: LocalAddress, control: &mut [u8; CONTROL]) -> usize {
-    let mut data = [0; size_of::<libc::in6_pktinfo>()];
-    let (level, kind, length) = match local.ip {
+/// What came with a datagram.
+pub(super) fn read(mut control: &[u8]) -> Contents {
+    let mut contents = Contents::default();
+    while let Some((kind, data, rest)) = message(control) {
+        match kind {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => contents.local = read_v4(data),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => contents.local = read_v6(data),
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                contents.segment = word(data, 0).and_then(|size| usize::try_from(size).ok());
+            }
+            _ => {}
+        }
+        control = rest;
+    }
+    contents
+}
+
+/// The level and the type of a message.
+type Kind = (libc::c_int, libc::c_int);
+
+/// The first message: its level and type, its data, and what follows it.
+fn message(control: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
+    let length = usize::from_ne_bytes(field(control, 0)?);
+    let kind = (word(control, 8)?, word(control, 12)?);
+    let data = control.get(HEADER..length)?;
+    Some((
+        kind,
+        data,
+        control.get(aligned(length)..).unwrap_or_default(),
+    ))
+}
+
+/// Writes the messages that make a datagram leave from `local`, and in pieces of `segment` bytes;
+/// their length.
+pub(super) fn write(
+    local: Option<LocalAddress>,
+    segment: Option<u16>,
+    control: &mut [u8; CONTROL],
+) -> usize {
+    let mut length = 0;
+    if let Some(local) = local {
+        length = write_local(local, control);
+    }
+    if let Some(segment) = segment {
+        let kind = (libc::SOL_UDP, libc::UDP_SEGMENT);
+        length += put(kind, &segment.to_ne_bytes(), &mut control[length..]);
+    }
+    length
+}
+
+fn write_local(local: LocalAddress, control: &mut [u8]) -> usize {
+    match local.ip {
         IpAddr::V4(ip) => {
+            let mut data = [0; size_of::<libc::in_pktinfo>()];
             data[4..8].copy_from_slice(&ip.octets());
-            (
-                libc::IPPROTO_IP,
-                libc::IP_PKTINFO,
-                size_of::<libc::in_pktinfo>(),
-            )
+            put((libc::IPPROTO_IP, libc::IP_PKTINFO), &data, control)
         }
         IpAddr::V6(ip) => {
+            let mut data = [0; size_of::<libc::in6_pktinfo>()];
             data[..16].copy_from_slice(&ip.octets());
             // Elsewhere the interface would override the routing table, and the way back may differ.
             let interface = if ip.is_unicast_link_local() {
@@ -68,14 +109,19 @@ pub(super) fn write(local: LocalAddress, control: &mut [u8; CONTROL]) -> usize {
                 0
             };
             data[16..].copy_from_slice(&interface.to_ne_bytes());
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, data.len())
+            put((libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), &data, control)
         }
-    };
-    control[..8].copy_from_slice(&(HEADER + length).to_ne_bytes());
+    }
+}
+
+fn put((level, kind): Kind, data: &[u8], control: &mut [u8]) -> usize {
+    let length = HEADER + data.len();
+    control[..8].copy_from_slice(&length.to_ne_bytes());
     control[8..12].copy_from_slice(&level.to_ne_bytes());
     control[12..16].copy_from_slice(&kind.to_ne_bytes());
-    control[HEADER..HEADER + length].copy_from_slice(&data[..length]);
-    aligned(HEADER + length)
+    control[HEADER..length].copy_from_slice(data);
+    control[length..aligned(length)].fill(0);
+    aligned(length)
 }
 
 /// `struct in_pktinfo`: interface, the local address to answer from, the address in the header.
@@ -117,41 +163,66 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
+    fn round_trip(local: LocalAddress) -> Option<LocalAddress> {
+        let mut control = [0xff; CONTROL];
+        let length = write(Some(local), None, &mut control);
+        read(&control[..length]).local
+    }
+
     #[test]
-    fn a_v6_address_survives_the_kernels_form() {
+    fn a_link_local_address_keeps_its_interface() {
         let local = LocalAddress {
             ip: "fe80::1".parse().unwrap(),
             interface: 7,
         };
-        let mut control = [0; CONTROL];
-        let length = write(local, &mut control);
-        assert_eq!(read(&control[..length]), Some(local));
+        assert_eq!(round_trip(local), Some(local));
     }
 
     #[test]
-    fn v4_answers_leave_the_interface_to_the_routing_table() {
+    fn other_answers_leave_the_interface_to_the_routing_table() {
+        for ip in ["127.0.0.2", "2001:db8::1"] {
+            let local = LocalAddress {
+                ip: ip.parse().unwrap(),
+                interface: 7,
+            };
+            assert_eq!(
+                round_trip(local),
+                Some(LocalAddress {
+                    interface: 0,
+                    ..local
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_and_addresses_stand_side_by_side() {
         let local = LocalAddress {
             ip: "127.0.0.2".parse().unwrap(),
-            interface: 7,
+            interface: 0,
         };
-        let mut control = [0; CONTROL];
-        let length = write(local, &mut control);
-        assert_eq!(
-            read(&control[..length]),
-            Some(LocalAddress {
-                interface: 0,
-                ..local
-            })
-        );
+        let mut control = [0xff; CONTROL];
+        let length = write_local(local, &mut control);
+        let size = 1200_i32.to_ne_bytes();
+        let length = length
+            + put(
+                (libc::SOL_UDP, libc::UDP_GRO),
+                &size,
+                &mut control[length..],
+            );
+        let expected = Contents {
+            local: Some(local),
+            segment: Some(1200),
+        };
+        assert_eq!(read(&control[..length]), expected);
     }
 
     #[test]
     fn other_messages_and_short_ones_are_passed_over() {
         let mut control = [0; CONTROL];
         control[..8].copy_from_slice(&20_usize.to_ne_bytes());
-        assert_eq!(read(&control), None);
-        for length in 0..40 {
-            assert_eq!(read(&control[..length]), None, "{length}");
+        for length in 0..=CONTROL {
+            assert_eq!(read(&control[..length]), Contents::default(), "{length}");
         }
     }
 
@@ -160,7 +231,7 @@ mod tests {
         for length in [0_usize, 1, 15, usize::MAX] {
             let mut control = [0; CONTROL];
             control[..8].copy_from_slice(&length.to_ne_bytes());
-            assert_eq!(read(&control), None, "{length}");
+            assert_eq!(read(&control), Contents::default(), "{length}");
         }
     }
 }

@@ -1,27 +1,190 @@
-//! A set of descriptors behind one descriptor: [epoll(7)].
+//! Readiness of many descriptors at a cost that does not grow with the idle ones: [epoll(7)].
 //!
 //! [epoll(7)]: https://man7.org/linux/man-pages/man7/epoll.7.html
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::Errno;
 use super::seam::{Call, call};
+use super::wait::Events;
 
-/// epoll_create1(2).
-pub(crate) fn create() -> Result<OwnedFd, Errno> {
-    call(Call::Poll, || epoll::create(CreateFlags::CLOEXEC))
+/// Events that one wait may bring; more come with the next.
+const EVENTS: usize = 256;
+
+/// How a descriptor is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Reported as long as it is ready.
+    Level,
+    /// Reported when it becomes ready, and the end of what the peer sends as well.
+    Edge,
+    /// Level, and of several sets that watch it only one or some are told: `EPOLLEXCLUSIVE`.
+    Exclusive,
 }
 
-/// epoll_ctl(2): makes the set readable when `descriptor` can be written to.
+/// A set of watched descriptors, each with a token of the caller's.
+pub(crate) struct Epoll {
+    set: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl fmt::Debug for Epoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Epoll")
+            .field("set", &self.set)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Epoll {
+    /// epoll_create1(2).
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let set = call(Call::Watch, || epoll::create(CreateFlags::CLOEXEC))?;
+        Ok(Self {
+            set,
+            events: Vec::new(),
+        })
+    }
+
+    /// epoll_ctl(EPOLL_CTL_ADD). A descriptor that is closed everywhere leaves by itself.
+    pub(crate) fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        token: u64,
+        events: Events,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
+        call(Call::Watch, || {
+            epoll::add(&self.set, descriptor, data, flags)
+        })
+    }
+
+    /// epoll_ctl(EPOLL_CTL_MOD): what it is watched for. Ready at once, it is reported again.
+    pub(crate) fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        token: u64,
+        events: Events,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
+        call(Call::Watch, || {
+            epoll::modify(&self.set, descriptor, data, flags)
+        })
+    }
+
+    /// epoll_ctl(EPOLL_CTL_DEL).
+    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        call(Call::Watch, || epoll::delete(&self.set, descriptor))
+    }
+
+    /// epoll_wait(2): waits for events up to `timeout`; how many came. A signal ends it (`EINTR`).
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+        self.events.clear();
+        self.events.reserve(EVENTS);
+        let span = timeout.map(|span| Timespec {
+            tv_sec: i64::try_from(span.as_secs())
+                .unwrap_or(i64::MAX)
+                .min(1 << 20),
+            tv_nsec: i64::from(span.subsec_nanos()),
+        });
+        let (set, events) = (&self.set, &mut self.events);
+        match call(Call::Poll, || {
+            epoll::wait(set, spare_capacity(events), span.as_ref())
+        }) {
+            // A simulated wait in which nothing happened.
+            Err(Errno::TIME) => Ok(0),
+            result => result,
+        }
+    }
+
+    /// The event at `index` of the last wait: the token, and what its descriptor is ready for.
+    pub(crate) fn event(&self, index: usize) -> (u64, Readiness) {
+        let event = self.events[index];
+        (event.data.u64(), readiness(event.flags))
+    }
+
+    /// Puts the events of the last wait into another order.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn swap_events(&mut self, one: usize, other: usize) {
+        self.events.swap(one, other);
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+}
+
+/// What a watched descriptor is ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    /// The peer has finished sending, an error is pending, or a byte out of band came: reading
+    /// must go on until it would block, also after a short read.
+    pub(crate) ended: bool,
+    /// A byte out of band is there.
+    pub(crate) urgent: bool,
+}
+
+fn flags(events: Events, mode: Mode) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, events.read);
+    flags.set(EventFlags::OUT, events.write);
+    flags.set(EventFlags::PRI, events.urgent);
+    match mode {
+        Mode::Level => flags,
+        Mode::Edge => flags | EventFlags::ET | EventFlags::RDHUP | EventFlags::PRI,
+        Mode::Exclusive => flags | EventFlags::EXCLUSIVE,
+    }
+}
+
+fn readiness(flags: EventFlags) -> Readiness {
+    let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+    let ended = broken || flags.intersects(EventFlags::RDHUP | EventFlags::PRI);
+    Readiness {
+        read: ended || flags.contains(EventFlags::IN),
+        write: broken || flags.contains(EventFlags::OUT),
+        ended,
+        urgent: flags.contains(EventFlags::PRI),
+    }
+}
+
+/// A descriptor that threads ring to wake one another: [eventfd(2)].
 ///
-/// One that is already in the set stays; a closed one leaves it by itself.
-pub(crate) fn add_for_write(set: &OwnedFd, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-    match call(Call::Poll, || {
-        epoll::add(set, descriptor, EventData::new_u64(0), EventFlags::OUT)
-    }) {
-        Err(Errno::EXIST) => Ok(()),
-        result => result,
+/// [eventfd(2)]: https://man7.org/linux/man-pages/man2/eventfd.2.html
+#[derive(Debug)]
+pub(crate) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        call(Call::Watch, || eventfd(0, flags)).map(Self)
+    }
+
+    /// Makes it readable.
+    pub(crate) fn ring(&self) {
+        // It fails only when it has been rung 2^64 times and so is readable already.
+        _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Makes it unreadable until it is rung again.
+    pub(crate) fn silence(&self) {
+        _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

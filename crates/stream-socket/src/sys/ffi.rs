@@ -2,12 +2,13 @@
 //!
 //! - the bytes of an address that rustix has received, and can't always decode;
 //! - setsockopt(2) for options that neither rustix nor socket2 knows;
-//! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram.
+//! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram;
+//! - pthread_atfork(3), and descriptors that a forked child knows by number.
 //!
 //! The bytes inside addresses and control buffers are read and written by safe code, in
 //! `name.rs` and `control.rs`.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::{io, mem, ptr};
 
 use rustix::net::SocketAddrAny;
@@ -178,6 +179,38 @@ pub(super) fn send(
         )
     };
     usize::try_from(sent).map_err(|_| last_error())
+}
+
+/// pthread_atfork(3): `handler` runs in every child that is forked from now on.
+///
+/// A child that a raw clone(2) makes is not told, nor can it be.
+pub(super) fn at_fork_in_child(handler: extern "C" fn()) {
+    // SAFETY: the handler is a function of this program, does nothing but change an atomic, and
+    // so is allowed in the child of a process with threads. It fails only for lack of memory.
+    unsafe { libc::pthread_atfork(None, None, Some(handler)) };
+}
+
+/// fork(2), for tests: 0 in the child.
+#[cfg(feature = "simulation")]
+pub(super) fn fork() -> libc::pid_t {
+    // SAFETY: nothing is passed. The child has this thread alone; a test's child does no more
+    // than use sockets, allocate, which glibc allows there, and leave by `exit_child`.
+    unsafe { libc::fork() }
+}
+
+/// _exit(2), for tests: leaves a forked child without running what the parent will run.
+#[cfg(feature = "simulation")]
+pub(super) fn exit_child(code: libc::c_int) -> ! {
+    // SAFETY: it does not return, and runs no code of this process.
+    unsafe { libc::_exit(code) }
+}
+
+/// A descriptor that is known by its number.
+pub(super) fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
+    debug_assert!(number >= 0);
+    // SAFETY: the number is not -1. The caller uses it for epoll_ctl alone, which keeps nothing
+    // of a descriptor that is not open and touches no memory of this process.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 const EMPTY_VECTOR: libc::iovec = libc::iovec {

@@ -11,6 +11,7 @@ pub(crate) mod epoll;
 mod errno;
 #[allow(unsafe_code, reason = "the one audited file; see its head")]
 mod ffi;
+pub(crate) mod fork;
 mod name;
 pub(crate) mod option;
 pub(crate) mod resolve;
@@ -23,3 +24,5 @@ pub use control::LocalAddress;
 pub use credentials::PeerCredentials;
 pub(crate) use credentials::peer as peer_credentials;
 pub(crate) use errno::{Errno, failed, phrase, timed_out};
+pub(crate) use fork::child_descriptor;
+pub(crate) use socket::reserve;

@@ -129,6 +129,12 @@ pub(crate) fn packet_info_v6(socket: BorrowedFd<'_>) -> Set {
     set(|| ffi::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1))
 }
 
+/// `UDP_GRO`, [udp(7)](https://man7.org/linux/man-pages/man7/udp.7.html): datagrams that came in
+/// one go are received as one, with their size beside them.
+pub(crate) fn coalesce(socket: BorrowedFd<'_>) -> Set {
+    set(|| ffi::set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1))
+}
+
 fn integer(value: u32) -> libc::c_int {
     libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX)
 }

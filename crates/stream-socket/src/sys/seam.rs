@@ -32,8 +32,10 @@ pub enum Call {
     Receive,
     /// send(2), sendmsg(2), sendmmsg(2).
     Send,
-    /// ppoll(2).
+    /// ppoll(2), epoll_wait(2).
     Poll,
+    /// epoll_create1(2), epoll_ctl(2), eventfd(2).
+    Watch,
     /// shutdown(2).
     Shutdown,
     /// getsockname(2) and getpeername(2).
@@ -77,6 +79,8 @@ fn before(kind: Call) -> Result<(), Errno> {
 }
 
 #[cfg(feature = "simulation")]
+pub(crate) use plan::shuffle;
+#[cfg(feature = "simulation")]
 pub use plan::{Fault, Plan, calls};
 
 #[cfg(feature = "simulation")]
@@ -110,6 +114,8 @@ mod plan {
         faults: Vec<(Call, Fault)>,
         calls: Vec<Call>,
         recording: bool,
+        /// The state of a random sequence, by which events come in another order.
+        seed: Option<u64>,
     }
 
     thread_local! {
@@ -123,6 +129,12 @@ mod plan {
             Self(())
         }
 
+        /// Lets the events of each wait come in an order that follows from `seed`.
+        pub fn shuffled(self, seed: u64) -> Self {
+            STATE.with_borrow_mut(|state| state.seed = Some(seed));
+            self
+        }
+
         /// How many planned faults no call has met yet.
         pub fn left(&self) -> usize {
             STATE.with_borrow(|state| state.faults.len())
@@ -131,8 +143,26 @@ mod plan {
 
     impl Drop for Plan {
         fn drop(&mut self) {
-            STATE.with_borrow_mut(|state| state.faults.clear());
+            STATE.with_borrow_mut(|state| {
+                state.faults.clear();
+                state.seed = None;
+            });
         }
+    }
+
+    /// Puts `count` things into the order that the plan's seed gives, by `swap`.
+    pub(crate) fn shuffle(count: usize, mut swap: impl FnMut(usize, usize)) {
+        let Some(mut seed) = STATE.with_borrow(|state| state.seed) else {
+            return;
+        };
+        for place in (1..count).rev() {
+            // Knuth's linear congruential generator, of which the upper bits are good enough.
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            swap(place, (seed >> 33) as usize % (place + 1));
+        }
+        STATE.with_borrow_mut(|state| state.seed = Some(seed));
     }
 
     /// The calls that `run` makes on this thread, in order.

@@ -247,3 +247,14 @@ pub(crate) fn set_blocking(socket: impl AsFd, blocking: bool) -> Result<(), Errn
     };
     call(Call::Mode, || rustix::fs::fcntl_setfl(socket, wanted))
 }
+
+/// A descriptor of no use but to be closed when another is needed and none is left.
+pub(crate) fn reserve() -> Result<OwnedFd, Errno> {
+    call(Call::Socket, || {
+        rustix::fs::open(
+            "/dev/null",
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+    })
+}

@@ -39,7 +39,10 @@ fn a_silent_first_address_costs_its_head_start_and_no_more() {
             let stream = try_connect(&format!("tcp://two:{PORT}?attempt_delay=100ms")).unwrap();
             let elapsed = start.elapsed();
             assert!(elapsed >= Duration::from_millis(100), "{elapsed:?}");
-            assert!(elapsed < PATIENCE, "{elapsed:?}: the silent one was waited for");
+            assert!(
+                elapsed < PATIENCE,
+                "{elapsed:?}: the silent one was waited for"
+            );
             assert_eq!(stream.peer_addr(), Some(answering.local_addr()));
         });
     });
@@ -52,7 +55,10 @@ fn a_refused_first_address_makes_room_at_once() {
             let answering = listen(&format!("tcp://127.0.0.1:{PORT}"));
             let start = Instant::now();
             let url = format!("tcp://two:{PORT}?attempt_delay=40s");
-            assert_eq!(try_connect(&url).unwrap().peer_addr(), Some(answering.local_addr()));
+            assert_eq!(
+                try_connect(&url).unwrap().peer_addr(),
+                Some(answering.local_addr())
+            );
             assert!(start.elapsed() < PATIENCE);
         });
     });
@@ -66,7 +72,12 @@ fn a_first_address_that_answers_is_the_only_one_tried() {
             let second = listen(&format!("tcp://127.0.0.1:{PORT}"));
             let stream = try_connect(&format!("tcp://two:{PORT}?attempt_delay=40s")).unwrap();
             assert_eq!(stream.peer_addr(), Some(first.local_addr()));
-            assert!(second.accept(Some(Duration::ZERO)).unwrap_err().is_timeout());
+            assert!(
+                second
+                    .accept(Some(Duration::ZERO))
+                    .unwrap_err()
+                    .is_timeout()
+            );
         });
     });
 }
@@ -103,7 +114,10 @@ fn a_local_address_leaves_out_the_other_family() {
             let _first = listen(&format!("tcp://[::1]:{PORT}"));
             let second = listen(&format!("tcp://127.0.0.1:{PORT}"));
             let url = format!("tcp://two:{PORT}?bind=127.0.0.1&attempt_delay=40s");
-            assert_eq!(try_connect(&url).unwrap().peer_addr(), Some(second.local_addr()));
+            assert_eq!(
+                try_connect(&url).unwrap().peer_addr(),
+                Some(second.local_addr())
+            );
         });
     });
 }
@@ -130,13 +144,19 @@ fn the_local_address_is_the_one_that_was_asked_for() {
         let client = try_connect(&format!("{}?bind={bind}", listener.url())).unwrap();
         let ip = client.local_addr().unwrap().unwrap().ip().unwrap();
         assert!(bind.contains(&ip.to_string()), "{bind} became {ip}");
-        assert_eq!(accept(&listener).peer_addr(), client.local_addr().unwrap().as_ref());
+        assert_eq!(
+            accept(&listener).peer_addr(),
+            client.local_addr().unwrap().as_ref()
+        );
     }
     let socket = receive_on("udp://127.0.0.1:0");
     let url = format!("{}?bind=127.0.0.9", socket.url());
     try_connect(&url).unwrap().write_all(b"x").unwrap();
     let peer = socket.recv_from(&mut [0; 2]).unwrap().peer;
-    assert_eq!(peer.as_ref().and_then(SocketAddress::ip), Some([127, 0, 0, 9].into()));
+    assert_eq!(
+        peer.as_ref().and_then(SocketAddress::ip),
+        Some([127, 0, 0, 9].into())
+    );
 }
 
 #[test]
@@ -147,7 +167,10 @@ fn a_local_address_that_is_taken_or_senseless_is_refused() {
     let sentence = format!("cannot bind {taken}: address already in use (EADDRINUSE)");
     assert_error(&error, Stage::Bind, Some(libc::EADDRINUSE), &sentence);
     for (url, expected) in [
-        ("tcp://127.0.0.1:1?bind=here", "an IP address, or one with a port, as in [::1]:0"),
+        (
+            "tcp://127.0.0.1:1?bind=here",
+            "an IP address, or one with a port, as in [::1]:0",
+        ),
         ("unix:///s?bind=@%00%00", "a path or @name"),
     ] {
         let error = try_connect(url).unwrap_err();
@@ -156,11 +179,20 @@ fn a_local_address_that_is_taken_or_senseless_is_refused() {
                 format!("cannot parse {url}: option bind is \"here\", but takes {expected}");
             assert_error(&error, Stage::Parse, None, &sentence);
         } else {
-            assert_eq!(error.errno(), Some(libc::ENOENT), "any byte may be in an abstract name");
+            assert_eq!(
+                error.errno(),
+                Some(libc::ENOENT),
+                "any byte may be in an abstract name"
+            );
         }
     }
     let sentence = "cannot parse unix://@: @ alone is a name to bind, not one to connect to";
-    assert_error(&try_connect("unix://@").unwrap_err(), Stage::Parse, None, sentence);
+    assert_error(
+        &try_connect("unix://@").unwrap_err(),
+        Stage::Parse,
+        None,
+        sentence,
+    );
 }
 
 /// A unix listener whose backlog has no room: all that it takes is one connection.
@@ -236,7 +268,10 @@ fn an_asynchronous_connect_ends_with_a_stream() {
         assert_eq!(&buffer, b"hello");
     }
     let socket = receive_on("udp://127.0.0.1:0");
-    finish(start(&socket.url().to_string())).unwrap().write_all(b"x").unwrap();
+    finish(start(&socket.url().to_string()))
+        .unwrap()
+        .write_all(b"x")
+        .unwrap();
     assert_eq!(socket.recv_from(&mut [0; 2]).unwrap().length, 1);
 }
 
@@ -280,7 +315,10 @@ fn an_asynchronous_connect_never_waits_for_a_backlog() {
     let began = Instant::now();
     let error: Error = finish(start(&url)).unwrap_err();
     assert!(began.elapsed() < PATIENCE);
-    assert_eq!((error.stage(), error.errno()), (Stage::Connect, Some(libc::EAGAIN)));
+    assert_eq!(
+        (error.stage(), error.errno()),
+        (Stage::Connect, Some(libc::EAGAIN))
+    );
 }
 
 #[test]

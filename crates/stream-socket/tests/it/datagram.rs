@@ -28,11 +28,17 @@ fn datagrams_are_whole_up_to_the_largest() {
             client.write_all(&sent).unwrap();
             let mut buffer = vec![0; 1 << 16];
             let received = socket.recv_from(&mut buffer).unwrap();
-            assert_eq!((received.length, received.full_length), (length, length), "{url}");
+            assert_eq!(
+                (received.length, received.full_length),
+                (length, length),
+                "{url}"
+            );
             assert!(!received.is_truncated());
             assert!(buffer[..length] == sent);
             // And back, read by a stream.
-            socket.send_to(&sent, received.peer.as_ref().unwrap(), received.local).unwrap();
+            socket
+                .send_to(&sent, received.peer.as_ref().unwrap(), received.local)
+                .unwrap();
             assert_eq!(client.read(&mut buffer).unwrap(), length, "{url}");
             assert!(buffer[..length] == sent);
         }
@@ -94,7 +100,11 @@ fn a_short_buffer_on_a_stream_loses_nothing() {
     there.write_all(b"last").unwrap();
     let mut buffer = [0; 100];
     assert_eq!(here.read(&mut buffer[..2]).unwrap(), 2);
-    assert_eq!(here.read(&mut buffer[2..]).unwrap(), 3, "the rest, and nothing of the next");
+    assert_eq!(
+        here.read(&mut buffer[2..]).unwrap(),
+        3,
+        "the rest, and nothing of the next"
+    );
     assert_eq!(&buffer[..5], b"hello");
     let mut got = Vec::new();
     while got.len() < large.len() {
@@ -109,7 +119,11 @@ fn a_short_buffer_on_a_stream_loses_nothing() {
 #[test]
 fn an_empty_datagram_is_a_datagram_and_no_end() {
     for transport in [Transport::Udp, Transport::Udg] {
-        let url = if transport == Transport::Udp { "udp://127.0.0.1:0" } else { "udg://@" };
+        let url = if transport == Transport::Udp {
+            "udp://127.0.0.1:0"
+        } else {
+            "udg://@"
+        };
         let socket = receive_on(url);
         let mut client = connect(socket.url());
         assert_eq!(client.write(b"").unwrap(), 0);
@@ -124,7 +138,10 @@ fn an_empty_datagram_is_a_datagram_and_no_end() {
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
         assert!(!client.is_eof().unwrap());
         let mut line = Vec::new();
-        assert!(client.read_line(&mut line, 10).unwrap(), "an empty line, not the end");
+        assert!(
+            client.read_line(&mut line, 10).unwrap(),
+            "an empty line, not the end"
+        );
         assert_eq!(line, b"");
         assert!(client.read_line(&mut line, 10).unwrap());
         assert_eq!(line, b"after");
@@ -143,7 +160,8 @@ fn a_batch_brings_what_is_there_and_at_most_64() {
     assert_eq!(batch.len(), 100);
     let error = batch.push(b"", socket.local_addr(), None).unwrap_err();
     let to = socket.local_addr();
-    let sentence = format!("cannot add to the batch a datagram for {to}: it has room for 100 datagrams");
+    let sentence =
+        format!("cannot add to the batch a datagram for {to}: it has room for 100 datagrams");
     assert_error(&error, Stage::Io, None, &sentence);
     assert_eq!(sender.send_batch(&mut batch).unwrap(), 100);
     assert!(batch.is_empty());
@@ -151,7 +169,7 @@ fn a_batch_brings_what_is_there_and_at_most_64() {
     let mut received = Vec::new();
     for expected in [64, 36] {
         assert_eq!(socket.recv_batch(&mut batch).unwrap(), expected);
-        received.extend(batch.iter().map(|d| (d.payload.to_vec(), d.received.peer.clone())));
+        received.extend(batch.iter().map(|d| (d.payload.to_vec(), d.peer.cloned())));
     }
     for (index, (payload, peer)) in received.iter().enumerate() {
         assert_eq!(payload, &vec![index as u8; index % 16]);
@@ -170,9 +188,16 @@ fn a_batch_tells_what_was_cut_and_what_was_empty() {
     assert_eq!(socket.recv_batch(&mut batch).unwrap(), 3);
     let seen: Vec<_> = batch
         .iter()
-        .map(|d| (d.payload, d.received.full_length, d.received.is_truncated()))
+        .map(|d| (d.payload, d.full_length, d.is_truncated()))
         .collect();
-    assert_eq!(seen, [(&b"whole"[..], 5, false), (b"", 0, false), (b"far t", 12, true)]);
+    assert_eq!(
+        seen,
+        [
+            (&b"whole"[..], 5, false),
+            (b"", 0, false),
+            (b"far t", 12, true)
+        ]
+    );
 }
 
 #[test]
@@ -233,7 +258,11 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
         let received = socket.recv_from(&mut [0; 64]).unwrap();
         let peer = received.peer.as_ref().unwrap();
         let local = received.local.unwrap();
-        assert_eq!(local.ip, seen.parse::<IpAddr>().unwrap(), "{wildcard} asked at {asked}");
+        assert_eq!(
+            local.ip,
+            seen.parse::<IpAddr>().unwrap(),
+            "{wildcard} asked at {asked}"
+        );
         // What leaves from another address a connected client never sees.
         if asked == "127.0.0.2" {
             socket.send_to(b"from elsewhere", peer, None).unwrap();
@@ -252,7 +281,11 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
 
 /// Whatever the system's default is, net.ipv6.bindv6only.
 fn dual_stack(wildcard: &str) -> &'static str {
-    if wildcard == "[::]" { "v6only=0" } else { "reuse_port=0" }
+    if wildcard == "[::]" {
+        "v6only=0"
+    } else {
+        "reuse_port=0"
+    }
 }
 
 #[test]
@@ -267,7 +300,7 @@ fn a_batch_knows_where_each_datagram_was_sent() {
     }
     let mut batch = Batch::new(8, 8);
     socket.recv_batch(&mut batch).unwrap();
-    let asked: Vec<_> = batch.iter().map(|d| d.received.local.unwrap().ip).collect();
+    let asked: Vec<_> = batch.iter().map(|d| d.local.unwrap().ip).collect();
     assert_eq!(asked, hosts.map(IpAddr::from));
 }
 

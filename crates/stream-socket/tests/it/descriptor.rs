@@ -29,7 +29,11 @@ const SHORT: Duration = Duration::from_millis(60);
 /// The numbers of the descriptors that a program started now is given.
 fn descriptors_of_a_child() -> Vec<String> {
     let output = Command::new("ls").arg("/proc/self/fd").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -121,8 +125,16 @@ fn an_inherited_stream_keeps_its_mode_and_still_never_waits_too_long() {
             stream.set_read_timeout(Some(SHORT));
             stream.set_write_timeout(Some(SHORT));
             let start = Instant::now();
-            assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
-            assert!(stream.read_line(&mut Vec::new(), 9).unwrap_err().is_timeout());
+            assert_eq!(
+                stream.read(&mut [0; 9]).unwrap_err().kind(),
+                ErrorKind::TimedOut
+            );
+            assert!(
+                stream
+                    .read_line(&mut Vec::new(), 9)
+                    .unwrap_err()
+                    .is_timeout()
+            );
             assert!(start.elapsed() >= 2 * SHORT);
             let full = loop {
                 if let Err(error) = stream.write(&[0; 4096]) {
@@ -131,7 +143,10 @@ fn an_inherited_stream_keeps_its_mode_and_still_never_waits_too_long() {
             };
             assert_eq!(full.kind(), ErrorKind::TimedOut);
             stream.set_blocking(false);
-            assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            assert_eq!(
+                stream.read(&mut [0; 9]).unwrap_err().kind(),
+                ErrorKind::WouldBlock
+            );
             assert_eq!(is_blocking(&shared), blocking);
             let (socket, _) = stream.into_parts().unwrap();
             assert_eq!(is_blocking(socket), blocking);
@@ -154,7 +169,10 @@ fn an_inherited_listener_keeps_its_mode_and_still_never_waits_too_long() {
         assert!(is_blocking(&shared));
         assert!(is_blocking(OwnedFd::from(listener)));
     }
-    assert!(folder.path().join("s").exists(), "the file is its maker's to remove");
+    assert!(
+        folder.path().join("s").exists(),
+        "the file is its maker's to remove"
+    );
 }
 
 #[test]
@@ -183,7 +201,10 @@ fn an_inherited_stream_knows_its_transport_and_its_peer() {
     let receiver = receive_on("udp://127.0.0.1:0");
     one.connect(receiver.local_addr().to_string()).unwrap();
     let mut stream = Stream::try_from(OwnedFd::from(one)).unwrap();
-    assert_eq!((stream.transport(), stream.peer_addr()), (Transport::Udp, Some(receiver.local_addr())));
+    assert_eq!(
+        (stream.transport(), stream.peer_addr()),
+        (Transport::Udp, Some(receiver.local_addr()))
+    );
     stream.write_all(b"x").unwrap();
     assert_eq!(receiver.recv_from(&mut [0; 2]).unwrap().length, 1);
 }
@@ -208,13 +229,48 @@ fn descriptors_that_do_not_fit_are_refused_with_the_reason() {
     let not_a_socket = "socket operation on non-socket (ENOTSOCK)";
     let not_served = "protocol not supported (EPROTONOSUPPORT)";
     for (error, stage, errno, reason) in [
-        (stream(no_socket()), Stage::Socket, Some(libc::ENOTSOCK), not_a_socket),
-        (listener(no_socket()), Stage::Socket, Some(libc::ENOTSOCK), not_a_socket),
-        (datagrams(no_socket()), Stage::Socket, Some(libc::ENOTSOCK), not_a_socket),
-        (stream(packets()), Stage::Socket, Some(libc::EPROTONOSUPPORT), not_served),
-        (stream(listening()), Stage::Socket, None, "it listens: take it as a Listener"),
-        (listener(connected()), Stage::Socket, None, "it does not listen"),
-        (datagrams(connected()), Stage::Socket, None, "it is no socket of datagrams"),
+        (
+            stream(no_socket()),
+            Stage::Socket,
+            Some(libc::ENOTSOCK),
+            not_a_socket,
+        ),
+        (
+            listener(no_socket()),
+            Stage::Socket,
+            Some(libc::ENOTSOCK),
+            not_a_socket,
+        ),
+        (
+            datagrams(no_socket()),
+            Stage::Socket,
+            Some(libc::ENOTSOCK),
+            not_a_socket,
+        ),
+        (
+            stream(packets()),
+            Stage::Socket,
+            Some(libc::EPROTONOSUPPORT),
+            not_served,
+        ),
+        (
+            stream(listening()),
+            Stage::Socket,
+            None,
+            "it listens: take it as a Listener",
+        ),
+        (
+            listener(connected()),
+            Stage::Socket,
+            None,
+            "it does not listen",
+        ),
+        (
+            datagrams(connected()),
+            Stage::Socket,
+            None,
+            "it is no socket of datagrams",
+        ),
         (datagrams(unbound()), Stage::Socket, None, "it is not bound"),
         (
             stream(no_peer()),
@@ -223,7 +279,11 @@ fn descriptors_that_do_not_fit_are_refused_with_the_reason() {
             "transport endpoint is not connected (ENOTCONN)",
         ),
     ] {
-        let verb = if stage == Stage::Connect { "connect to" } else { "open" };
+        let verb = if stage == Stage::Connect {
+            "connect to"
+        } else {
+            "open"
+        };
         let sentence = format!("cannot {verb} an inherited descriptor: {reason}");
         assert_error(&error, stage, errno, &sentence);
     }
@@ -237,9 +297,14 @@ fn a_write_to_a_peer_that_is_gone_is_an_error_and_no_signal() {
         signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::clone(&raised)).unwrap();
         for (mut here, there) in [tcp_pair(), pair(Transport::Unix), pair(Transport::Udg)] {
             drop(there);
-            let error = std::iter::repeat_with(|| here.write(b"x")).find_map(Result::err).unwrap();
+            let error = std::iter::repeat_with(|| here.write(b"x"))
+                .find_map(Result::err)
+                .unwrap();
             let errno = Error::in_io(&error).unwrap().errno().unwrap();
-            assert!([libc::EPIPE, libc::ECONNRESET, libc::ECONNREFUSED].contains(&errno), "{error}");
+            assert!(
+                [libc::EPIPE, libc::ECONNRESET, libc::ECONNREFUSED].contains(&errno),
+                "{error}"
+            );
         }
         assert!(!raised.load(Ordering::Relaxed));
         // A write that does not ask to be spared is not.
@@ -257,7 +322,12 @@ fn a_broken_pipe_is_told() {
     let error = here.write(b"x").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     let sentence = "cannot write to an unnamed unix peer: broken pipe (EPIPE)";
-    assert_error(Error::in_io(&error).unwrap(), Stage::Io, Some(libc::EPIPE), sentence);
+    assert_error(
+        Error::in_io(&error).unwrap(),
+        Stage::Io,
+        Some(libc::EPIPE),
+        sentence,
+    );
 }
 
 #[test]

@@ -25,14 +25,35 @@ fn connect_error(url: &str) -> Error {
 
 const BAD_URLS: &[(&str, &str)] = &[
     ("tcp://127.0.0.1:65536", "port 65536 is not in 0–65535"),
-    ("tcp://127.0.0.1:80/path", "/path after port 80 has no meaning in an address"),
-    ("tcp://127.0.0.1", "the port is missing; write 127.0.0.1:PORT"),
-    ("tpc://127.0.0.1:1", "unknown transport tpc; did you mean \"tcp\"?"),
+    (
+        "tcp://127.0.0.1:80/path",
+        "/path after port 80 has no meaning in an address",
+    ),
+    (
+        "tcp://127.0.0.1",
+        "the port is missing; write 127.0.0.1:PORT",
+    ),
+    (
+        "tpc://127.0.0.1:1",
+        "unknown transport tpc; did you mean \"tcp\"?",
+    ),
     ("tcp://[::1:80", "the bracket [ is never closed"),
-    ("unix://", "the path is missing; write unix://@ for a name chosen by the kernel"),
-    ("tcp://127.0.0.1:1?nodelai=1", "there is no option \"nodelai\"; did you mean \"nodelay\"?"),
-    ("unix:///run/s?nodelay=1", "option nodelay applies to tcp, not to unix"),
-    ("tcp://127.0.0.1:1?nodelay=1&nodelay=0", "option nodelay is given twice"),
+    (
+        "unix://",
+        "the path is missing; write unix://@ for a name chosen by the kernel",
+    ),
+    (
+        "tcp://127.0.0.1:1?nodelai=1",
+        "there is no option \"nodelai\"; did you mean \"nodelay\"?",
+    ),
+    (
+        "unix:///run/s?nodelay=1",
+        "option nodelay applies to tcp, not to unix",
+    ),
+    (
+        "tcp://127.0.0.1:1?nodelay=1&nodelay=0",
+        "option nodelay is given twice",
+    ),
 ];
 
 /// Nor is a descriptor opened: nothing at all is asked of the system.
@@ -63,7 +84,12 @@ fn an_address_in_use_is_told() {
     ] {
         let url = listener.url().to_string();
         let sentence = format!("cannot bind {url}: address already in use (EADDRINUSE)");
-        assert_error(&bind_error(&url), Stage::Bind, Some(libc::EADDRINUSE), &sentence);
+        assert_error(
+            &bind_error(&url),
+            Stage::Bind,
+            Some(libc::EADDRINUSE),
+            &sentence,
+        );
         // The one that was there still answers.
         both_ends(&listener);
     }
@@ -79,7 +105,12 @@ fn a_file_in_the_way_survives() {
     for path in [&file, &link, &folder.path().to_owned()] {
         let url = path_url(Transport::Unix, path).to_string();
         let sentence = format!("cannot bind {url}: address already in use (EADDRINUSE)");
-        assert_error(&bind_error(&url), Stage::Bind, Some(libc::EADDRINUSE), &sentence);
+        assert_error(
+            &bind_error(&url),
+            Stage::Bind,
+            Some(libc::EADDRINUSE),
+            &sentence,
+        );
     }
     assert_eq!(fs::read_to_string(&link).unwrap(), "precious");
 }
@@ -100,21 +131,46 @@ fn paths_that_cannot_be_used_are_told_with_their_reason() {
     let _live = UnixDatagram::bind(&kept).unwrap();
     let url = |name: &str| path_url(Transport::Unix, folder.path().join(name)).to_string();
     for (name, errno, reason) in [
-        ("missing/s", libc::ENOENT, "no such file or directory (ENOENT)"),
+        (
+            "missing/s",
+            libc::ENOENT,
+            "no such file or directory (ENOENT)",
+        ),
         ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
     ] {
         let sentence = format!("cannot bind {}: {reason}", url(name));
         assert_error(&bind_error(&url(name)), Stage::Bind, Some(errno), &sentence);
     }
     for (name, errno, reason) in [
-        ("missing", libc::ENOENT, "no such file or directory (ENOENT)"),
+        (
+            "missing",
+            libc::ENOENT,
+            "no such file or directory (ENOENT)",
+        ),
         ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
-        ("file", libc::ECONNREFUSED, "connection refused (ECONNREFUSED)"),
-        ("stale", libc::ECONNREFUSED, "connection refused (ECONNREFUSED)"),
-        ("live-datagrams", libc::EPROTOTYPE, "protocol wrong type for socket (EPROTOTYPE)"),
+        (
+            "file",
+            libc::ECONNREFUSED,
+            "connection refused (ECONNREFUSED)",
+        ),
+        (
+            "stale",
+            libc::ECONNREFUSED,
+            "connection refused (ECONNREFUSED)",
+        ),
+        (
+            "live-datagrams",
+            libc::EPROTOTYPE,
+            "protocol wrong type for socket (EPROTOTYPE)",
+        ),
     ] {
         let sentence = format!("cannot connect to {}: {reason}", url(name));
-        assert_error(&connect_error(&url(name)), Stage::Connect, Some(errno), &sentence);
+        assert_error(
+            &connect_error(&url(name)),
+            Stage::Connect,
+            Some(errno),
+            &sentence,
+        );
     }
 }
 
@@ -128,21 +184,36 @@ fn what_only_root_may_do_is_refused_to_ordinary_users() {
         }
         let error = DatagramSocket::bind("udp://127.0.0.1:13", &ListenOptions::default());
         let sentence = format!("cannot bind udp://127.0.0.1:13: {denied}");
-        assert_error(&error.unwrap_err(), Stage::Bind, Some(libc::EACCES), &sentence);
+        assert_error(
+            &error.unwrap_err(),
+            Stage::Bind,
+            Some(libc::EACCES),
+            &sentence,
+        );
 
         let folder = tempfile::tempdir().unwrap();
         let server = folder.path().join("s");
         let _closed = listen(&format!("unix://{}?mode=0000", server.display()));
         let url = format!("unix://{}", server.display());
         let sentence = format!("cannot connect to {url}: {denied}");
-        assert_error(&connect_error(&url), Stage::Connect, Some(libc::EACCES), &sentence);
+        assert_error(
+            &connect_error(&url),
+            Stage::Connect,
+            Some(libc::EACCES),
+            &sentence,
+        );
 
         let locked = folder.path().join("locked");
         fs::create_dir(&locked).unwrap();
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
         let url = format!("unix://{}/s", locked.display());
         let sentence = format!("cannot bind {url}: {denied}");
-        assert_error(&bind_error(&url), Stage::Bind, Some(libc::EACCES), &sentence);
+        assert_error(
+            &bind_error(&url),
+            Stage::Bind,
+            Some(libc::EACCES),
+            &sentence,
+        );
 
         let sentence = "cannot open tcp://127.0.0.1:0?mark=7: \
                         option mark was refused: operation not permitted (EPERM)";
@@ -157,10 +228,19 @@ fn an_address_of_another_host_cannot_be_bound() {
     for url in ["tcp://192.0.2.1:0", "tcp://[2001:db8::1]:0"] {
         let reason = "cannot assign requested address (EADDRNOTAVAIL)";
         let sentence = format!("cannot bind {url}: {reason}");
-        assert_error(&bind_error(url), Stage::Bind, Some(libc::EADDRNOTAVAIL), &sentence);
+        assert_error(
+            &bind_error(url),
+            Stage::Bind,
+            Some(libc::EADDRNOTAVAIL),
+            &sentence,
+        );
         let mut options = ConnectOptions::default();
         options.bind = Some(url[6..].to_owned());
-        let target = if url.contains('[') { "tcp://[::1]:1" } else { "tcp://127.0.0.1:1" };
+        let target = if url.contains('[') {
+            "tcp://[::1]:1"
+        } else {
+            "tcp://127.0.0.1:1"
+        };
         let error = Stream::connect(target, &options).unwrap_err();
         let sentence = format!("cannot bind {}: {reason}", &url[6..]);
         assert_error(&error, Stage::Bind, Some(libc::EADDRNOTAVAIL), &sentence);
@@ -185,7 +265,11 @@ fn listening_can_fail_where_binding_did_not() {
 #[test]
 fn a_refused_option_is_named() {
     for (url, errno, reason) in [
-        ("tcp://127.0.0.1:0?device=no9", libc::ENODEV, "device was refused: no such device (ENODEV)"),
+        (
+            "tcp://127.0.0.1:0?device=no9",
+            libc::ENODEV,
+            "device was refused: no such device (ENODEV)",
+        ),
         (
             "tcp://127.0.0.1:0?keepalive_idle=40000s",
             libc::EINVAL,
@@ -197,7 +281,12 @@ fn a_refused_option_is_named() {
     }
     let sentence = "cannot open tcp://127.0.0.1:0?v6only=1: \
                     option v6only applies to IPv6 addresses, and this one is IPv4";
-    assert_error(&bind_error("tcp://127.0.0.1:0?v6only=1"), Stage::Socket, None, sentence);
+    assert_error(
+        &bind_error("tcp://127.0.0.1:0?v6only=1"),
+        Stage::Socket,
+        None,
+        sentence,
+    );
 }
 
 #[test]
@@ -214,7 +303,10 @@ fn a_refused_connection_is_told() {
 #[test]
 fn every_address_of_a_name_is_told_with_its_reason() {
     child::run(Surroundings::OwnNetwork, || {
-        own_file("/etc/hosts", "::1 many\n127.0.0.1 many\n127.0.0.2 many\n192.0.2.1 far\n");
+        own_file(
+            "/etc/hosts",
+            "::1 many\n127.0.0.1 many\n127.0.0.2 many\n192.0.2.1 far\n",
+        );
         let refused = "connection refused (ECONNREFUSED)";
         let sentence = format!(
             "cannot connect to tcp://many:7: \
@@ -240,7 +332,10 @@ fn a_peer_that_never_answers_times_out() {
     assert!(start.elapsed() >= Duration::from_millis(150));
     let sentence = format!("cannot connect to {url}: connect timed out after 150ms (ETIMEDOUT)");
     assert_error(&error, Stage::Connect, Some(libc::ETIMEDOUT), &sentence);
-    assert_eq!((error.limit(), error.is_timeout()), (Some(Limit::Connect), true));
+    assert_eq!(
+        (error.limit(), error.is_timeout()),
+        (Some(Limit::Connect), true)
+    );
     assert_eq!(error.io_kind(), std::io::ErrorKind::TimedOut);
 }
 
@@ -281,9 +376,20 @@ fn names_that_cannot_be_resolved_are_told() {
             assert_eq!(error.io_kind(), std::io::ErrorKind::NotFound);
         }
         let sentence = "cannot resolve tcp://localhost:no-such: there is no service \"no-such\"";
-        assert_error(&bind_error("tcp://localhost:no-such"), Stage::Resolve, None, sentence);
-        let sentence = "cannot resolve tcp://[fe80::1%no9]:1: there is no network interface \"no9\"";
-        assert_error(&bind_error("tcp://[fe80::1%no9]:1"), Stage::Resolve, None, sentence);
+        assert_error(
+            &bind_error("tcp://localhost:no-such"),
+            Stage::Resolve,
+            None,
+            sentence,
+        );
+        let sentence =
+            "cannot resolve tcp://[fe80::1%no9]:1: there is no network interface \"no9\"";
+        assert_error(
+            &bind_error("tcp://[fe80::1%no9]:1"),
+            Stage::Resolve,
+            None,
+            sentence,
+        );
     });
 }
 
@@ -291,7 +397,10 @@ fn names_that_cannot_be_resolved_are_told() {
 fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
     child::run(Surroundings::OwnNetwork, || {
         own_file("/etc/nsswitch.conf", "hosts: dns\n");
-        own_file("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
+        own_file(
+            "/etc/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n",
+        );
         let server = UdpSocket::bind("127.0.0.1:53").unwrap();
         let url = "tcp://slow.example:1?connect_timeout=100ms";
         let start = Instant::now();
@@ -310,9 +419,17 @@ fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
 fn a_name_server_that_is_not_there_is_told() {
     child::run(Surroundings::OwnNetwork, || {
         own_file("/etc/nsswitch.conf", "hosts: dns\n");
-        own_file("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        own_file(
+            "/etc/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        );
         let sentence = "cannot resolve tcp://a.example:1: no name server answered for a.example";
-        assert_error(&bind_error("tcp://a.example:1"), Stage::Resolve, None, sentence);
+        assert_error(
+            &bind_error("tcp://a.example:1"),
+            Stage::Resolve,
+            None,
+            sentence,
+        );
     });
 }
 

@@ -28,8 +28,8 @@ struct Operation {
     prepare: fn() -> Attempt,
     /// Faults that lead to where the calls are that are of interest: to a wait, for one.
     before: &'static [(Call, Fault)],
-    /// At which stage it fails when a call of this kind does.
-    stage: fn(Call) -> Stage,
+    /// At which stages it may fail when a call of this kind does.
+    stages: fn(Call) -> &'static [Stage],
     /// Whether a signal that comes while it waits ends it.
     interruptible: bool,
 }
@@ -37,13 +37,13 @@ struct Operation {
 const fn operation(
     name: &'static str,
     prepare: fn() -> Attempt,
-    stage: fn(Call) -> Stage,
+    stages: fn(Call) -> &'static [Stage],
 ) -> Operation {
     Operation {
         name,
         prepare,
         before: &[],
-        stage,
+        stages,
         interruptible: false,
     }
 }
@@ -55,53 +55,91 @@ const fn waiting(
 ) -> Operation {
     Operation {
         before,
-        ..operation(name, prepare, |_| Stage::Io)
+        ..operation(name, prepare, |_| &[Stage::Io])
     }
 }
 
 const RECEIVE_WAITS: &[(Call, Fault)] = &[(Call::Receive, Fault::Errno(libc::EAGAIN))];
 const SEND_WAITS: &[(Call, Fault)] = &[(Call::Send, Fault::Errno(libc::EAGAIN))];
 
+const LATER: &str = "connect, asynchronous";
+
 const OPERATIONS: &[Operation] = &[
-    operation("bind tcp", || bind("tcp://127.0.0.1:0?nodelay=1"), of_binding),
-    operation("bind tcp v6", || bind("tcp://[::1]:0?reuse_port=1&v6only=1"), of_binding),
-    operation("bind unix", || bind("unix://@?send_buffer=65536"), of_binding),
+    operation(
+        "bind tcp",
+        || bind("tcp://127.0.0.1:0?nodelay=1"),
+        of_binding,
+    ),
+    operation(
+        "bind tcp v6",
+        || bind("tcp://[::1]:0?reuse_port=1&v6only=1"),
+        of_binding,
+    ),
+    operation(
+        "bind unix",
+        || bind("unix://@?send_buffer=65536"),
+        of_binding,
+    ),
     operation("bind unix path", bind_path, of_binding),
     operation("bind udp", || bind_datagrams("udp://0.0.0.0:0"), of_binding),
     operation("bind udg", || bind_datagrams("udg://@"), of_binding),
-    operation("accept tcp", || accept("tcp://127.0.0.1:0"), |_| Stage::Accept),
-    operation("accept unix", || accept("unix://@"), |_| Stage::Accept),
+    operation(
+        "accept tcp",
+        || accept("tcp://127.0.0.1:0"),
+        |_| &[Stage::Accept],
+    ),
+    operation("accept unix", || accept("unix://@"), |_| &[Stage::Accept]),
     Operation {
         before: &[(Call::Accept, Fault::Errno(libc::EAGAIN))],
         interruptible: true,
-        ..operation("accept, waiting", || accept("tcp://127.0.0.1:0"), |_| Stage::Accept)
+        ..operation(
+            "accept, waiting",
+            || accept("tcp://127.0.0.1:0"),
+            |_| &[Stage::Accept],
+        )
     },
-    operation("connect tcp", || connecting("tcp://127.0.0.1:0", "?nodelay=1"), of_connecting),
+    operation(
+        "connect tcp",
+        || connecting("tcp://127.0.0.1:0", "?nodelay=1"),
+        of_connecting,
+    ),
     operation("connect unix", || connecting("unix://@", ""), of_connecting),
-    operation("connect from", || connecting("tcp://127.0.0.1:0", "?bind=127.0.0.1"), of_connecting),
+    operation(
+        "connect from",
+        || connecting("tcp://127.0.0.1:0", "?bind=127.0.0.1"),
+        of_connecting,
+    ),
     operation("connect udg", connecting_udg, of_connecting),
-    operation("connect, asynchronous", connecting_later, of_connecting_later),
-    operation("pair", || Box::new(|| Stream::pair(Transport::Udg).map(drop)), |_| Stage::Socket),
-    operation("read", || read(tcp_pair()), |_| Stage::Io),
-    operation("read datagram", || read(pair(Transport::Udg)), |_| Stage::Io),
+    operation(LATER, connecting_later, of_connecting_later),
+    operation(
+        "pair",
+        || Box::new(|| Stream::pair(Transport::Udg).map(drop)),
+        |_| &[Stage::Socket],
+    ),
+    operation("read", || read(tcp_pair()), |_| &[Stage::Io]),
+    operation(
+        "read datagram",
+        || read(pair(Transport::Udg)),
+        |_| &[Stage::Io],
+    ),
     waiting("read, waiting", || read(tcp_pair()), RECEIVE_WAITS),
-    operation("read line", read_line, |_| Stage::Io),
+    operation("read line", read_line, |_| &[Stage::Io]),
     waiting("read line, waiting", read_line, RECEIVE_WAITS),
-    operation("peek", peek, |_| Stage::Io),
-    operation("write", || write(tcp_pair()), |_| Stage::Io),
+    operation("peek", peek, |_| &[Stage::Io]),
+    operation("write", || write(tcp_pair()), |_| &[Stage::Io]),
     waiting("write, waiting", || write(tcp_pair()), SEND_WAITS),
-    operation("shutdown", shutdown, |_| Stage::Io),
-    operation("local address", local_address, |_| Stage::Io),
-    operation("credentials", credentials, |_| Stage::Io),
-    operation("receive", receive, |_| Stage::Io),
+    operation("shutdown", shutdown, |_| &[Stage::Io]),
+    operation("local address", local_address, |_| &[Stage::Io]),
+    operation("credentials", credentials, |_| &[Stage::Io]),
+    operation("receive", receive, |_| &[Stage::Io]),
     waiting("receive, waiting", receive, RECEIVE_WAITS),
-    operation("send", send, |_| Stage::Io),
+    operation("send", send, |_| &[Stage::Io]),
     waiting("send, waiting", send, SEND_WAITS),
-    operation("receive batch", receive_batch, |_| Stage::Io),
-    operation("send batch", send_batch, |_| Stage::Io),
+    operation("receive batch", receive_batch, |_| &[Stage::Io]),
+    operation("send batch", send_batch, |_| &[Stage::Io]),
     Operation {
         interruptible: true,
-        ..operation("select", selecting, |_| Stage::Io)
+        ..operation("select", selecting, |_| &[Stage::Io])
     },
 ];
 
@@ -127,11 +165,13 @@ fn bind_datagrams(url: &'static str) -> Attempt {
     Box::new(move || DatagramSocket::bind(url, &ListenOptions::default()).map(drop))
 }
 
-fn of_binding(call: Call) -> Stage {
+fn of_binding(call: Call) -> &'static [Stage] {
     match call {
-        Call::Bind | Call::Name => Stage::Bind,
-        Call::Listen => Stage::Listen,
-        _ => Stage::Socket,
+        Call::Bind | Call::Name => &[Stage::Bind],
+        Call::Listen => &[Stage::Listen],
+        // What is done to the file is part of binding, but for its owner and mode: options.
+        Call::File => &[Stage::Bind, Stage::Socket],
+        _ => &[Stage::Socket],
     }
 }
 
@@ -176,18 +216,18 @@ fn connecting_later() -> Attempt {
     })
 }
 
-fn of_connecting(call: Call) -> Stage {
+fn of_connecting(call: Call) -> &'static [Stage] {
     match call {
-        Call::Socket | Call::SetOption => Stage::Socket,
-        Call::Bind => Stage::Bind,
-        _ => Stage::Connect,
+        Call::Socket | Call::SetOption => &[Stage::Socket],
+        Call::Bind => &[Stage::Bind],
+        _ => &[Stage::Connect],
     }
 }
 
 /// Its set of descriptors is made and filled by calls of the same kind as a poll.
-fn of_connecting_later(call: Call) -> Stage {
+fn of_connecting_later(call: Call) -> &'static [Stage] {
     match call {
-        Call::Poll => Stage::Socket,
+        Call::Poll => &[Stage::Socket, Stage::Connect],
         call => of_connecting(call),
     }
 }
@@ -204,7 +244,9 @@ fn read((mut here, mut there): (Stream, Stream)) -> Attempt {
 fn read_line() -> Attempt {
     let (mut here, mut there) = tcp_pair();
     there.write_all(b"first\nsecond\n").unwrap();
-    let mut expected = [b"first\n".to_vec(), b"second\n".to_vec()].into_iter().peekable();
+    let mut expected = [b"first\n".to_vec(), b"second\n".to_vec()]
+        .into_iter()
+        .peekable();
     Box::new(move || {
         let _keep = &there;
         let mut line = Vec::new();
@@ -256,7 +298,10 @@ fn credentials() -> Attempt {
 
 /// A socket that two datagrams wait on, and who sent them.
 fn with_datagrams() -> (DatagramSocket, DatagramSocket) {
-    let (socket, sender) = (receive_on("udp://127.0.0.1:0"), receive_on("udp://127.0.0.1:0"));
+    let (socket, sender) = (
+        receive_on("udp://127.0.0.1:0"),
+        receive_on("udp://127.0.0.1:0"),
+    );
     for payload in [b"first", b"again"] {
         sender.send_to(payload, socket.local_addr(), None).unwrap();
     }
@@ -277,7 +322,10 @@ fn receive_batch() -> Attempt {
     let (socket, sender) = with_datagrams();
     Box::new(move || {
         // So that there is something for a second time as well.
-        sender.send_to(b"x", socket.local_addr(), None).map_err(drop).ok();
+        sender
+            .send_to(b"x", socket.local_addr(), None)
+            .map_err(drop)
+            .ok();
         socket.recv_batch(&mut Batch::new(8, 9)).map(drop)
     })
 }
@@ -316,18 +364,54 @@ fn errors_of(call: Call) -> &'static [i32] {
         Call::Bind => &[EACCES, EADDRNOTAVAIL, ENOENT, ENOTDIR, EROFS, ENOMEM],
         Call::Listen => &[EADDRINUSE, EOPNOTSUPP],
         Call::Accept => &[
-            EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL, EINTR, EAGAIN, ECONNABORTED, EPROTO, ENETDOWN,
-            ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, EPERM, ETIMEDOUT,
+            EMFILE,
+            ENFILE,
+            ENOBUFS,
+            ENOMEM,
+            EINVAL,
+            EINTR,
+            EAGAIN,
+            ECONNABORTED,
+            EPROTO,
+            ENETDOWN,
+            ENOPROTOOPT,
+            EHOSTDOWN,
+            ENONET,
+            EHOSTUNREACH,
+            ENETUNREACH,
+            EPERM,
+            ETIMEDOUT,
         ],
         Call::Connect => &[
-            ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, EACCES, EPERM, EADDRNOTAVAIL, ETIMEDOUT,
+            ECONNREFUSED,
+            ENETUNREACH,
+            EHOSTUNREACH,
+            EACCES,
+            EPERM,
+            EADDRNOTAVAIL,
+            ETIMEDOUT,
         ],
-        Call::Receive => {
-            &[ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ECONNREFUSED, ENOMEM, ENOBUFS, EINTR, EAGAIN]
-        }
+        Call::Receive => &[
+            ECONNRESET,
+            ETIMEDOUT,
+            EHOSTUNREACH,
+            ECONNREFUSED,
+            ENOMEM,
+            ENOBUFS,
+            EINTR,
+            EAGAIN,
+        ],
         Call::Send => &[
-            ECONNRESET, EPIPE, EHOSTUNREACH, ECONNREFUSED, EMSGSIZE, EACCES, ENOBUFS, ENOMEM,
-            EINTR, EAGAIN,
+            ECONNRESET,
+            EPIPE,
+            EHOSTUNREACH,
+            ECONNREFUSED,
+            EMSGSIZE,
+            EACCES,
+            ENOBUFS,
+            ENOMEM,
+            EINTR,
+            EAGAIN,
         ],
         Call::Poll => &[ENOMEM, EINTR],
         Call::Shutdown => &[ENOTCONN],
@@ -342,9 +426,14 @@ fn errors_of(call: Call) -> &'static [i32] {
 fn goes_on(operation: &Operation, call: Call, errno: i32) -> bool {
     match (call, errno) {
         // accept(2), "Error handling": errors of one connection that never came to be.
-        (Call::Accept, errno) => {
-            ![libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EINVAL].contains(&errno)
-        }
+        (Call::Accept, errno) => ![
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EINVAL,
+        ]
+        .contains(&errno),
         (Call::Poll, libc::EINTR) => !operation.interruptible,
         (_, libc::EINTR | libc::EAGAIN) => true,
         _ => false,
@@ -365,13 +454,23 @@ fn walk(operation: &Operation) {
     drop(attempt);
     assert!(!calls.is_empty());
     for (index, call) in calls.iter().enumerate() {
-        let earlier = calls[..index].iter().filter(|earlier| *earlier == call).count();
-        let forced = operation.before.iter().filter(|(kind, _)| kind == call).count();
+        let earlier = calls[..index]
+            .iter()
+            .filter(|earlier| *earlier == call)
+            .count();
+        let forced = operation
+            .before
+            .iter()
+            .filter(|(kind, _)| kind == call)
+            .count();
         if earlier < forced {
             continue;
         }
         for errno in errors_of(*call) {
-            disturb(operation, *call, earlier - forced, *errno);
+            // epoll_create(2) and epoll_ctl(2) are never interrupted.
+            if operation.name != LATER || (*call, *errno) != (Call::Poll, libc::EINTR) {
+                disturb(operation, *call, earlier - forced, *errno);
+            }
         }
     }
 }
@@ -405,11 +504,7 @@ fn check(operation: &Operation, call: Call, errno: i32, error: &Error, what: &st
     assert!(error.to_string().starts_with("cannot "), "{what}: {error}");
     assert!(error.to_string().contains(&name), "{what}: {error}");
     assert!(!error.is_timeout(), "{what}: {error}");
-    // What is done to the file is part of binding, but for its owner and mode, which are options.
-    let stages = match call {
-        Call::File => vec![Stage::Bind, Stage::Socket],
-        call => vec![(operation.stage)(call)],
-    };
+    let stages = (operation.stages)(call);
     assert!(stages.contains(&error.stage()), "{what}: {error:?}");
 }
 
@@ -474,7 +569,10 @@ fn a_family_that_is_missing_says_nothing_about_the_other() {
     let url = listener.url().to_string();
     let _plan = Plan::new([(Call::Socket, Fault::Errno(libc::EAFNOSUPPORT))]);
     let error = Stream::connect(&*url, &ConnectOptions::default()).unwrap_err();
-    assert_eq!((error.stage(), error.errno()), (Stage::Connect, Some(libc::EAFNOSUPPORT)));
+    assert_eq!(
+        (error.stage(), error.errno()),
+        (Stage::Connect, Some(libc::EAFNOSUPPORT))
+    );
 }
 
 /// A small random number generator, so that a schedule can be had again by its seed.
@@ -482,7 +580,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
@@ -516,7 +617,11 @@ fn transfer(seed: u64, (mut here, mut there): (Stream, Stream), length: usize) {
     let mut received = Vec::new();
     for piece in sent.chunks(PIECE) {
         let faults = (0..40).map(|_| {
-            let call = if random.below(2) == 0 { Call::Send } else { Call::Receive };
+            let call = if random.below(2) == 0 {
+                Call::Send
+            } else {
+                Call::Receive
+            };
             (call, random.fault())
         });
         let _plan = Plan::new(faults.collect::<Vec<_>>());
@@ -569,7 +674,12 @@ const WAITS: &[(&str, Wait, Stage, Limit)] = &[
         Stage::Accept,
         Limit::Accept,
     ),
-    ("read", || slow_stream(|s| unwrapped(s.read(&mut [0; 9]).unwrap_err())), Stage::Io, Limit::Read),
+    (
+        "read",
+        || slow_stream(|s| unwrapped(s.read(&mut [0; 9]).unwrap_err())),
+        Stage::Io,
+        Limit::Read,
+    ),
     (
         "read line",
         || slow_stream(|s| s.read_line(&mut Vec::new(), 9).unwrap_err()),
@@ -619,9 +729,16 @@ fn an_hour_of_the_simulated_clock_ends_every_wait_and_takes_no_time() {
     let start = Instant::now();
     for (name, wait, stage, limit) in WAITS {
         let error = wait();
-        assert_eq!((error.stage(), error.limit()), (*stage, Some(*limit)), "{name}: {error}");
+        assert_eq!(
+            (error.stage(), error.limit()),
+            (*stage, Some(*limit)),
+            "{name}: {error}"
+        );
         assert_eq!(error.errno(), Some(libc::ETIMEDOUT), "{name}");
-        assert!(error.to_string().contains("timed out after 3600s"), "{name}: {error}");
+        assert!(
+            error.to_string().contains("timed out after 3600s"),
+            "{name}: {error}"
+        );
     }
     let (here, _there) = pair(Transport::Unix);
     let mut members = [Member::new(&here, Interest::READ)];

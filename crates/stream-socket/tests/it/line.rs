@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use stream_socket::{Error, Stage, Stream, Transport};
 
 use crate::support::peer::Peer;
-use crate::support::{accept, assert_error, line_of, listen, noise, pair, receive_on, tcp_pair, until};
+use crate::support::{
+    accept, assert_error, line_of, listen, noise, pair, receive_on, tcp_pair, until,
+};
 
 /// How a stream is taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +35,19 @@ const CASES: &[Case] = &[
     (&["a\r\nb\rc\n"], Line(99), &["a\r\n", "b\rc\n"]),
     (&["a\0b\n\0"], Line(99), &["a\0b\n", "\0"]),
     (&["x\n"], Line(1), &["x", "\n"]),
-    (&["one||two||three"], Record(99, "||"), &["one", "two", "three"]),
+    (
+        &["one||two||three"],
+        Record(99, "||"),
+        &["one", "two", "three"],
+    ),
     (&["one||"], Record(99, "||"), &["one"]),
     (&["||", "||x"], Record(99, "||"), &["", "", "x"]),
     (&["one|", "|two|", "|"], Record(99, "||"), &["one", "two"]),
-    (&["o", "n", "e", "|", "|", "t"], Record(99, "||"), &["one", "t"]),
+    (
+        &["o", "n", "e", "|", "|", "t"],
+        Record(99, "||"),
+        &["one", "t"],
+    ),
     (&["a|b||c|"], Record(99, "||"), &["a|b", "c|"]),
     (&["a|||b"], Record(99, "||"), &["a", "|b"]),
     (&["abcdef||g"], Record(3, "||"), &["abc", "def", "", "g"]),
@@ -61,10 +71,16 @@ fn ours((pieces, cut, _): &Case) -> Vec<Vec<u8>> {
     let mut got = Vec::new();
     for piece in *pieces {
         there.write_all(piece.as_bytes()).unwrap();
-        assert!(take_all(&mut here, *cut, &mut got), "it has not ended: {pieces:?}");
+        assert!(
+            take_all(&mut here, *cut, &mut got),
+            "it has not ended: {pieces:?}"
+        );
     }
     drop(there);
-    assert!(!take_all(&mut here, *cut, &mut got), "it has ended: {pieces:?}");
+    assert!(
+        !take_all(&mut here, *cut, &mut got),
+        "it has ended: {pieces:?}"
+    );
     got
 }
 
@@ -130,9 +146,15 @@ fn lines_and_records_are_those_of_php() {
             Line(limit) => ("line", limit + 1, ""),
             Record(limit, ending) => ("record", *limit, *ending),
         };
-        let pieces: String = pieces.iter().map(|piece| format!(" {}", hex(piece.as_bytes()))).collect();
+        let pieces: String = pieces
+            .iter()
+            .map(|piece| format!(" {}", hex(piece.as_bytes())))
+            .collect();
         php.tell(format!("{what} {length} {}{pieces}\n", hex(ending.as_bytes())).as_bytes());
-        let line: Vec<String> = expected.iter().map(|piece| format!(" .{}", hex(piece))).collect();
+        let line: Vec<String> = expected
+            .iter()
+            .map(|piece| format!(" .{}", hex(piece)))
+            .collect();
         assert_eq!(php.line(), format!("={}", line.concat()), "PHP: {case:?}");
     }
 }
@@ -267,7 +289,10 @@ fn every_reader_of_std_works() {
     there.write_all(b"first\nsecond\n\nlast 123\xff").unwrap();
     drop(there);
     let mut text = String::new();
-    Read::by_ref(&mut here).take(6).read_to_string(&mut text).unwrap();
+    Read::by_ref(&mut here)
+        .take(6)
+        .read_to_string(&mut text)
+        .unwrap();
     assert_eq!(text, "first\n");
     let mut bytes = Vec::new();
     here.read_until(b'\n', &mut bytes).unwrap();
@@ -326,7 +351,9 @@ fn an_urgent_byte_goes_past_the_others() {
     if none.is_err() {
         // It may have come already.
         assert_eq!(none, Err(Some(libc::EINVAL)));
-        until("the urgent byte is there", || served.read_urgent().is_ok_and(|byte| byte == b'!'));
+        until("the urgent byte is there", || {
+            served.read_urgent().is_ok_and(|byte| byte == b'!')
+        });
     }
     assert_eq!(line_of_length(&mut served, 11), b"beforeafter");
     served.write_all(b"normal").unwrap();
@@ -338,6 +365,8 @@ fn an_urgent_byte_goes_past_the_others() {
 fn transports_without_urgent_bytes_say_so() {
     let mut stream = crate::support::connect(receive_on("udp://127.0.0.1:0").url());
     let error = stream.write_urgent(b'x').unwrap_err();
-    let sentence = format!("cannot write to {stream}: operation not supported on transport endpoint (EOPNOTSUPP)");
+    let sentence = format!(
+        "cannot write to {stream}: operation not supported on transport endpoint (EOPNOTSUPP)"
+    );
     assert_error(&error, Stage::Io, Some(libc::EOPNOTSUPP), &sentence);
 }

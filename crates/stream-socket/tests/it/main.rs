@@ -13,7 +13,12 @@
 mod connect;
 mod datagram;
 mod descriptor;
+mod documentation;
+mod engine;
+#[cfg(feature = "simulation")]
+mod engine_schedules;
 mod error;
+mod examples;
 #[cfg(feature = "simulation")]
 mod fault;
 mod line;

@@ -47,19 +47,67 @@ const FAST_OPEN: &str = "23";
 const DEFER_ACCEPT: &str = "9";
 
 const TCP: &[Case] = &[
-    case("nodelay=1", |s| format!("{:?}", s.tcp_nodelay()), "Ok(true)"),
-    case("nodelay=0", |s| format!("{:?}", s.tcp_nodelay()), "Ok(false)"),
-    case("keepalive=1", |s| format!("{:?}", s.keepalive()), "Ok(true)"),
-    case("keepalive_idle=33s", |s| format!("{:?}", s.tcp_keepalive_time()), "Ok(33s)"),
-    case("keepalive_idle=33s", |s| format!("{:?}", s.keepalive()), "Ok(true)"),
-    case("keepalive_interval=7s", |s| format!("{:?}", s.tcp_keepalive_interval()), "Ok(7s)"),
-    case("keepalive_interval=7s", |s| format!("{:?}", s.keepalive()), "Ok(true)"),
-    case("keepalive_count=4", |s| format!("{:?}", s.tcp_keepalive_retries()), "Ok(4)"),
-    case("keepalive_count=4", |s| format!("{:?}", s.keepalive()), "Ok(true)"),
+    case(
+        "nodelay=1",
+        |s| format!("{:?}", s.tcp_nodelay()),
+        "Ok(true)",
+    ),
+    case(
+        "nodelay=0",
+        |s| format!("{:?}", s.tcp_nodelay()),
+        "Ok(false)",
+    ),
+    case(
+        "keepalive=1",
+        |s| format!("{:?}", s.keepalive()),
+        "Ok(true)",
+    ),
+    case(
+        "keepalive_idle=33s",
+        |s| format!("{:?}", s.tcp_keepalive_time()),
+        "Ok(33s)",
+    ),
+    case(
+        "keepalive_idle=33s",
+        |s| format!("{:?}", s.keepalive()),
+        "Ok(true)",
+    ),
+    case(
+        "keepalive_interval=7s",
+        |s| format!("{:?}", s.tcp_keepalive_interval()),
+        "Ok(7s)",
+    ),
+    case(
+        "keepalive_interval=7s",
+        |s| format!("{:?}", s.keepalive()),
+        "Ok(true)",
+    ),
+    case(
+        "keepalive_count=4",
+        |s| format!("{:?}", s.tcp_keepalive_retries()),
+        "Ok(4)",
+    ),
+    case(
+        "keepalive_count=4",
+        |s| format!("{:?}", s.keepalive()),
+        "Ok(true)",
+    ),
     case("linger=3s", |s| format!("{:?}", s.linger()), "Ok(Some(3s))"),
-    case("linger=0s", |s| format!("{:?}", s.linger()), "Ok(Some(0ns))"),
-    case("user_timeout=1500ms", |s| format!("{:?}", s.tcp_user_timeout()), "Ok(Some(1.5s))"),
-    listener_case("reuse_port=1", |s| format!("{:?}", s.reuse_port()), "Ok(true)"),
+    case(
+        "linger=0s",
+        |s| format!("{:?}", s.linger()),
+        "Ok(Some(0ns))",
+    ),
+    case(
+        "user_timeout=1500ms",
+        |s| format!("{:?}", s.tcp_user_timeout()),
+        "Ok(Some(1.5s))",
+    ),
+    listener_case(
+        "reuse_port=1",
+        |s| format!("{:?}", s.reuse_port()),
+        "Ok(true)",
+    ),
     listener_case("defer_accept=3s", |s| number(s, DEFER_ACCEPT), "3"),
     listener_case("fast_open=0", |s| number(s, FAST_OPEN), "0"),
     listener_case("fast_open=1&backlog=77", |s| number(s, FAST_OPEN), "77"),
@@ -67,20 +115,40 @@ const TCP: &[Case] = &[
 ];
 
 const UDP: &[Case] = &[
-    case("broadcast=1", |s| format!("{:?}", s.broadcast()), "Ok(true)"),
-    listener_case("reuse_port=1", |s| format!("{:?}", s.reuse_port()), "Ok(true)"),
+    case(
+        "broadcast=1",
+        |s| format!("{:?}", s.broadcast()),
+        "Ok(true)",
+    ),
+    listener_case(
+        "reuse_port=1",
+        |s| format!("{:?}", s.reuse_port()),
+        "Ok(true)",
+    ),
 ];
 
 /// Of tcp and udp.
 const INET: &[Case] = &[
-    case("device=lo", |s| format!("{:?}", s.device()), "Ok(Some([108, 111]))"),
+    case(
+        "device=lo",
+        |s| format!("{:?}", s.device()),
+        "Ok(Some([108, 111]))",
+    ),
     case("mark=7", |s| format!("{:?}", s.mark()), "Ok(7)"),
 ];
 
 /// Of all transports. The kernel doubles the size: socket(7).
 const ALL: &[Case] = &[
-    case("send_buffer=64KiB", |s| format!("{:?}", s.send_buffer_size()), "Ok(131072)"),
-    case("receive_buffer=32768", |s| format!("{:?}", s.recv_buffer_size()), "Ok(65536)"),
+    case(
+        "send_buffer=64KiB",
+        |s| format!("{:?}", s.send_buffer_size()),
+        "Ok(131072)",
+    ),
+    case(
+        "receive_buffer=32768",
+        |s| format!("{:?}", s.recv_buffer_size()),
+        "Ok(65536)",
+    ),
 ];
 
 const V6: &[Case] = &[
@@ -99,6 +167,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("bind", "connect"),
     ("read_timeout", "timeout"),
     ("write_timeout", "timeout"),
+    ("max_connections", "engine"),
+    ("max_connections_per_ip", "engine"),
+    ("close_when_full", "engine"),
+    ("idle_timeout", "engine"),
+    ("lifetime", "engine"),
 ];
 
 /// An option of tcp that python reads from its standard input, which is the socket.
@@ -122,7 +195,10 @@ fn backlog_of(socket: &SockRef<'_>) -> String {
         .output()
         .unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
-    line.split_whitespace().nth(2).unwrap_or("no line").to_owned()
+    line.split_whitespace()
+        .nth(2)
+        .unwrap_or("no line")
+        .to_owned()
 }
 
 fn check(case: &Case, what: &str, socket: &impl AsFd) {
@@ -133,8 +209,14 @@ fn check(case: &Case, what: &str, socket: &impl AsFd) {
 /// Where each group is bound.
 fn groups() -> Vec<(&'static str, Vec<&'static Case>)> {
     vec![
-        ("tcp://127.0.0.1:0", TCP.iter().chain(INET).chain(ALL).collect()),
-        ("udp://127.0.0.1:0", UDP.iter().chain(INET).chain(ALL).collect()),
+        (
+            "tcp://127.0.0.1:0",
+            TCP.iter().chain(INET).chain(ALL).collect(),
+        ),
+        (
+            "udp://127.0.0.1:0",
+            UDP.iter().chain(INET).chain(ALL).collect(),
+        ),
         ("tcp://[::]:0", V6.iter().collect()),
         ("udp://[::]:0", V6.iter().collect()),
         ("unix://@", ALL.iter().collect()),
@@ -178,7 +260,10 @@ fn check_listening(case: &Case, url: &str) {
 #[test]
 fn a_datagram_client_has_its_options() {
     child::run(Surroundings::OwnNetwork, || {
-        for (base, cases) in groups().into_iter().filter(|(base, _)| base.starts_with("ud")) {
+        for (base, cases) in groups()
+            .into_iter()
+            .filter(|(base, _)| base.starts_with("ud"))
+        {
             for case in cases.iter().filter(|case| case.on_streams) {
                 let socket = receive_on(base);
                 let url = format!("{}?{}", socket.url(), case.option);
@@ -193,9 +278,14 @@ fn a_datagram_client_has_its_options() {
 fn no_key_is_without_a_test() {
     for key in keys() {
         let is_name = |option: &str| {
-            option.split('&').any(|pair| pair.split('=').next() == Some(key.name))
+            option
+                .split('&')
+                .any(|pair| pair.split('=').next() == Some(key.name))
         };
-        let is_here = groups().iter().flat_map(|(_, cases)| cases).any(|c| is_name(c.option));
+        let is_here = groups()
+            .iter()
+            .flat_map(|(_, cases)| cases)
+            .any(|c| is_name(c.option));
         let is_elsewhere = ELSEWHERE.iter().any(|(name, _)| *name == key.name);
         assert!(is_here != is_elsewhere, "{}", key.name);
     }
@@ -209,25 +299,51 @@ fn a_struct_and_a_url_set_the_same() {
     let listener = Listener::bind("tcp://127.0.0.1:0?keepalive_idle=44s", &options).unwrap();
     let socket = SockRef::from(&listener);
     assert!(socket.tcp_nodelay().unwrap());
-    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(44));
+    assert_eq!(
+        socket.tcp_keepalive_time().unwrap(),
+        Duration::from_secs(44)
+    );
 }
 
 #[test]
 fn options_that_contradict_each_other_are_refused() {
     for (url, reason) in [
-        ("tcp://127.0.0.1:0?keepalive=0&keepalive_idle=5s", "option keepalive_idle needs keepalive"),
+        (
+            "tcp://127.0.0.1:0?keepalive=0&keepalive_idle=5s",
+            "option keepalive_idle needs keepalive",
+        ),
         (
             "tcp://127.0.0.1:0?keepalive_count=5&keepalive=0",
             "option keepalive_count needs keepalive",
         ),
-        ("tcp://127.0.0.1:0?linger=1500ms", "option linger takes whole seconds"),
-        ("tcp://127.0.0.1:0?linger=never", "option linger takes whole seconds"),
-        ("tcp://127.0.0.1:0?defer_accept=1ms", "option defer_accept takes whole seconds"),
-        ("unix://@?mode=0600", "option mode applies to paths, not to abstract names"),
-        ("unix://@?unlink=0", "option unlink applies to paths, not to abstract names"),
+        (
+            "tcp://127.0.0.1:0?linger=1500ms",
+            "option linger takes whole seconds",
+        ),
+        (
+            "tcp://127.0.0.1:0?linger=never",
+            "option linger takes whole seconds",
+        ),
+        (
+            "tcp://127.0.0.1:0?defer_accept=1ms",
+            "option defer_accept takes whole seconds",
+        ),
+        (
+            "unix://@?mode=0600",
+            "option mode applies to paths, not to abstract names",
+        ),
+        (
+            "unix://@?unlink=0",
+            "option unlink applies to paths, not to abstract names",
+        ),
     ] {
         let error = Listener::bind(url, &ListenOptions::default()).unwrap_err();
-        assert_error(&error, Stage::Parse, None, &format!("cannot parse {url}: {reason}"));
+        assert_error(
+            &error,
+            Stage::Parse,
+            None,
+            &format!("cannot parse {url}: {reason}"),
+        );
     }
 }
 
@@ -272,7 +388,12 @@ fn a_client_that_says_nothing_is_not_accepted_where_that_is_deferred() {
     use std::io::Write;
     let listener = listen("tcp://127.0.0.1:0?defer_accept=30s");
     let mut client = connect(listener.url());
-    assert!(listener.accept(Some(Duration::from_millis(20))).unwrap_err().is_timeout());
+    assert!(
+        listener
+            .accept(Some(Duration::from_millis(20)))
+            .unwrap_err()
+            .is_timeout()
+    );
     client.write_all(b"x").unwrap();
     crate::support::accept(&listener);
 }
@@ -294,7 +415,11 @@ fn v6only_does_not_apply_to_the_ipv4_address_of_a_name() {
 #[test]
 fn every_key_can_be_written_in_a_url_of_its_role() {
     for key in keys() {
-        assert!(key.has_role(Role::Listen) || key.has_role(Role::Connect), "{}", key.name);
+        assert!(
+            key.has_role(Role::Listen) || key.has_role(Role::Connect),
+            "{}",
+            key.name
+        );
         assert!(!key.transports.is_empty(), "{}", key.name);
     }
 }

@@ -31,10 +31,16 @@ fn flags(readiness: Readiness) -> (bool, bool, bool) {
 fn a_stream_is_readable_and_writable_each_when_it_is() {
     for (here, mut there) in [tcp_pair(), pair(Transport::Unix), pair(Transport::Udg)] {
         assert_eq!(flags(readiness(&here, EITHER, NOW)), (false, true, false));
-        assert_eq!(flags(readiness(&here, Interest::READ, NOW)), (false, false, false));
+        assert_eq!(
+            flags(readiness(&here, Interest::READ, NOW)),
+            (false, false, false)
+        );
         there.write_all(b"x").unwrap();
         assert_eq!(flags(readiness(&here, EITHER, SOON)), (true, true, false));
-        assert_eq!(flags(readiness(&here, Interest::WRITE, SOON)), (false, true, false));
+        assert_eq!(
+            flags(readiness(&here, Interest::WRITE, SOON)),
+            (false, true, false)
+        );
     }
 }
 
@@ -43,11 +49,17 @@ fn a_full_stream_is_not_writable_until_its_peer_reads() {
     let (mut here, mut there) = pair(Transport::Unix);
     here.set_blocking(false);
     while here.write(&[0; 65536]).is_ok() {}
-    assert_eq!(flags(readiness(&here, Interest::WRITE, NOW)), (false, false, false));
+    assert_eq!(
+        flags(readiness(&here, Interest::WRITE, NOW)),
+        (false, false, false)
+    );
     there.set_blocking(false);
     let mut buffer = vec![0; 1 << 20];
     while there.read(&mut buffer).is_ok() {}
-    assert_eq!(flags(readiness(&here, Interest::WRITE, SOON)), (false, true, false));
+    assert_eq!(
+        flags(readiness(&here, Interest::WRITE, SOON)),
+        (false, true, false)
+    );
 }
 
 #[test]
@@ -60,7 +72,10 @@ fn whatever_has_a_descriptor_can_take_part() {
     let socket = receive_on("udp://127.0.0.1:0");
     assert!(!readiness(&socket, Interest::READ, NOW).any());
     connect(socket.url()).write_all(b"").unwrap();
-    assert!(readiness(&socket, Interest::READ, SOON).readable, "an empty datagram");
+    assert!(
+        readiness(&socket, Interest::READ, SOON).readable,
+        "an empty datagram"
+    );
 
     let (reader, mut writer) = std::io::pipe().unwrap();
     let reader = OwnedFd::from(reader);
@@ -89,8 +104,11 @@ fn buffered_bytes_count_and_hide_nobody_else() {
     ];
     assert_eq!(select(&mut members, None).unwrap(), 3);
     let ready: Vec<_> = members.iter().map(|m| flags(m.readiness())).collect();
-    let (readable, writable, nothing) =
-        ((true, false, false), (false, true, false), (false, false, false));
+    let (readable, writable, nothing) = (
+        (true, false, false),
+        (false, true, false),
+        (false, false, false),
+    );
     assert_eq!(ready, [readable, writable, readable, nothing]);
     assert!(start.elapsed() < PATIENCE);
     // Buffered bytes are of no interest to who waits to write.
@@ -102,7 +120,10 @@ fn an_urgent_byte_is_told_to_who_asks_for_it() {
     let (mut here, mut there) = tcp_pair();
     assert!(!readiness(&here, Interest::URGENT, NOW).any());
     there.write_urgent(b'!').unwrap();
-    assert_eq!(flags(readiness(&here, Interest::URGENT, SOON)), (false, false, true));
+    assert_eq!(
+        flags(readiness(&here, Interest::URGENT, SOON)),
+        (false, false, true)
+    );
     assert_eq!(flags(readiness(&here, EITHER, NOW)), (false, true, false));
     assert_eq!(here.read_urgent().unwrap(), b'!');
     assert!(!readiness(&here, Interest::URGENT, NOW).any());
@@ -132,7 +153,10 @@ fn the_time_is_kept() {
     assert!(start.elapsed() < PATIENCE);
     let start = Instant::now();
     assert_eq!(select(&mut [], Some(span)).unwrap(), 0);
-    assert!(start.elapsed() >= span, "nobody at all is waited for as long");
+    assert!(
+        start.elapsed() >= span,
+        "nobody at all is waited for as long"
+    );
 }
 
 #[test]
@@ -156,8 +180,14 @@ fn three_thousand_descriptors_are_watched() {
         const PAIRS: usize = 1500;
         let hard = getrlimit(Resource::Nofile).maximum;
         let wanted = 2 * PAIRS as u64 + 100;
-        assert!(hard.is_none_or(|hard| hard >= wanted), "the hard limit on descriptors is {hard:?}");
-        let raised = Rlimit { current: Some(wanted), maximum: hard };
+        assert!(
+            hard.is_none_or(|hard| hard >= wanted),
+            "the hard limit on descriptors is {hard:?}"
+        );
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: hard,
+        };
         setrlimit(Resource::Nofile, raised).unwrap();
         let mut pairs: Vec<(Stream, Stream)> = (0..PAIRS).map(|_| pair(Transport::Unix)).collect();
         assert!(pairs.last().unwrap().0.as_fd().as_raw_fd() > 1024);
@@ -165,10 +195,15 @@ fn three_thousand_descriptors_are_watched() {
         for index in busy {
             pairs[index].1.write_all(b"x").unwrap();
         }
-        let mut members: Vec<_> =
-            pairs.iter().map(|(here, _)| Member::new(here, Interest::READ)).collect();
+        let mut members: Vec<_> = pairs
+            .iter()
+            .map(|(here, _)| Member::new(here, Interest::READ))
+            .collect();
         assert_eq!(select(&mut members, None).unwrap(), busy.len());
-        let ready = members.iter().enumerate().filter(|(_, m)| m.readiness().readable);
+        let ready = members
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| m.readiness().readable);
         assert_eq!(ready.map(|(index, _)| index).collect::<Vec<_>>(), busy);
     });
 }
@@ -177,11 +212,18 @@ fn three_thousand_descriptors_are_watched() {
 fn more_members_than_there_may_be_descriptors_are_refused() {
     child::run(Surroundings::Alone, || {
         let (here, _there) = pair(Transport::Unix);
-        let limit = Rlimit { current: Some(64), maximum: getrlimit(Resource::Nofile).maximum };
+        let limit = Rlimit {
+            current: Some(64),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
         setrlimit(Resource::Nofile, limit).unwrap();
-        let mut members: Vec<_> =
-            (0..65).map(|_| Member::new(&here, Interest::READ)).collect();
+        let mut members: Vec<_> = (0..65)
+            .map(|_| Member::new(&here, Interest::READ))
+            .collect();
         let error = select(&mut members, NOW).unwrap_err();
-        assert_eq!(error.to_string(), "cannot wait for 65 sockets: invalid argument (EINVAL)");
+        assert_eq!(
+            error.to_string(),
+            "cannot wait for 65 sockets: invalid argument (EINVAL)"
+        );
     });
 }

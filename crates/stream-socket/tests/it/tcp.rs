@@ -11,7 +11,8 @@ use crate::support::child::{self, Surroundings};
 use crate::support::dialogue::{converse, echo_much, serve};
 use crate::support::peer::{Peer, address_in, own_address, words};
 use crate::support::{
-    LOOPBACKS, accept, assert_error, both_ends, connect, line_of, listen, own_file, rest_of, tcp_pair, until,
+    LOOPBACKS, accept, assert_error, both_ends, connect, line_of, listen, own_file, rest_of,
+    tcp_pair, until,
 };
 
 /// Connects, sends its input, ends that direction, prints what it is answered.
@@ -185,7 +186,13 @@ fn an_openbsd_server_gets_our_bytes_and_we_get_its() {
 fn a_large_transfer_arrives_as_it_was_sent() {
     let server = Peer::start(
         "socat",
-        &["-d", "-d", "-t10", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"],
+        &[
+            "-d",
+            "-d",
+            "-t10",
+            "TCP-LISTEN:0,bind=127.0.0.1",
+            "EXEC:cat",
+        ],
     );
     let address = address_in(&server.error_line_with("listening on"));
     echo_much(connect(&format!("tcp://{address}").parse().unwrap()));

@@ -40,7 +40,8 @@ fn accept_waits_as_long_as_it_is_told() {
     for url in ["tcp://127.0.0.1:0", "unix://@"] {
         let listener = listen(url);
         let error = timed(|| listener.accept(Some(SHORT)).unwrap_err());
-        let sentence = format!("cannot accept from {listener}: accept timed out after 60ms (ETIMEDOUT)");
+        let sentence =
+            format!("cannot accept from {listener}: accept timed out after 60ms (ETIMEDOUT)");
         assert_error(&error, Stage::Accept, Some(libc::ETIMEDOUT), &sentence);
         assert_eq!(error.limit(), Some(Limit::Accept));
         let _client = connect(listener.url());
@@ -52,16 +53,23 @@ fn accept_waits_as_long_as_it_is_told() {
 fn a_read_waits_as_long_as_it_is_told_and_the_stream_stays_usable() {
     let reads: [(&str, fn(&mut Stream) -> Error); 5] = [
         ("read", |s| ours(s.read(&mut [0; 9]))),
-        ("fill_buf", |s| ours(std::io::BufRead::fill_buf(s).map(<[u8]>::len))),
+        ("fill_buf", |s| {
+            ours(std::io::BufRead::fill_buf(s).map(<[u8]>::len))
+        }),
         ("peek", |s| s.peek(&mut [0; 9]).unwrap_err()),
-        ("read_line", |s| s.read_line(&mut Vec::new(), 9).unwrap_err()),
-        ("read_record", |s| s.read_record(&mut Vec::new(), b"||", 9).unwrap_err()),
+        ("read_line", |s| {
+            s.read_line(&mut Vec::new(), 9).unwrap_err()
+        }),
+        ("read_record", |s| {
+            s.read_record(&mut Vec::new(), b"||", 9).unwrap_err()
+        }),
     ];
     for (name, read) in reads {
         for (mut here, mut there) in [tcp_pair(), pair(Transport::Unix), pair(Transport::Udg)] {
             here.set_read_timeout(Some(SHORT));
             let error = timed(|| read(&mut here));
-            let sentence = format!("cannot read from {here}: read timed out after 60ms (ETIMEDOUT)");
+            let sentence =
+                format!("cannot read from {here}: read timed out after 60ms (ETIMEDOUT)");
             assert_error(&error, Stage::Io, Some(libc::ETIMEDOUT), &sentence);
             assert_eq!(error.limit(), Some(Limit::Read), "{name}");
             assert_eq!(here.timed_out(), Some(Limit::Read), "{name}");
@@ -128,7 +136,10 @@ fn zero_looks_once() {
     let nothing = Some(Duration::ZERO);
     let start = Instant::now();
     let listener = listen("tcp://127.0.0.1:0");
-    assert_eq!(listener.accept(nothing).unwrap_err().limit(), Some(Limit::Accept));
+    assert_eq!(
+        listener.accept(nothing).unwrap_err().limit(),
+        Some(Limit::Accept)
+    );
     let _client = connect(listener.url());
     listener.accept(nothing).unwrap();
 
@@ -157,7 +168,10 @@ fn without_waiting_is_another_error_than_too_late() {
     let error = here.read_line(&mut Vec::new(), 9).unwrap_err();
     let sentence = format!("cannot read from {here}: try again (EAGAIN)");
     assert_error(&error, Stage::Io, Some(libc::EAGAIN), &sentence);
-    assert_eq!((error.is_timeout(), error.io_kind()), (false, ErrorKind::WouldBlock));
+    assert_eq!(
+        (error.is_timeout(), error.io_kind()),
+        (false, ErrorKind::WouldBlock)
+    );
     assert_eq!(here.timed_out(), None);
 }
 

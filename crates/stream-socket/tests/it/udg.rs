@@ -34,9 +34,22 @@ fn named_clients_are_answered() {
     let socket = receive_on(&format!("udg://{server}"));
     let ends = |name: &str| format!("UNIX-SENDTO:{server},bind={}", path(name));
     for (program, name, arguments) in [
-        ("python3", "python", vec!["-c".to_owned(), PYTHON_CLIENT.into(), server.clone(), path("python")]),
+        (
+            "python3",
+            "python",
+            vec![
+                "-c".to_owned(),
+                PYTHON_CLIENT.into(),
+                server.clone(),
+                path("python"),
+            ],
+        ),
         ("socat", "socat", vec!["-".to_owned(), ends("socat")]),
-        ("nc.openbsd", "nc", vec!["-uUs".to_owned(), path("nc"), server.clone()]),
+        (
+            "nc.openbsd",
+            "nc",
+            vec!["-uUs".to_owned(), path("nc"), server.clone()],
+        ),
     ] {
         let mut client = Peer::start(program, &arguments);
         // Python speaks by itself.
@@ -103,7 +116,11 @@ echo stream_socket_recvfrom($s, 100), "\n";
     let text = |name: &str| path(name).to_str().unwrap().to_owned();
     for (name, server, ready) in [
         ("php", Peer::php(script, &[&text("php")]), "bound"),
-        ("nc", Peer::start("nc.openbsd", &["-lvuU", &text("nc")]), "Bound on"),
+        (
+            "nc",
+            Peer::start("nc.openbsd", &["-lvuU", &text("nc")]),
+            "Bound on",
+        ),
     ] {
         server.error_line_with(ready);
         let mut stream = connect(&path_url(Transport::Udg, path(name)));

@@ -44,10 +44,14 @@ stream_socket_sendto($s, $data, 0, $peer);
 type Clients = [(&'static str, fn(&str, &str, &str) -> Vec<String>)];
 
 const CLIENTS: &Clients = &[
-    ("socat", |target, _, _| words(["-", &format!("UDP:{target}")])),
+    ("socat", |target, _, _| {
+        words(["-", &format!("UDP:{target}")])
+    }),
     ("ncat", |_, host, port| words(["-u", host, port])),
     ("nc.openbsd", |_, host, port| words(["-u", host, port])),
-    ("python3", |_, host, port| words(["-c", PYTHON_CLIENT, host, port])),
+    ("python3", |_, host, port| {
+        words(["-c", PYTHON_CLIENT, host, port])
+    }),
     ("php", |target, _, _| {
         words(["-n", "-r", PHP_CLIENT, "--", &format!("udp://{target}")])
     }),

@@ -110,7 +110,9 @@ fn odd_paths(folder: &Path) -> Vec<PathBuf> {
         b"line\nfeed\x1b[2J",
         b"@at",
     ];
-    names.map(|name| folder.join(OsStr::from_bytes(name))).to_vec()
+    names
+        .map(|name| folder.join(OsStr::from_bytes(name)))
+        .to_vec()
 }
 
 /// As odd, for the abstract namespace, where no two tests may take the same.
@@ -146,7 +148,9 @@ fn clients_of_every_make_are_served() {
     let abstract_names = odd_abstract_names();
     let plain = [path_url(Transport::Unix, folder.path().join("path.sock"))];
     let every = paths.iter().map(|path| path_url(Transport::Unix, path));
-    let every: Vec<_> = every.chain(abstract_names.iter().map(|n| abstract_url(n))).collect();
+    let every: Vec<_> = every
+        .chain(abstract_names.iter().map(|n| abstract_url(n)))
+        .collect();
     for (programs, urls) in [(CLIENTS, &every[..]), (PATH_CLIENTS, &plain)] {
         for url in urls {
             let listener = listen(&url.to_string());
@@ -160,7 +164,11 @@ fn clients_of_every_make_are_served() {
             }
         }
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "no file is left"
+    );
 }
 
 #[test]
@@ -199,7 +207,10 @@ fn socat_and_curl_reach_abstract_names_and_http() {
     let client = format!("ABSTRACT-CONNECT:{name}");
     serve(&listener, Peer::start("socat", &["-t10", "-", &client]));
 
-    let client = Peer::start("curl", &["-s", "--abstract-unix-socket", &name, "http://host/"]);
+    let client = Peer::start(
+        "curl",
+        &["-s", "--abstract-unix-socket", &name, "http://host/"],
+    );
     let mut served = accept(&listener);
     while line_of(&mut served).unwrap() != b"\r\n" {}
     served.write_all(b"HTTP/1.0 200 OK\r\n\r\nbody").unwrap();
@@ -268,7 +279,11 @@ fn a_client_bound_to_108_bytes_is_named_in_full() {
     let folder = tempfile::tempdir().unwrap();
     let listener = listen(&format!("unix://{}/s", folder.path().display()));
     let path = path_of(folder.path(), 108);
-    let connect = format!("UNIX-CONNECT:{}/s,bind={}", folder.path().display(), path.display());
+    let connect = format!(
+        "UNIX-CONNECT:{}/s,bind={}",
+        folder.path().display(),
+        path.display()
+    );
     let client = Peer::start("socat", &["-", &connect]);
     let served = accept(&listener);
     let Some(SocketAddress::Unix(peer)) = served.peer_addr() else {
@@ -325,7 +340,10 @@ s.recv(1)
     let credentials = served.peer_credentials().unwrap();
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
     assert_eq!(credentials.process, client.id());
-    assert_eq!((credentials.user, credentials.group), (user.as_raw(), group.as_raw()));
+    assert_eq!(
+        (credentials.user, credentials.group),
+        (user.as_raw(), group.as_raw())
+    );
     drop(served);
     client.finish();
 
@@ -338,10 +356,14 @@ s.recv(1)
 #[test]
 fn only_unix_streams_know_credentials() {
     let (client, _served) = crate::support::tcp_pair();
-    let sentence = format!(
-        "cannot identify the peer of {client}: only a unix stream knows who its peer is"
+    let sentence =
+        format!("cannot identify the peer of {client}: only a unix stream knows who its peer is");
+    assert_error(
+        &client.peer_credentials().unwrap_err(),
+        Stage::Io,
+        None,
+        &sentence,
     );
-    assert_error(&client.peer_credentials().unwrap_err(), Stage::Io, None, &sentence);
 }
 
 #[test]

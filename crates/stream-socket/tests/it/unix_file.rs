@@ -113,7 +113,11 @@ fn owner_and_group_are_set_by_number_and_by_name() {
             format!("?group={group}&mode=0660"),
         ] {
             let _bound = bind(transport, path, &query).unwrap();
-            assert_eq!((look(path).uid(), look(path).gid()), (user, group), "{query}");
+            assert_eq!(
+                (look(path).uid(), look(path).gid()),
+                (user, group),
+                "{query}"
+            );
         }
         if geteuid().is_root() {
             let _bound = bind(transport, path, &format!("?owner=nobody&group={NOBODY}")).unwrap();
@@ -164,7 +168,10 @@ fn a_live_socket_is_never_replaced() {
         let live = bind(transport, path, "").unwrap();
         let file = look(path).ino();
         let error = bind(transport, path, "").unwrap_err();
-        assert_eq!((error.stage(), error.errno()), (Stage::Bind, Some(libc::EADDRINUSE)));
+        assert_eq!(
+            (error.stage(), error.errno()),
+            (Stage::Bind, Some(libc::EADDRINUSE))
+        );
         assert_eq!(look(path).ino(), file);
         if let Bound::Bytes(listener) = &live {
             both_ends(listener);
@@ -195,7 +202,10 @@ fn a_dead_socket_of_somebody_else_stays() {
         leave_dead_socket(transport, path);
         chown(path, Some(NOBODY), None).unwrap();
         let error = bind(transport, path, "").unwrap_err();
-        assert_eq!((error.stage(), error.errno()), (Stage::Bind, Some(libc::EADDRINUSE)));
+        assert_eq!(
+            (error.stage(), error.errno()),
+            (Stage::Bind, Some(libc::EADDRINUSE))
+        );
         assert_eq!(look(path).uid(), NOBODY);
     });
 }
@@ -231,7 +241,10 @@ fn the_file_goes_with_the_descriptor_that_is_handed_over() {
         let socket = OwnedFd::from(bind(transport, path, "").unwrap());
         assert!(path.exists(), "{transport}");
         drop(socket);
-        assert!(path.exists(), "{transport}: it is the new owner's to remove");
+        assert!(
+            path.exists(),
+            "{transport}: it is the new owner's to remove"
+        );
     });
 }
 

@@ -1,0 +1,527 @@
+//! The loop: waits for descriptors and timers, and runs the tasks that they wake.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::BUFFER;
+use super::accept::Acceptor;
+use super::control::{Control, Counts};
+use super::slots::{Slots, Token};
+use super::task::{Cause, Next, Task, Turn, Wake};
+use super::timers::{Timer, Timers};
+use crate::deadline::clock;
+use crate::error::{Error, Result, Stage};
+use crate::listener::Listener;
+use crate::select::Interest;
+use crate::stream::Stream;
+use crate::sys::epoll::{Bell, Epoll, Mode};
+use crate::sys::wait::Events;
+use crate::sys::{Errno, failed, fork};
+
+/// Indexes from here on are not tasks: the bell, and the listeners.
+const FIRST_ACCEPTOR: u32 = 1 << 30;
+const FIRST_GATE: u32 = 2 << 30;
+const BELL: u32 = u32::MAX;
+
+/// Connections accepted at the beginning of a drain: the largest backlog of an ordinary system.
+const LAST_ACCEPTED: usize = 4096;
+
+/// A readiness loop over tasks, for the thread that runs it.
+pub struct Engine<T> {
+    epoll: Epoll,
+    control: Control,
+    bell: Arc<Bell>,
+    slots: Slots<Slot<T>>,
+    timers: Timers,
+    /// Tasks that gave way and have more to do.
+    yielded: VecDeque<Token>,
+    acceptors: Vec<Acceptor<T>>,
+    buffer: Box<[u8]>,
+    draining: bool,
+    /// The process that the epoll descriptor was made in.
+    generation: u32,
+}
+
+/// A task and what the loop knows of it.
+struct Slot<T> {
+    task: T,
+    /// What its descriptor is watched for; `None` while it is not watched.
+    watched: Option<Interest>,
+    timer: Timer,
+    /// When the task's own timer comes.
+    task_due: Option<Instant>,
+    limits: Limits,
+    last_active: Instant,
+}
+
+/// The limits in time of an accepted connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) idle: Option<Duration>,
+    pub(super) expires: Option<Instant>,
+}
+
+impl<T> Slot<T> {
+    fn due(&self) -> Option<Instant> {
+        let idle = self
+            .limits
+            .idle
+            .and_then(|idle| self.last_active.checked_add(idle));
+        [self.task_due, idle, self.limits.expires]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl<T: Task> Engine<T> {
+    /// A loop that drives nothing yet, told to end by `control`.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`] when the system has no descriptors left.
+    pub fn new(control: &Control) -> Result<Self> {
+        let (epoll, bell) = Self::descriptors().map_err(refused)?;
+        control.add(Arc::clone(&bell));
+        Ok(Self {
+            epoll,
+            control: control.clone(),
+            bell,
+            slots: Slots::new(),
+            timers: Timers::default(),
+            yielded: VecDeque::new(),
+            acceptors: Vec::new(),
+            buffer: vec![0; BUFFER].into(),
+            draining: false,
+            generation: fork::generation(),
+        })
+    }
+
+    fn descriptors() -> std::result::Result<(Epoll, Arc<Bell>), Errno> {
+        let (epoll, bell) = (Epoll::new()?, Arc::new(Bell::new()?));
+        let token = Token {
+            index: BELL,
+            generation: 0,
+        };
+        epoll.add(bell.as_fd(), token.to_u64(), Events::READ, Mode::Level)?;
+        Ok((epoll, bell))
+    }
+
+    /// Accepts from `listener`: each connection is given to `accepted`, which makes a task of it,
+    /// or `None` to drop it. The stream does not wait.
+    ///
+    /// Several loops may accept from one listener; a new connection wakes only one or some of
+    /// them. The listener's caps and limits in time are in force.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system can't watch it.
+    pub fn listen(
+        &mut self,
+        listener: Arc<Listener>,
+        accepted: impl FnMut(Stream) -> Option<T> + 'static,
+    ) -> Result<()> {
+        let acceptor = Acceptor::new(listener, Box::new(accepted));
+        let index = self.acceptors.len() as u32;
+        self.watch_acceptor(&acceptor, index)
+            .map_err(|errno| failed(Stage::Io, acceptor.listener(), errno).with_action("watch"))?;
+        self.acceptors.push(acceptor);
+        Ok(())
+    }
+
+    fn watch_acceptor(&self, acceptor: &Acceptor<T>, index: u32) -> std::result::Result<(), Errno> {
+        acceptor.watch(&self.epoll, acceptor_token(index))?;
+        match acceptor.gate_bell() {
+            Some(bell) => {
+                let token = Token {
+                    index: FIRST_GATE + index,
+                    generation: 0,
+                };
+                self.epoll
+                    .add(bell.as_fd(), token.to_u64(), Events::READ, Mode::Level)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Drives a task from now on.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
+    pub fn add(&mut self, task: T) -> Result<()> {
+        self.start(task, Limits::default(), clock::now())
+            .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
+    }
+
+    /// The listeners that it accepts from.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.acceptors.iter().map(Acceptor::listener)
+    }
+
+    /// How many tasks it drives.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it drives no task.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Turns until the [`Control`] has ended it, or there is neither a listener nor a task.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when waiting fails. Whatever fails for one task ends that task alone.
+    pub fn run(&mut self) -> Result<()> {
+        while self.turn(None)? {}
+        Ok(())
+    }
+
+    /// Waits up to `timeout` for what is due, and does it; false when it has ended, see
+    /// [`run`](Self::run). For ever with `None`, not at all with zero.
+    ///
+    /// A signal ends the wait as if the time were over.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        self.settle_in_this_process().map_err(refused)?;
+        let count = match self.epoll.wait(self.patience(timeout)) {
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            Err(errno) => return Err(failed(Stage::Io, "the engine", errno).with_action("wait in")),
+        };
+        #[cfg(feature = "simulation")]
+        crate::sys::seam::shuffle(count, |one, other| self.epoll.swap_events(one, other));
+        let now = clock::now();
+        for index in 0..count {
+            let (token, ready) = self.epoll.event(index);
+            let token = Token::from_u64(token);
+            match token.index {
+                BELL => self.bell.silence(),
+                index if index >= FIRST_GATE => self.open_gate((index - FIRST_GATE) as usize),
+                index if index >= FIRST_ACCEPTOR => {
+                    self.accept((index - FIRST_ACCEPTOR) as usize, now)
+                }
+                _ => {
+                    let (readable, writable, ended) = (ready.read, ready.write, ready.ended);
+                    self.wake(
+                        token,
+                        Wake::Ready {
+                            readable,
+                            writable,
+                            ended,
+                        },
+                        now,
+                    );
+                }
+            }
+        }
+        self.expire(now);
+        self.go_on(now);
+        Ok(self.obey())
+    }
+
+    /// How long to wait: what was asked, but no longer than until something is due.
+    fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.yielded.is_empty() || self.control.is_stopped() {
+            return Some(Duration::ZERO);
+        }
+        let now = clock::now();
+        let timer = self.timers.next();
+        let pause = self.acceptors.iter().filter_map(Acceptor::resumes).min();
+        let due = timer.into_iter().chain(pause).min();
+        let due = due.map(|due| due.saturating_duration_since(now));
+        let drain = self.control.drain_until().map(|until| {
+            // What the control said has not been heard yet: it is done at the end of this turn.
+            if self.draining {
+                until.remaining()
+            } else {
+                Some(Duration::ZERO)
+            }
+        });
+        [timeout, due, drain.flatten()].into_iter().flatten().min()
+    }
+
+    fn start(&mut self, task: T, limits: Limits, now: Instant) -> std::result::Result<(), Errno> {
+        let mut slot = Slot {
+            task,
+            watched: None,
+            timer: Timer::default(),
+            task_due: None,
+            limits,
+            last_active: now,
+        };
+        // Many are done at once, and need no place and no watching.
+        let next = Self::run_slot(&mut slot, Wake::Start, &mut self.buffer, now, self.draining);
+        if next == Next::Done {
+            Counts::raise(&self.control.counts().closed);
+            return Ok(());
+        }
+        let token = self.slots.insert(slot);
+        self.settle(token, next)
+    }
+
+    fn run_slot(
+        slot: &mut Slot<T>,
+        wake: Wake,
+        buffer: &mut [u8],
+        now: Instant,
+        draining: bool,
+    ) -> Next {
+        let mut turn = Turn::new(buffer, now, draining);
+        let next = slot.task.run(wake, &mut turn);
+        if let Some(due) = turn.timer {
+            slot.task_due = due;
+        }
+        next
+    }
+
+    fn wake(&mut self, token: Token, wake: Wake, now: Instant) {
+        let Some(slot) = self.slots.get_mut(token) else {
+            return;
+        };
+        if matches!(wake, Wake::Ready { .. }) {
+            slot.last_active = now;
+        }
+        let next = Self::run_slot(slot, wake, &mut self.buffer, now, self.draining);
+        if self.settle(token, next).is_err() {
+            self.end(token);
+        }
+    }
+
+    /// Does what a task said it does next.
+    fn settle(&mut self, token: Token, next: Next) -> std::result::Result<(), Errno> {
+        match next {
+            Next::Done => {
+                self.end(token);
+                return Ok(());
+            }
+            Next::Yield => self.yielded.push_back(token),
+            Next::Wait(interest) => self.watch(token, interest)?,
+        }
+        if let Some(slot) = self.slots.get_mut(token) {
+            let due = slot.due();
+            self.timers.set(&mut slot.timer, token, due);
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, token: Token, interest: Interest) -> std::result::Result<(), Errno> {
+        let Some(slot) = self.slots.get_mut(token) else {
+            return Ok(());
+        };
+        if slot.watched == Some(interest) {
+            return Ok(());
+        }
+        let (descriptor, events) = (slot.task.descriptor(), interest.events());
+        match slot.watched {
+            None => self
+                .epoll
+                .add(descriptor, token.to_u64(), events, Mode::Edge)?,
+            Some(_) => self
+                .epoll
+                .modify(descriptor, token.to_u64(), events, Mode::Edge)?,
+        }
+        slot.watched = Some(interest);
+        Ok(())
+    }
+
+    fn give_up(&mut self, token: Token, cause: Cause) {
+        if let Some(slot) = self.slots.get_mut(token) {
+            slot.task.given_up(cause);
+        }
+        self.end(token);
+    }
+
+    fn end(&mut self, token: Token) {
+        if let Some(slot) = self.slots.remove(token) {
+            if slot.watched.is_some() {
+                // A descriptor that a child process has inherited would not leave by itself.
+                _ = self.epoll.remove(slot.task.descriptor());
+            }
+            Counts::raise(&self.control.counts().closed);
+            // What it held may be what accepting has been waiting for.
+            self.acceptors.iter_mut().for_each(Acceptor::hurry);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some((at, token)) = self.timers.pop(now) {
+            let Some(slot) = self.slots.get_mut(token) else {
+                continue;
+            };
+            if !self.timers.come(&mut slot.timer, token, at) {
+                continue;
+            }
+            let counts = self.control.counts();
+            let idle = slot
+                .limits
+                .idle
+                .and_then(|idle| slot.last_active.checked_add(idle));
+            if slot.limits.expires.is_some_and(|expires| expires <= now) {
+                Counts::raise(&counts.lifetime);
+                self.give_up(token, Cause::Lifetime);
+            } else if idle.is_some_and(|idle| idle <= now) {
+                Counts::raise(&counts.idle);
+                self.give_up(token, Cause::Idle);
+            } else {
+                slot.task_due = None;
+                self.wake(token, Wake::Timer, now);
+            }
+        }
+    }
+
+    /// Runs the tasks that gave way before this turn.
+    fn go_on(&mut self, now: Instant) {
+        for _ in 0..self.yielded.len() {
+            if let Some(token) = self.yielded.pop_front() {
+                self.wake(token, Wake::Turn, now);
+            }
+        }
+        let paused = self
+            .acceptors
+            .iter()
+            .any(|acceptor| acceptor.resumes().is_some());
+        if paused {
+            self.resume(now);
+        }
+    }
+
+    fn accept(&mut self, index: usize, now: Instant) {
+        for _ in 0..Acceptor::<T>::AT_ONCE {
+            let Some(acceptor) = self.acceptors.get_mut(index) else {
+                return;
+            };
+            let Some((task, limits)) = acceptor.accept(self.control.counts(), now) else {
+                break;
+            };
+            // When it can't be watched, it alone is lost.
+            _ = self.start(task, limits, now);
+        }
+        let Some(acceptor) = self.acceptors.get_mut(index) else {
+            return;
+        };
+        acceptor.after_accepting(&self.epoll, acceptor_token(index as u32));
+    }
+
+    /// Accepts what waits, and no more than can have waited.
+    fn accept_last(&mut self, index: usize) {
+        let now = clock::now();
+        for _ in 0..LAST_ACCEPTED {
+            let Some(acceptor) = self.acceptors.get_mut(index) else {
+                return;
+            };
+            let Some((task, limits)) = acceptor.accept(self.control.counts(), now) else {
+                return;
+            };
+            _ = self.start(task, limits, now);
+        }
+    }
+
+    fn open_gate(&mut self, index: usize) {
+        if let Some(acceptor) = self.acceptors.get_mut(index) {
+            acceptor.open(&self.epoll, acceptor_token(index as u32));
+        }
+    }
+
+    fn resume(&mut self, now: Instant) {
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            if acceptor.resumes().is_some_and(|at| at <= now) {
+                acceptor.resume(&self.epoll, acceptor_token(index));
+            }
+        }
+    }
+
+    /// Does what the control says; false when the loop has ended.
+    fn obey(&mut self) -> bool {
+        if self.control.is_stopped() {
+            return false;
+        }
+        let Some(until) = self.control.drain_until() else {
+            return !(self.acceptors.is_empty() && self.is_empty());
+        };
+        if !self.draining {
+            // Those who are in the backlog have connected in good faith.
+            (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
+            self.draining = true;
+            self.acceptors.clear();
+            let tokens: Vec<Token> = self.slots.tokens().collect();
+            let now = clock::now();
+            tokens
+                .into_iter()
+                .for_each(|token| self.wake(token, Wake::Drain, now));
+        }
+        if until.has_passed() {
+            for token in self.slots.tokens().collect::<Vec<_>>() {
+                Counts::raise(&self.control.counts().undrained);
+                self.give_up(token, Cause::Drain);
+            }
+        }
+        !self.is_empty()
+    }
+
+    /// In a child that was forked, makes descriptors of its own: those of the parent would
+    /// report to both.
+    fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
+        if self.generation == fork::generation() {
+            return Ok(());
+        }
+        let (epoll, bell) = Self::descriptors()?;
+        self.control.remove(&self.bell);
+        self.control.add(Arc::clone(&bell));
+        (self.epoll, self.bell, self.generation) = (epoll, bell, fork::generation());
+        for (acceptor, index) in self.acceptors.iter().zip(0..) {
+            self.watch_acceptor(acceptor, index)?;
+        }
+        for token in self.slots.tokens().collect::<Vec<_>>() {
+            let interest = self
+                .slots
+                .get_mut(token)
+                .and_then(|slot| slot.watched.take());
+            if let Some(interest) = interest {
+                self.watch(token, interest)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Readable when a turn has something to do: for loops that the engine is part of.
+impl<T> AsFd for Engine<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl<T> Drop for Engine<T> {
+    fn drop(&mut self) {
+        self.control.remove(&self.bell);
+    }
+}
+
+impl<T> fmt::Debug for Engine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("tasks", &self.slots.len())
+            .field("listeners", &self.acceptors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn acceptor_token(index: u32) -> Token {
+    Token {
+        index: FIRST_ACCEPTOR + index,
+        generation: 0,
+    }
+}
+
+fn refused(errno: Errno) -> Error {
+    failed(Stage::Socket, "the engine", errno)
+}

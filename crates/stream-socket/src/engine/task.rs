@@ -1,0 +1,138 @@
+//! What the engine drives, and what it tells and asks.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use crate::deadline::clock;
+use crate::select::Interest;
+
+/// How long a task may go on while others wait: a few hundred reads and writes.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// The clock is looked at once in so many steps.
+const STEPS_PER_LOOK: u32 = 8;
+
+/// A connection, or whatever else waits for a descriptor: a state machine.
+///
+/// It must never wait, and is dropped when it is done.
+pub trait Task {
+    /// The descriptor whose readiness wakes it; always the same one.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Goes on until it would have to wait, is done, or its slice is over.
+    ///
+    /// The descriptor is watched edge-triggered: after [`Next::Wait`] it is woken only by what is
+    /// new, so it must have read, or written, until that would have blocked. A short read of a
+    /// stream is enough, unless the wake said that the peer [`has ended`](Wake::has_ended).
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next;
+
+    /// Is told why it is dropped before it is done. Does nothing by itself.
+    fn given_up(&mut self, _cause: Cause) {}
+}
+
+/// Why the engine ends a task that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Nothing moved for the listener's `idle_timeout`.
+    Idle,
+    /// The listener's `lifetime` is over.
+    Lifetime,
+    /// The time for draining is over.
+    Drain,
+}
+
+/// Why a task is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wake {
+    /// For the first time.
+    Start,
+    /// Its descriptor is ready.
+    Ready {
+        /// Reading won't wait.
+        readable: bool,
+        /// Writing won't wait.
+        writable: bool,
+        /// The peer has finished sending or is gone: a short read is not the last one.
+        ended: bool,
+    },
+    /// It is its turn again after [`Next::Yield`].
+    Turn,
+    /// The time that it set with [`Turn::set_timer`] has come.
+    Timer,
+    /// The engine drains: what can be finished soon should be, the rest given up.
+    Drain,
+}
+
+impl Wake {
+    /// Whether the peer has finished sending or is gone.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Wake::Ready { ended: true, .. })
+    }
+}
+
+/// What a task does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// Waits until its descriptor becomes ready for this, or its timer comes.
+    Wait(Interest),
+    /// Has more to do, after the others had their turn.
+    Yield,
+    /// Is done, and dropped.
+    Done,
+}
+
+/// A task's turn: what the engine lends it.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    buffer: &'a mut [u8],
+    now: Instant,
+    draining: bool,
+    steps: u32,
+    /// What [`set_timer`](Self::set_timer) said, if it said anything.
+    pub(super) timer: Option<Option<Instant>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(buffer: &'a mut [u8], now: Instant, draining: bool) -> Self {
+        Self {
+            buffer,
+            now,
+            draining,
+            steps: 0,
+            timer: None,
+        }
+    }
+
+    /// The buffer that all tasks of this loop share: [`BUFFER`](super::BUFFER) bytes, whose
+    /// content does not outlast the turn.
+    pub fn buffer(&mut self) -> &mut [u8] {
+        self.buffer
+    }
+
+    /// When this turn began.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Wakes the task after `timeout`, in place of what was set before; `None` not at all.
+    ///
+    /// A task has one timer. It comes at the time or up to a millisecond later.
+    pub fn set_timer(&mut self, timeout: Option<Duration>) {
+        self.timer = Some(timeout.and_then(|timeout| self.now.checked_add(timeout)));
+    }
+
+    /// Whether the engine drains.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether the task should give way with [`Next::Yield`]. To be asked once for each read or
+    /// write.
+    pub fn is_over(&mut self) -> bool {
+        self.steps += 1;
+        self.steps.is_multiple_of(STEPS_PER_LOOK) && clock::now() > self.now + SLICE
+    }
+}

@@ -1,0 +1,190 @@
+//! How many connections a listener may have at once, in all and from one address.
+//!
+//! A place is taken before a connection is accepted, so that what does not fit stays in the
+//! backlog. The stream holds it and gives it back when dropped, in whatever thread that is.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::options::ListenOptions;
+use crate::sys::Errno;
+use crate::sys::epoll::Bell;
+
+/// The places of one listener.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    places: u32,
+    places_per_ip: u32,
+    /// Whether those who find no place are closed instead of left in the backlog.
+    closes: bool,
+    taken: AtomicU32,
+    taken_per_ip: Mutex<HashMap<IpAddr, u32>>,
+    /// How many wait for a place.
+    waiting: AtomicU32,
+    /// Rings when a place is given back while somebody waits.
+    bell: Bell,
+}
+
+/// A place among the connections that a listener may have at once; given back when dropped.
+///
+/// A stream holds its own. [`Stream::take_place`](crate::Stream::take_place) takes it out, for the
+/// time that somebody else serves the connection.
+#[derive(Debug)]
+pub struct Place {
+    gate: Arc<Gate>,
+    ip: Option<IpAddr>,
+}
+
+impl Gate {
+    /// The gate that the options ask for, if they set a limit.
+    pub(crate) fn new(options: &ListenOptions) -> Result<Option<Arc<Self>>, Errno> {
+        if options.max_connections.is_none() && options.max_connections_per_ip.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Self {
+            places: options.max_connections.unwrap_or(u32::MAX),
+            places_per_ip: options.max_connections_per_ip.unwrap_or(u32::MAX),
+            closes: options.close_when_full == Some(true),
+            taken: AtomicU32::new(0),
+            taken_per_ip: Mutex::default(),
+            waiting: AtomicU32::new(0),
+            bell: Bell::new()?,
+        })))
+    }
+
+    /// A place, if one is free.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
+        let add = |taken: u32| (taken < self.places).then_some(taken + 1);
+        self.taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add)
+            .ok()?;
+        if self.has_room() {
+            // Of several that wait, one bell wakes perhaps only one.
+            self.ring();
+        }
+        Some(Place {
+            gate: Arc::clone(self),
+            ip: None,
+        })
+    }
+
+    /// Whether those who find no place are closed instead of left in the backlog.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Says that somebody waits for the bell. Room that came just before rings it at once.
+    pub(crate) fn await_room(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        if self.has_room() {
+            self.bell.ring();
+        }
+    }
+
+    pub(crate) fn stop_awaiting(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn has_room(&self) -> bool {
+        self.taken.load(Ordering::SeqCst) < self.places
+    }
+
+    fn ring(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.bell.ring();
+        }
+    }
+
+    fn per_ip<T>(&self, with: impl FnOnce(&mut HashMap<IpAddr, u32>) -> T) -> T {
+        with(
+            &mut self
+                .taken_per_ip
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
+impl Place {
+    /// Counts the place for an address; whether that address may have one more.
+    pub(crate) fn admit(&mut self, ip: Option<IpAddr>) -> bool {
+        let limit = self.gate.places_per_ip;
+        let Some(ip) = ip.filter(|_| limit < u32::MAX).map(|ip| ip.to_canonical()) else {
+            return true;
+        };
+        let admitted = self.gate.per_ip(|taken| {
+            let count = taken.entry(ip).or_default();
+            let admitted = *count < limit;
+            *count += u32::from(admitted);
+            admitted
+        });
+        self.ip = admitted.then_some(ip);
+        admitted
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(ip) = self.ip {
+            self.gate.per_ip(|taken| {
+                if let Some(count) = taken.get_mut(&ip) {
+                    *count -= 1;
+                    if *count == 0 {
+                        taken.remove(&ip);
+                    }
+                }
+            });
+        }
+        self.gate.taken.fetch_sub(1, Ordering::SeqCst);
+        self.gate.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(places: Option<u32>, per_ip: Option<u32>) -> Arc<Gate> {
+        let options = ListenOptions {
+            max_connections: places,
+            max_connections_per_ip: per_ip,
+            ..ListenOptions::default()
+        };
+        Gate::new(&options).unwrap().unwrap()
+    }
+
+    #[test]
+    fn places_are_taken_and_given_back() {
+        let gate = gate(Some(2), None);
+        let (first, second) = (gate.enter(), gate.enter());
+        assert!(first.is_some() && second.is_some() && gate.enter().is_none());
+        drop(first);
+        assert!(gate.enter().is_some());
+    }
+
+    #[test]
+    fn an_address_has_its_own_limit_in_whichever_form_it_comes() {
+        let gate = gate(None, Some(1));
+        let (v4, mapped) = (
+            "1.2.3.4".parse().unwrap(),
+            "::ffff:1.2.3.4".parse().unwrap(),
+        );
+        let mut first = gate.enter().unwrap();
+        assert!(first.admit(Some(v4)));
+        assert!(!gate.enter().unwrap().admit(Some(mapped)));
+        assert!(
+            gate.enter()
+                .unwrap()
+                .admit(Some("1.2.3.5".parse().unwrap()))
+        );
+        assert!(gate.enter().unwrap().admit(None));
+        drop(first);
+        assert!(gate.enter().unwrap().admit(Some(mapped)));
+    }
+}
