@@ -1,0 +1,87 @@
+//! Round trips on connections that stay: the row `echo`.
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::socket::Connection;
+use crate::turn::Work;
+
+/// A connection with one message under way.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connection: Connection,
+    message: Vec<u8>,
+    round: u32,
+}
+
+impl Client {
+    pub(crate) fn new(connection: Connection, number: u32, size: usize) -> Self {
+        let mut message: Vec<u8> = (0..size).map(|index| b'a' + (index % 26) as u8).collect();
+        mark(&mut message, 0, number);
+        Self {
+            connection,
+            message,
+            round: 0,
+        }
+    }
+
+    /// Sends a message that no other client and no other round has.
+    pub(crate) fn ask(&mut self) -> Result<(), Failure> {
+        self.round = self.round.wrapping_add(1);
+        mark(&mut self.message, 4, self.round);
+        self.connection.send(&self.message)
+    }
+
+    /// Receives it back.
+    pub(crate) fn hear(&self, buffer: &mut [u8]) -> Result<(), Failure> {
+        let length = self.connection.receive_all(buffer)?;
+        if buffer[..length] == self.message {
+            return Ok(());
+        }
+        let (got, sent) = (buffer[..length].escape_ascii(), self.message.escape_ascii());
+        Err(Failure::new(format!(
+            "the reply is wrong: \"{got}\" for \"{sent}\""
+        )))
+    }
+}
+
+/// Writes a number into a message, as far as it reaches.
+fn mark(message: &mut [u8], offset: usize, number: u32) {
+    let place = message.iter_mut().skip(offset);
+    for (byte, digit) in place.zip(number.to_be_bytes()) {
+        *byte = digit;
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let size: usize = arguments.number("--size")?;
+    let mut buffer = vec![0; size];
+    let mut clients = Vec::new();
+    for number in 0..arguments.number("--connections")? {
+        let connection = Connection::open(arguments.address)?;
+        let mut client = Client::new(connection, number, size);
+        // The server has accepted, and forked where it does so, before anything is counted.
+        client.ask()?;
+        client.hear(&mut buffer)?;
+        clients.push(client);
+    }
+    let mut work = Work::begin(arguments.span()?)?;
+    for client in &mut clients {
+        client.ask()?;
+    }
+    let mut count = 0;
+    'work: loop {
+        for client in &mut clients {
+            if !work.goes_on() {
+                break 'work;
+            }
+            client.hear(&mut buffer)?;
+            client.ask()?;
+            count += 1;
+        }
+    }
+    for client in &clients {
+        client.hear(&mut buffer)?;
+        count += 1;
+    }
+    work.end(count)
+}

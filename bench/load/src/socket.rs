@@ -1,0 +1,108 @@
+//! Blocking sockets with a timeout, connected to the server that is measured.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::sockopt::{Linger, ReceiveTimeout, SendTimeout};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recv, send, setsockopt,
+    socket,
+};
+use nix::sys::time::TimeVal;
+
+use crate::failure::Failure;
+
+/// A server that doesn't answer for so long has failed. Ten retries of a SYN fit into it.
+pub(crate) const PATIENCE_SECONDS: i64 = 5;
+/// Connections from one address: below the 28,232 ports of Linux's `ip_local_port_range`.
+const PER_SOURCE: usize = 10_000;
+
+/// As many descriptors as the system allows.
+pub(crate) fn raise_descriptor_limit() -> Result<(), Failure> {
+    let failed = |errno| Failure::call("raise the descriptor limit", errno);
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed)
+}
+
+/// A connected stream. Its close is a reset, so that no port is left in TIME_WAIT on either side.
+#[derive(Debug)]
+pub(crate) struct Connection(OwnedFd);
+
+impl Connection {
+    pub(crate) fn open(server: SocketAddrV4) -> Result<Self, Failure> {
+        Self::open_from(None, server)
+    }
+
+    /// The `index`th of many: each ten thousand have a source address of their own.
+    pub(crate) fn open_nth(server: SocketAddrV4, index: usize) -> Result<Self, Failure> {
+        let last = u8::try_from(1 + index / PER_SOURCE)
+            .map_err(|_| Failure::new("too many connections for 127.0.0.0/24"))?;
+        Self::open_from(Some(Ipv4Addr::new(127, 0, 0, last)), server)
+    }
+
+    fn open_from(source: Option<Ipv4Addr>, server: SocketAddrV4) -> Result<Self, Failure> {
+        let failed = |errno| Failure::call("connect", errno);
+        let descriptor = patient(SockType::Stream)?;
+        let reset = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        setsockopt(&descriptor, Linger, &reset).map_err(failed)?;
+        if let Some(source) = source {
+            let source = SockaddrIn::from(SocketAddrV4::new(source, 0));
+            bind(descriptor.as_raw_fd(), &source).map_err(failed)?;
+        }
+        connect(descriptor.as_raw_fd(), &SockaddrIn::from(server)).map_err(failed)?;
+        Ok(Self(descriptor))
+    }
+
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
+        // A blocking send takes all or waits; what it took less than all, the timeout has cut.
+        match send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            Ok(_) => Err(Failure::call("send", Errno::EAGAIN)),
+            Err(errno) => Err(Failure::call("send", errno)),
+        }
+    }
+
+    /// Fills the buffer unless the stream ends before.
+    pub(crate) fn receive_all(&self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_WAITALL)
+            .map_err(|errno| Failure::call("receive", errno))
+    }
+}
+
+/// A datagram socket connected to `server`.
+pub(crate) fn datagram(server: SocketAddrV4) -> Result<OwnedFd, Failure> {
+    let descriptor = patient(SockType::Datagram)?;
+    connect(descriptor.as_raw_fd(), &SockaddrIn::from(server))
+        .map_err(|errno| Failure::call("connect", errno))?;
+    Ok(descriptor)
+}
+
+fn patient(kind: SockType) -> Result<OwnedFd, Failure> {
+    let failed = |errno| Failure::call("open a socket", errno);
+    let descriptor =
+        socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    let patience = TimeVal::new(PATIENCE_SECONDS, 0);
+    setsockopt(&descriptor, ReceiveTimeout, &patience).map_err(failed)?;
+    setsockopt(&descriptor, SendTimeout, &patience).map_err(failed)?;
+    Ok(descriptor)
+}
+
+/// The parts of a batch as the system call wants them.
+pub(crate) fn parts(buffers: &[Vec<u8>]) -> Vec<[IoSlice<'_>; 1]> {
+    buffers.iter().map(|bytes| [IoSlice::new(bytes)]).collect()
+}
+
+/// As [`parts`], to be filled.
+pub(crate) fn parts_mut(buffers: &mut [Vec<u8>]) -> Vec<[IoSliceMut<'_>; 1]> {
+    buffers
+        .iter_mut()
+        .map(|bytes| [IoSliceMut::new(bytes)])
+        .collect()
+}
