@@ -15,8 +15,8 @@ struct Package {
     name: &'static str,
     /// A program that no other package of the list brings.
     program: &'static str,
-    /// The step of `cargo xtask test` that uses it.
-    step: &'static str,
+    /// The steps of `cargo xtask test` that use it, or `bench`.
+    steps: &'static [&'static str],
     why: &'static str,
 }
 
@@ -24,68 +24,80 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "php-cli",
         program: "php",
-        step: "test",
+        steps: &["test", "bench"],
         why: "stock PHP, as a peer and to compare behaviour with",
     },
     Package {
         name: "socat",
         program: "socat",
-        step: "test",
+        steps: &["test", "bench"],
         why: "a peer for every kind of socket, half-close and abstract names included",
     },
     Package {
         name: "ncat",
         program: "ncat",
-        step: "test",
+        steps: &["test", "bench"],
         why: "a peer for TCP, UDP and TLS",
     },
     Package {
         name: "netcat-openbsd",
         program: "nc.openbsd",
-        step: "test",
+        steps: &["test"],
         why: "a peer for UDP and for unix datagrams",
     },
     Package {
         name: "strace",
         program: "strace",
-        step: "test",
+        steps: &["test"],
         why: "counts system calls, a design figure",
     },
     Package {
         name: "iproute2",
         program: "ss",
-        step: "test",
+        steps: &["test"],
         why: "shows backlogs and socket options from outside (ss), sets up interfaces (ip)",
     },
     Package {
         name: "curl",
         program: "curl",
-        step: "test",
+        steps: &["test"],
         why: "an HTTP and TLS client",
     },
     Package {
         name: "python3",
         program: "python3",
-        step: "test",
+        steps: &["test"],
         why: "peers that no ready-made program plays",
     },
     Package {
         name: "util-linux",
         program: "setpriv",
-        step: "test",
-        why: "runs a test as another user (setpriv) or in its own network (unshare)",
+        steps: &["test", "bench"],
+        why: "runs things as another user (setpriv), in their own network (unshare), on a core (taskset)",
     },
     Package {
         name: "libcap2-bin",
         program: "capsh",
-        step: "test",
+        steps: &["test"],
         why: "runs a test without a capability, such as that to bind low ports",
     },
     Package {
         name: "g++",
         program: "c++",
-        step: "fuzz",
+        steps: &["fuzz"],
         why: "compiles libFuzzer, which is C++",
+    },
+    Package {
+        name: "gcc",
+        program: "cc",
+        steps: &["bench"],
+        why: "compiles the floors in bench/c",
+    },
+    Package {
+        name: "ucspi-tcp",
+        program: "tcpserver",
+        steps: &["bench"],
+        why: "a peer that starts a program for each connection",
     },
 ];
 
@@ -128,18 +140,20 @@ pub(crate) fn print_table() {
     for Package {
         name,
         program,
-        step,
+        steps,
         why,
     } in PACKAGES
     {
-        println!("  {name:<15} {program:<11} {step:<5} {why}");
+        let steps = steps.join(",");
+        println!("  {name:<15} {program:<11} {steps:<11} {why}");
     }
 }
 
 fn missing(steps: &BTreeSet<&str>, folders: &[PathBuf]) -> Vec<&'static Package> {
     PACKAGES
         .iter()
-        .filter(|package| steps.contains(package.step) && !is_program(package.program, folders))
+        .filter(|package| package.steps.iter().any(|step| steps.contains(step)))
+        .filter(|package| !is_program(package.program, folders))
         .collect()
 }
 

@@ -9,6 +9,7 @@
     reason = "a program that talks to a person"
 )]
 
+mod bench;
 mod debian;
 mod shell;
 mod test;
@@ -27,7 +28,7 @@ struct Subcommand {
     run: fn(&[String]) -> Result<ExitCode, Refusal>,
 }
 
-const SUBCOMMANDS: &[&Subcommand] = &[&test::SUBCOMMAND];
+const SUBCOMMANDS: &[&Subcommand] = &[&test::SUBCOMMAND, &bench::SUBCOMMAND];
 
 /// Why a subcommand ended without doing its work.
 #[derive(Debug)]

@@ -85,6 +85,11 @@ impl Shell {
         &self.root
     }
 
+    /// Where cargo builds.
+    pub(crate) fn target_folder(&self) -> PathBuf {
+        target_folder(&self.root)
+    }
+
     pub(crate) fn log_path(&self) -> &Path {
         &self.log_path
     }

@@ -119,7 +119,7 @@ fn list(chosen: &[&Step]) {
     {
         println!("{} {name:<11} {what}", if *is_quick { " *" } else { "  " });
     }
-    println!("\nDebian packages, the program that shows each, the step, what for:");
+    println!("\nDebian packages, the program that shows each, the steps, what for:");
     debian::print_table();
 }
 

@@ -1,0 +1,154 @@
+//! What a run stands on: the form of it, and where the things that take part are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::row::{Contender, OURS};
+
+/// How long a run is and how often it is repeated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Form {
+    pub(super) name: &'static str,
+    pub(super) span: Duration,
+    pub(super) runs: usize,
+}
+
+/// All rows in less than three minutes: enough to see that nothing broke.
+pub(super) const QUICK: Form = Form {
+    name: "quick",
+    span: Duration::from_millis(700),
+    runs: 3,
+};
+/// What a number that is written down comes from.
+pub(super) const FULL: Form = Form {
+    name: "full",
+    span: Duration::from_secs(3),
+    runs: 9,
+};
+
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) form: Form,
+    pub(super) root: PathBuf,
+    /// Our command, and what its `serve --help` says if it has that.
+    pub(super) ours: PathBuf,
+    pub(super) serve_help: Option<String>,
+    /// The folder of what is made of `bench/c`.
+    pub(super) floors: PathBuf,
+    pub(super) load: PathBuf,
+    /// Or why it could not be built: it needs crates that nothing else here needs.
+    pub(super) tokio: Result<PathBuf, String>,
+    /// The cores of the server and of the load.
+    pub(super) cores: [usize; 2],
+}
+
+impl Ground {
+    /// Our command's `serve`, if this build knows `wanted` there.
+    pub(super) fn ours(&self, wanted: &str, words: &[&str]) -> Contender {
+        let Some(help) = &self.serve_help else {
+            return Contender::absent(OURS, "not in this build: there is no `serve`");
+        };
+        if !help.contains(wanted) {
+            return Contender::absent(OURS, &format!("not in this build: no {wanted} in `serve`"));
+        }
+        let ours = text(&self.ours);
+        Contender::new(
+            OURS,
+            &[&[ours.as_str(), "serve", "--quiet"], words].concat(),
+        )
+    }
+
+    pub(super) fn floor(&self, name: &'static str, words: &[&str]) -> Contender {
+        let (program, rest) = words.split_first().unwrap_or((&"", &[]));
+        let program = self.made(program);
+        Contender::new(name, &[&[program.as_str()], rest].concat())
+    }
+
+    /// What was made of `bench/c` under that name.
+    pub(super) fn made(&self, name: &str) -> String {
+        text(&self.floors.join(name))
+    }
+
+    pub(super) fn tokio(&self, name: &'static str, mode: &str) -> Contender {
+        match &self.tokio {
+            Ok(program) => Contender::new(name, &[&text(program), mode, "127.0.0.1:{port}"]),
+            Err(reason) => Contender::absent(name, reason),
+        }
+    }
+
+    /// Without php.ini, so that no extension of this machine takes part.
+    pub(super) fn php(&self, script: &str) -> Contender {
+        let script = text(&self.root.join("bench/php").join(script));
+        Contender::new("php", &["php", "-n", &script, "127.0.0.1:{port}"])
+    }
+
+    pub(super) fn milliseconds(&self) -> u128 {
+        self.form.span.as_millis()
+    }
+}
+
+/// Paths of this project and its target folder are words of command lines and of the report.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// How many descriptors a process may have, which limits the connections of a server.
+pub(super) fn descriptor_limit() -> Option<usize> {
+    parse_descriptor_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+fn parse_descriptor_limit(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::bench) fn ground(serve_help: Option<&str>) -> Ground {
+        Ground {
+            form: QUICK,
+            root: "/project".into(),
+            ours: "/target/stream-socket".into(),
+            serve_help: serve_help.map(String::from),
+            floors: "/target/c".into(),
+            load: "/target/bench-load".into(),
+            tokio: Err("no network".into()),
+            cores: [0, 1],
+        }
+    }
+
+    #[test]
+    fn what_this_build_lacks_is_said_and_not_run() {
+        for (help, expected) in [
+            (None, "not in this build: there is no `serve`"),
+            (Some("daytime"), "not in this build: no CMD in `serve`"),
+        ] {
+            let contender = ground(help).ours("CMD", &["tcp://127.0.0.1:{port}", "--", "x"]);
+            assert_eq!(contender.command, Err(expected.into()));
+        }
+        let contender = ground(Some("-- CMD")).ours("CMD", &["udp://[::]:{port}"]);
+        let expected = [
+            "/target/stream-socket",
+            "serve",
+            "--quiet",
+            "udp://[::]:{port}",
+        ];
+        assert_eq!(contender.command, Ok(expected.map(String::from).into()));
+    }
+
+    #[test]
+    fn the_hard_limit_is_the_one_that_counts() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            1024                 20000                files\n";
+        assert_eq!(parse_descriptor_limit(limits), Some(20_000));
+        assert_eq!(
+            parse_descriptor_limit("Max open files  1024  unlimited  files"),
+            None
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! What a row says: its cases, who takes part in each, and what the reference and the targets are.
+//!
+//! A new row is a file in `rows/` with a [`Row`], and a line in the list of `rows.rs`.
+
+use super::ground::Ground;
+
+/// The name of our own command among the contenders.
+pub(super) const OURS: &str = "ours";
+
+/// One question, such as what a connection costs.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    /// The question, for `--list` and the report.
+    pub(super) what: &'static str,
+    pub(super) cases: fn(&Ground) -> Vec<Case>,
+}
+
+/// The question put in one way, to all contenders in turn.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) measure: Measure,
+    /// The contender that the ratios of the others are told against.
+    pub(super) reference: &'static str,
+    /// Mode and flags of `bench-load`.
+    pub(super) load: Vec<String>,
+    pub(super) probe: Probe,
+    pub(super) contenders: Vec<Contender>,
+    pub(super) targets: &'static [Target],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Measure {
+    /// So many of these a second of the server's processor time: more is better.
+    Rate(&'static str),
+    /// The server's own memory for one of these: less is better.
+    Memory(&'static str),
+}
+
+/// How to see that a server is there and answers as it should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Probe {
+    /// It says a line and closes; the line is what the load compares with.
+    Line,
+    /// It says what it is told.
+    Echo,
+    /// The same with datagrams.
+    Datagram,
+}
+
+#[derive(Debug)]
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    /// Its command line, with [`PORT`] for the port on 127.0.0.1, or why it doesn't take part.
+    pub(super) command: Result<Vec<String>, String>,
+}
+
+/// Stands in a command line for the port that the server is to take.
+pub(super) const PORT: &str = "{port}";
+
+/// What a figure of ours has to be. Where the numbers come from is said in `bench/README.md`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    /// Our rate as a multiple of another's.
+    AtLeast {
+        against: &'static str,
+        must: f64,
+        aim: f64,
+    },
+    /// Our memory in KB.
+    AtMost { must: f64, aim: f64 },
+}
+
+impl Contender {
+    pub(super) fn new(name: &'static str, words: &[&str]) -> Self {
+        Self {
+            name,
+            command: Ok(words.iter().map(|word| word.to_string()).collect()),
+        }
+    }
+
+    pub(super) fn absent(name: &'static str, reason: &str) -> Self {
+        Self {
+            name,
+            command: Err(reason.to_owned()),
+        }
+    }
+}
+
+/// Words as a case wants them.
+pub(super) fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(String::from).collect()
+}

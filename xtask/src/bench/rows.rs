@@ -1,0 +1,71 @@
+//! The rows, in the order in which they run.
+
+mod accept;
+mod echo;
+mod idle;
+mod spawn;
+mod udp_echo;
+
+use super::row::Row;
+
+pub(super) const ROWS: &[&Row] = &[
+    &accept::ROW,
+    &echo::ROW,
+    &udp_echo::ROW,
+    &spawn::ROW,
+    &idle::ROW,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::bench::ground::tests::ground;
+    use crate::bench::row::{Case, OURS, PORT, Target};
+
+    fn cases() -> Vec<Case> {
+        let ground = ground(Some("tcp udp daytime echo CMD"));
+        ROWS.iter().flat_map(|row| (row.cases)(&ground)).collect()
+    }
+
+    #[test]
+    fn every_case_measures_ours_and_has_its_reference_take_part() {
+        for case in cases() {
+            let names: Vec<&str> = case.contenders.iter().map(|one| one.name).collect();
+            let distinct: BTreeSet<&str> = names.iter().copied().collect();
+            assert_eq!(distinct.len(), names.len(), "{}: {names:?}", case.name);
+            assert!(names.contains(&OURS), "{}: {names:?}", case.name);
+            assert!(names.contains(&case.reference), "{}: {names:?}", case.name);
+            for target in case.targets {
+                if let Target::AtLeast { against, .. } = target {
+                    assert!(names.contains(against), "{}: {against}", case.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_server_is_told_its_port() {
+        for case in cases() {
+            for contender in &case.contenders {
+                if let Ok(command) = &contender.command {
+                    let line = command.join(" ");
+                    assert!(line.contains(PORT), "{}: {line}", case.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_aim_is_beyond_its_must() {
+        for case in cases() {
+            for target in case.targets {
+                match *target {
+                    Target::AtLeast { must, aim, .. } => assert!(aim >= must, "{}", case.name),
+                    Target::AtMost { must, aim } => assert!(aim <= must, "{}", case.name),
+                }
+            }
+        }
+    }
+}
