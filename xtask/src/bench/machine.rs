@@ -13,7 +13,7 @@ const VERSIONS: &[(&str, &[&str])] = &[
     ("c-floor", &["cc", "--version"]),
     ("php", &["php", "--version"]),
     ("socat", &["dpkg-query", "--show", "socat"]),
-    ("ncat", &["ncat", "--version"]),
+    ("ncat", &["dpkg-query", "--show", "ncat"]),
     ("tcpserver", &["dpkg-query", "--show", "ucspi-tcp"]),
     ("rustc", &["rustc", "--version"]),
 ];
