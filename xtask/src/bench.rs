@@ -42,7 +42,7 @@ and measures one case after another: each contender once a round, the server on 
 load on another, every reply compared. Prints medians, spreads, and ratios within a round; a `*`
 says that the load was the limit. It takes less than three minutes after the builds.
 
-  --full       3 s a run instead of 0.7, nine rounds instead of three: about half an hour
+  --full       3 s a run instead of 0.7, nine rounds instead of three: about twenty minutes
   --only ROW   only this row; may be repeated
   --runs N     so many rounds
   --json FILE  write all samples there, instead of to target/xtask/bench.json
@@ -125,9 +125,7 @@ fn measure_all(ground: &Ground, rows: &[&Row], logs: &Path) -> Result<Vec<Measur
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "\nMeasured in {seconds:.0} s. Ratios are of the same round, with the lowest and the highest."
-    );
+    println!("\nMeasured in {seconds:.0} s. A ratio is of one round: median, lowest, highest.");
     Ok(all)
 }
 

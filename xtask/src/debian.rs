@@ -73,7 +73,7 @@ const PACKAGES: &[Package] = &[
         name: "util-linux",
         program: "setpriv",
         steps: &["test", "bench"],
-        why: "runs things as another user (setpriv), in their own network (unshare), on a core (taskset)",
+        why: "runs as another user (setpriv), in another network (unshare), on a core (taskset)",
     },
     Package {
         name: "libcap2-bin",

@@ -255,9 +255,12 @@ fn read_lines(reader: PipeReader) -> Receiver<String> {
     lines
 }
 
+/// As `cargo run` says it: where two checkouts share a target folder, cargo may take an xtask that
+/// was built in one for that of the other.
 fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    manifest.parent().unwrap_or(&manifest).to_path_buf()
 }
 
 /// Where cargo builds, as far as the environment says; a `build.target-dir` set elsewhere only

@@ -9,7 +9,7 @@ use crate::socket::Connection;
 use crate::turn::Work;
 
 /// How much longer than the sample a line may be: its numbers may have gained digits.
-const SLACK: usize = 16;
+pub(crate) const SLACK: usize = 16;
 
 /// Keeps so many connections under way; the oldest is read to its end, then a new one opened.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -35,7 +35,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     work.end(count)
 }
 
-fn check(connection: &Connection, sample: &Sample, buffer: &mut [u8]) -> Result<(), Failure> {
+pub(crate) fn check(
+    connection: &Connection,
+    sample: &Sample,
+    buffer: &mut [u8],
+) -> Result<(), Failure> {
     let length = connection.receive_all(buffer)?;
     if sample.is_like(&buffer[..length]) {
         return Ok(());

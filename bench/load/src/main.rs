@@ -15,6 +15,7 @@
 )]
 
 mod arguments;
+mod bursts;
 mod echo;
 mod failure;
 mod idle;
@@ -44,12 +45,13 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     socket::raise_descriptor_limit()?;
     match arguments.mode.as_str() {
+        "bursts" => bursts::run(arguments),
         "lines" => lines::run(arguments),
         "echo" => echo::run(arguments),
         "udp-echo" => udp_echo::run(arguments),
         "idle" => idle::run(arguments),
         other => Err(Failure::new(format!(
-            "there is no mode `{other}`: lines, echo, udp-echo, idle"
+            "there is no mode `{other}`: bursts, lines, echo, udp-echo, idle"
         ))),
     }
 }

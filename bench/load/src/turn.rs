@@ -16,6 +16,8 @@ pub(crate) struct Work {
     processor: Duration,
     end: Instant,
     turns: u32,
+    /// What is to be told instead of the whole: the wall and the processor time of some parts.
+    parts: Option<[Duration; 2]>,
 }
 
 impl Work {
@@ -33,19 +35,40 @@ impl Work {
             processor: processor_time()?,
             end: start + span,
             turns: 0,
+            parts: None,
         })
     }
 
     /// Whether there is time for one more turn.
     pub(crate) fn goes_on(&mut self) -> bool {
         self.turns = self.turns.wrapping_add(1);
-        !self.turns.is_multiple_of(TURNS_PER_LOOK) || Instant::now() < self.end
+        !self.turns.is_multiple_of(TURNS_PER_LOOK) || self.has_time()
+    }
+
+    /// The same for turns that take long enough to look at the clock each time.
+    pub(crate) fn has_time(&self) -> bool {
+        Instant::now() < self.end
+    }
+
+    /// Only what happens in here counts as time that passed.
+    pub(crate) fn part(
+        &mut self,
+        action: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (start, processor) = (Instant::now(), processor_time()?);
+        action()?;
+        let [wall, processor_sum] = self.parts.unwrap_or_default();
+        self.parts = Some([
+            wall + start.elapsed(),
+            processor_sum + (processor_time()? - processor),
+        ]);
+        Ok(())
     }
 
     /// Tells what was done, and returns once the benchmark has seen enough.
     pub(crate) fn end(self, units: u64) -> Result<(), Failure> {
-        let wall = self.start.elapsed().as_nanos();
-        let processor = (processor_time()? - self.processor).as_nanos();
+        let whole = [self.start.elapsed(), processor_time()? - self.processor];
+        let [wall, processor] = self.parts.unwrap_or(whole).map(|span| span.as_nanos());
         say(&format!("done units={units} wall={wall} cpu={processor}"))?;
         // It says nothing more; its end of the pipe goes.
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());

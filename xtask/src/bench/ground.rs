@@ -98,6 +98,12 @@ pub(super) fn descriptor_limit() -> Option<usize> {
     parse_descriptor_limit(&fs::read_to_string("/proc/self/limits").ok()?)
 }
 
+/// The longest queue of connections that the kernel lets a listener have.
+pub(super) fn queue_limit() -> Option<usize> {
+    let text = fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
+    text.trim().parse().ok()
+}
+
 fn parse_descriptor_limit(limits: &str) -> Option<usize> {
     let line = limits
         .lines()

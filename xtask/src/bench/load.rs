@@ -46,7 +46,7 @@ impl Load {
         let output = process.take_output().ok_or("the load has no output")?;
         let lines = read_lines(output);
         let mut load = Self { process, lines };
-        match load.hear(PATIENCE)?.as_str() {
+        match load.hear(PATIENCE, "ready")?.as_str() {
             "ready" => Ok(load),
             other => Err(format!("the load said `{other}`, not `ready`")),
         }
@@ -57,7 +57,7 @@ impl Load {
         self.process
             .write_line()
             .map_err(|error| self.blame(&format!("the load is gone: {error}")))?;
-        let line = self.hear(span + PATIENCE)?;
+        let line = self.hear(span + PATIENCE, "done")?;
         parse_work(&line).ok_or_else(|| format!("the load said `{line}`, not what it has done"))
     }
 
@@ -66,10 +66,10 @@ impl Load {
         self.process.end(END_PATIENCE).map(drop)
     }
 
-    fn hear(&mut self, patience: Duration) -> Result<String, String> {
+    fn hear(&mut self, patience: Duration, what: &str) -> Result<String, String> {
         self.lines.recv_timeout(patience).map_err(|_| {
             let seconds = patience.as_secs();
-            self.blame(&format!("the load said nothing for {seconds} s"))
+            self.blame(&format!("the load was not {what} within {seconds} s"))
         })
     }
 

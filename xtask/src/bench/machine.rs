@@ -13,25 +13,29 @@ const VERSIONS: &[(&str, &[&str])] = &[
     ("c-floor", &["cc", "--version"]),
     ("php", &["php", "--version"]),
     ("socat", &["dpkg-query", "--show", "socat"]),
-    ("ncat", &["ncat", "--version"]),
+    ("ncat", &["dpkg-query", "--show", "ncat"]),
     ("tcpserver", &["dpkg-query", "--show", "ucspi-tcp"]),
     ("rustc", &["rustc", "--version"]),
 ];
 
 /// A core for the server and another for the load.
 pub(super) fn cores() -> Result<[usize; 2], Refusal> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let allowed = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .map(parse_cores)
-        .unwrap_or_default();
+    let allowed = allowed_cores();
     let first = allowed.first().copied().unwrap_or_default();
     let path = format!("/sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list");
     let siblings = parse_cores(&fs::read_to_string(path).unwrap_or_default());
     choose(&allowed, &siblings).ok_or_else(|| {
         Refusal::Unable("the server and the load need a core each, and there is only one".into())
     })
+}
+
+pub(super) fn allowed_cores() -> BTreeSet<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map(parse_cores)
+        .unwrap_or_default()
 }
 
 /// Two threads of one core would share what is measured, so that is the last resort.

@@ -1,7 +1,7 @@
 //! Builds what takes part: our command, the floors, the load and the peers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::ground::{Form, Ground};
 use crate::shell::{Shell, Trouble};
@@ -20,12 +20,14 @@ const MANIFEST: &str = "bench/Cargo.toml";
 
 /// Builds all of it, in release form, from the tree that this is in.
 pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<Ground, Trouble> {
-    let release = shell.target_folder().join("release");
-    shell.run(shell.cargo(&["build", "--release", "-p", "stream-socket-cli"]))?;
-    let ours = release.join("stream-socket");
+    let main = main_target(&shell.target_folder(), shell.root());
+    let mut command = shell.cargo(&["build", "--release", "-p", "stream-socket-cli"]);
+    command.arg("--target-dir").arg(&main);
+    shell.run(command)?;
+    let ours = main.join("release/stream-socket");
 
     // Apart from the project's own, or each build would throw away what the other compiled.
-    let target = shell.target_folder().join("bench");
+    let target = main.join("bench");
     cargo(shell, &target, "bench-load")?;
     let tokio = match cargo(shell, &target, "bench-tokio") {
         Ok(()) => Ok(target.join("release/bench-tokio")),
@@ -43,6 +45,16 @@ pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<G
         tokio,
         cores,
     })
+}
+
+/// Where to build what is measured. In a target folder outside the tree another checkout may have
+/// built too, and cargo may find what that has left good enough (tried: it did).
+fn main_target(folder: &Path, root: &Path) -> PathBuf {
+    if folder.starts_with(root) {
+        return folder.to_owned();
+    }
+    let tree = root.to_string_lossy().replace(MAIN_SEPARATOR, "-");
+    folder.join(format!("bench-of{tree}"))
 }
 
 fn cargo(shell: &mut Shell, target: &Path, package: &str) -> Result<(), Trouble> {
@@ -79,5 +91,21 @@ fn serve_help(shell: &mut Shell, ours: &Path) -> Option<String> {
 pub(super) fn reason(trouble: Trouble) -> String {
     match trouble {
         Trouble::Failed(reason) | Trouble::Skipped { reason, .. } => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_folder_that_checkouts_share_has_a_part_for_each() {
+        for (folder, expected) in [
+            ("/home/me/project/target", "/home/me/project/target"),
+            ("/tmp/shared", "/tmp/shared/bench-of-home-me-project"),
+        ] {
+            let target = main_target(Path::new(folder), Path::new("/home/me/project"));
+            assert_eq!(target, Path::new(expected));
+        }
     }
 }

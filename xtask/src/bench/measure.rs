@@ -120,6 +120,7 @@ fn sample(
     let mut words = case.load.clone();
     if case.probe == Probe::Line {
         words.extend(["--sample".into(), answer.unwrap_or_default()]);
+        words.extend(["--server".into(), server.process()?.to_string()]);
     }
     let mut load = Load::start(ground, &server, &words, &complaints("load"))
         .map_err(|reason| server.blame(&reason))?;

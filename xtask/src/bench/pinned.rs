@@ -106,11 +106,16 @@ mod tests {
     use std::env;
 
     use super::*;
+    use crate::bench::machine::allowed_cores;
 
     fn start(name: &str, script: &str) -> Pinned {
         let file = env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         let words = ["sh", "-c", script].map(String::from);
-        Pinned::start(0, &words, &file).expect("taskset and sh are there")
+        let core = allowed_cores()
+            .first()
+            .copied()
+            .expect("this runs on a core");
+        Pinned::start(core, &words, &file).expect("taskset and sh are there")
     }
 
     #[test]

@@ -51,6 +51,15 @@ pub(super) fn memory(root: u32) -> io::Result<u64> {
     }
 }
 
+/// The server's process below its guard: the first, since what the guard adopts comes later.
+pub(super) fn first_child(root: u32) -> io::Result<u32> {
+    let stats = stats()?;
+    let child = stats.iter().find(|(_, stat)| stat.parent == root);
+    child
+        .map(|(process, _)| *process)
+        .ok_or_else(|| io::Error::other(format!("nothing is below process {root}")))
+}
+
 /// How many processes there are below the root.
 pub(super) fn descendants(root: u32) -> io::Result<usize> {
     Ok(tree(&stats()?, root).len().saturating_sub(1))

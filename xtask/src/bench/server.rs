@@ -113,6 +113,11 @@ impl Server {
         process::descendants(self.guard.id()).map_err(|error| error.to_string())
     }
 
+    /// The server's process, which is its process group too.
+    pub(super) fn process(&self) -> Result<u32, String> {
+        process::first_child(self.guard.id()).map_err(|error| error.to_string())
+    }
+
     pub(super) fn memory(&self) -> Result<u64, String> {
         process::memory(self.guard.id()).map_err(|error| error.to_string())
     }

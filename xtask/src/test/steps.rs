@@ -71,6 +71,11 @@ pub(super) const STEPS: &[Step] = &[
         advisories,
     ),
     step(
+        "peers",
+        "lints and tests of bench/, the peers and the load",
+        peers,
+    ),
+    step(
         "fuzz",
         "lints of fuzz/, and ten seconds of each target on nightly",
         fuzz,
@@ -78,11 +83,14 @@ pub(super) const STEPS: &[Step] = &[
 ];
 
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
+const BENCH_MANIFEST: &str = "bench/Cargo.toml";
 
 fn fmt(shell: &mut Shell) -> Result<(), Trouble> {
     tools::ensure_component(shell, "fmt", "rustfmt")?;
     shell.run(shell.cargo(&["fmt", "--all", "--check"]))?;
-    shell.run(shell.cargo(&["fmt", "--manifest-path", FUZZ_MANIFEST, "--check"]))
+    shell.run(shell.cargo(&["fmt", "--manifest-path", FUZZ_MANIFEST, "--check"]))?;
+    // It is a workspace of several, which only `--all` reaches.
+    shell.run(shell.cargo(&["fmt", "--manifest-path", BENCH_MANIFEST, "--all", "--check"]))
 }
 
 fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
@@ -145,6 +153,10 @@ fn deny(shell: &mut Shell) -> Result<(), Trouble> {
     // What only fuzzing links is never handed out, so its licences are not our users' concern.
     let mut command = shell.cargo(&["deny", "--manifest-path", FUZZ_MANIFEST]);
     command.args(["--config", "deny.toml", "check", "bans", "sources"]);
+    shell.run(command)?;
+    // A peer may well be what is banned here.
+    let mut command = shell.cargo(&["deny", "--manifest-path", BENCH_MANIFEST]);
+    command.args(["--config", "deny.toml", "check", "sources"]);
     shell.run(command)
 }
 
@@ -162,6 +174,21 @@ fn advisories(shell: &mut Shell) -> Result<(), Trouble> {
         });
     }
     shell.run(shell.cargo(&["deny", "check", "advisories"]))
+}
+
+fn peers(shell: &mut Shell) -> Result<(), Trouble> {
+    tools::ensure_component(shell, "clippy", "clippy")?;
+    let target = shell.target_folder().join("bench");
+    for words in [&["clippy", "--all-targets"][..], &["test"]] {
+        let mut command = shell.cargo(words);
+        command.args(["--locked", "--manifest-path", BENCH_MANIFEST]);
+        command.arg("--target-dir").arg(&target);
+        if words.contains(&"clippy") {
+            command.args(["--", "-D", "warnings"]);
+        }
+        shell.run(command)?;
+    }
+    Ok(())
 }
 
 fn fuzz(shell: &mut Shell) -> Result<(), Trouble> {
