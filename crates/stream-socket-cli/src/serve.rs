@@ -33,7 +33,7 @@ use crate::signal::{Signal, Signals};
 /// then to its whole group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether connections were refused, which is then told once for all.
+/// How often it is looked whether connections are refused.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// Who answers clients.
@@ -146,10 +146,13 @@ impl Watch {
     /// Waits for signals until the loops have ended.
     fn run(mut self) -> Result<(), Failure> {
         let mut draining: Option<Instant> = None;
-        let mut refused = 0;
+        let (mut refusals, mut looked) = (Refusals::default(), Instant::now());
         while !self.wait()? {
-            refused = report(&self.control, refused);
             let now = Instant::now();
+            if now >= looked + REPORT {
+                refusals.look(&self.control);
+                looked = now;
+            }
             match (self.signals.take(), draining) {
                 (None, _) => {}
                 (Some(signal), None) => {
@@ -163,7 +166,7 @@ impl Watch {
                 }
             }
         }
-        report(&self.control, refused);
+        refusals.look(&self.control);
         Ok(())
     }
 
@@ -201,19 +204,37 @@ fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failu
     }
 }
 
-/// Tells of connections that were refused since the last time.
-fn report(control: &Control, told: u64) -> u64 {
-    let counters = control.counters();
-    let (full, per_ip) = (counters.refused_full, counters.refused_per_ip);
-    let exhausted = counters.exhausted;
-    let refused = full + per_ip + exhausted;
-    if refused > told {
-        tracing::warn!(
-            full,
-            per_ip,
-            exhausted,
-            "refused for lack of places or descriptors; counted since the start"
-        );
+/// What is told of connections that were refused: that it has begun, not each of them, and how
+/// many there were when it is over.
+#[derive(Default)]
+struct Refusals {
+    counted: u64,
+    go_on: bool,
+}
+
+impl Refusals {
+    /// Looks whether there were any since the last time.
+    fn look(&mut self, control: &Control) {
+        let counters = control.counters();
+        let (full, per_ip) = (counters.refused_full, counters.refused_per_ip);
+        let exhausted = counters.exhausted;
+        let counted = full + per_ip + exhausted;
+        let go_on = counted > self.counted;
+        if go_on && !self.go_on {
+            tracing::warn!(
+                full,
+                per_ip,
+                exhausted,
+                "refused for lack of places or descriptors; counted since the start"
+            );
+        } else if self.go_on && !go_on {
+            tracing::info!(
+                full,
+                per_ip,
+                exhausted,
+                "no longer refused; counted since the start"
+            );
+        }
+        (self.counted, self.go_on) = (counted, go_on);
     }
-    refused
 }

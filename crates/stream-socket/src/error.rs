@@ -12,9 +12,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What failed, where, and why, in one sentence.
 ///
 /// [`Display`](fmt::Display) prints the whole sentence, as in
-/// `cannot bind tcp://[::1]:80: permission denied (EACCES)`, so [`source`](std::error::Error::source)
-/// is always `None`. An `Error` travels inside [`io::Error`] through [`Read`](io::Read) and
-/// [`Write`](io::Write), and [`Error::in_io`] finds it there again.
+/// `cannot bind tcp://[::1]:80: permission denied (EACCES)`, so
+/// [`source`](std::error::Error::source) is always `None`. An `Error` travels inside
+/// [`io::Error`] through [`Read`](io::Read) and [`Write`](io::Write), and [`Error::in_io`] finds
+/// it there again.
 ///
 /// # Examples
 ///

@@ -66,6 +66,9 @@ pub struct Stream {
     place: Option<Place>,
 }
 
+/// What one attempt to receive comes to.
+type Step = std::result::Result<usize, Errno>;
+
 impl Stream {
     /// Connects to the URL: resolves its name, tries its addresses, and returns the first that
     /// answers, within [`connect_timeout`](ConnectOptions::connect_timeout).
@@ -193,6 +196,7 @@ impl Stream {
             return Ok(count);
         }
         self.receive_with(|socket, _| sys::socket::receive(socket, buffer, Take::Peek))
+            .map_err(|stop| self.stopped(stop, Limit::Read))
     }
 
     /// Reads the byte that the peer sent out of band: `MSG_OOB`, tcp(7). Never waits.
@@ -318,12 +322,11 @@ impl Stream {
         let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
         let datagram = self.transport.is_datagram();
         let result = patience.retry(socket, Events::READ, || {
-            let room = if datagram {
-                buffer.datagram_room()
+            let result = if datagram {
+                sys::socket::receive_datagram(socket, buffer.datagram_room(), &mut [])
             } else {
-                buffer.room()
+                sys::socket::receive(socket, buffer.room(), Take::Consume)
             };
-            let result = sys::socket::receive(socket, room, Take::Consume);
             match result {
                 Ok(length) => buffer.filled(length),
                 Err(_) => buffer.release_if_empty(),
@@ -337,14 +340,12 @@ impl Stream {
     /// Receives past the buffer, straight to the caller.
     fn receive_with(
         &mut self,
-        mut receive: impl FnMut(BorrowedFd<'_>, &mut ReadBuffer) -> std::result::Result<usize, Errno>,
-    ) -> Result<usize> {
+        mut receive: impl FnMut(BorrowedFd<'_>, &mut ReadBuffer) -> Step,
+    ) -> std::result::Result<usize, Stop> {
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
-        patience
-            .retry(socket, Events::READ, || receive(socket, buffer))
-            .map_err(|stop| self.stopped(stop, Limit::Read))
+        patience.retry(socket, Events::READ, || receive(socket, buffer))
     }
 
     fn account(&mut self, result: std::result::Result<usize, Stop>) -> Result<usize> {
@@ -354,28 +355,20 @@ impl Stream {
         Ok(length)
     }
 
-    /// One datagram into the caller's buffer, what it has no room for into ours.
-    fn receive_datagram(&mut self, target: &mut [u8]) -> Result<usize> {
+    /// One datagram into the caller's buffer, what it has no room for into ours; its length.
+    fn receive_datagram(&mut self, target: &mut [u8]) -> std::result::Result<usize, Stop> {
         if target.len() >= DATAGRAM {
-            let result =
-                self.receive_with(|socket, _| sys::socket::receive(socket, target, Take::Consume));
-            return self.count_datagram(result);
+            return self
+                .receive_with(|socket, _| sys::socket::receive_datagram(socket, target, &mut []));
         }
         let wanted = target.len();
-        let result = self.receive_with(|socket, buffer| {
+        self.receive_with(|socket, buffer| {
             let rest = buffer.datagram_room();
             let result = sys::socket::receive_datagram(socket, target, rest);
             buffer.filled(result.map_or(0, |length| length.saturating_sub(wanted)));
             buffer.release_if_empty();
             result
-        });
-        self.count_datagram(result).map(|length| length.min(wanted))
-    }
-
-    fn count_datagram(&mut self, result: Result<usize>) -> Result<usize> {
-        let length = result?;
-        self.received += length as u64;
-        Ok(length)
+        })
     }
 
     fn send(&mut self, bytes: &[u8], urgent: bool) -> Result<usize> {
@@ -426,19 +419,16 @@ impl Read for Stream {
         if self.at_end || (target.is_empty() && !self.transport.is_datagram()) {
             return Ok(0);
         }
-        if self.transport.is_datagram() {
-            return self.receive_datagram(target).map_err(io::Error::from);
-        }
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
-        self.timed_out = None;
-        let socket = self.socket.as_fd();
-        let result = patience.retry(socket, Events::READ, || {
-            sys::socket::receive(socket, target, Take::Consume)
-        });
+        let result = if self.transport.is_datagram() {
+            self.receive_datagram(target)
+        } else {
+            self.receive_with(|socket, _| sys::socket::receive(socket, target, Take::Consume))
+        };
         match result {
             // No words are made for what a loop meets at every turn.
             Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            result => Ok(self.account(result)?),
+            // What the caller's buffer had no room for of a datagram is in ours.
+            result => Ok(self.account(result)?.min(target.len())),
         }
     }
 }

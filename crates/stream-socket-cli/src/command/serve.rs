@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use stream_socket::engine::raise_descriptor_limit;
+
 use crate::args::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
 use crate::serve::{self, Answerer, Entrances, Program, Settings};
@@ -12,6 +14,12 @@ use crate::{notify, options, output};
 /// Binds everything, says so, and serves until a signal ends it.
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let answerer = answerer(&arguments)?;
+    if let Answerer::Service(_) = answerer {
+        // A program would inherit it, and may not be up to it.
+        if let Err(error) = raise_descriptor_limit() {
+            tracing::warn!("{error}");
+        }
+    }
     let options = options::listening(&arguments.urls, &arguments.flags)?;
     let entrances = Entrances::bind(&arguments.urls, &options)?;
     let signals = Signals::install()?;

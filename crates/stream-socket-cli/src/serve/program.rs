@@ -62,8 +62,29 @@ impl Program {
     }
 }
 
+/// All that a UCSPI server may tell, by tcp or by unix.
+const VARIABLES: [&str; 13] = [
+    "PROTO",
+    "TCPLOCALHOST",
+    "TCPLOCALIP",
+    "TCPLOCALPORT",
+    "TCPREMOTEHOST",
+    "TCPREMOTEINFO",
+    "TCPREMOTEIP",
+    "TCPREMOTEPORT",
+    "UNIXLOCALPATH",
+    "UNIXREMOTEEGID",
+    "UNIXREMOTEEUID",
+    "UNIXREMOTEPATH",
+    "UNIXREMOTEPID",
+];
+
 /// Tells the program who its peer is, and who it is itself.
 fn describe(command: &mut Command, stream: &Stream) -> std::io::Result<()> {
+    // What another server said of another connection must not stay.
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     let local = stream.local_addr()?;
     match (stream.peer_addr(), local) {
         (Some(SocketAddress::Inet(peer)), Some(SocketAddress::Inet(local))) => {
@@ -75,11 +96,9 @@ fn describe(command: &mut Command, stream: &Stream) -> std::io::Result<()> {
             command.env("PROTO", "UNIX");
             let names = [("UNIXREMOTEPATH", peer.cloned()), ("UNIXLOCALPATH", local)];
             for (name, address) in names {
-                match address.as_ref().and_then(path) {
-                    Some(path) => command.env(name, path),
-                    // What another server said of another connection must not stay.
-                    None => command.env_remove(name),
-                };
+                if let Some(path) = address.as_ref().and_then(path) {
+                    command.env(name, path);
+                }
             }
         }
     }
@@ -159,7 +178,7 @@ impl Running {
     fn close(&self, status: &str) {
         let milliseconds = self.opened.elapsed().as_millis();
         tracing::info!(
-            peer = self.peer,
+            peer = %self.peer,
             process = self.child.id(),
             status,
             milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),

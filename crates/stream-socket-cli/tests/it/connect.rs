@@ -29,7 +29,8 @@ fn both_directions_with_socat_ncat_and_php() {
         "php -n -r '$s = stream_socket_server(\"tcp://127.0.0.1:$argv[1]\");
             $c = stream_socket_accept($s); fwrite($c, strtoupper(stream_get_contents($c)));' $FREE",
         "php -n -r '$s = stream_socket_server(\"unix://$argv[1]\");
-            $c = stream_socket_accept($s); fwrite($c, strtoupper(stream_get_contents($c)));' $NAMED",
+            $c = stream_socket_accept($s);
+            fwrite($c, strtoupper(stream_get_contents($c)));' $NAMED",
     ] {
         // A port that was free a moment ago; whoever listens is known by a connect that succeeds.
         let url = if server.contains("$NAMED") {
@@ -51,7 +52,9 @@ print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])'); rm -f $NAMED
         );
         let name = abstract_name("upper");
         let variables = [("NAMED", folder.text("upper")), ("ABSTRACT", name)];
-        let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let variables = variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
         let expected = shell("seq 5000 | sed s/^/LINE/ | cksum", &[]);
         shell(&script, &variables).prints(expected.text());
     }
@@ -451,8 +454,10 @@ fn each_line_from_a_terminal_is_a_datagram() {
     let terminal = "python3 -c '
 import os, pty, sys, time
 pid, fd = pty.fork()
-if pid == 0: os.execv(sys.argv[1], [\"stream-socket\", \"connect\", sys.argv[2], \"--wait\", \"300ms\"])
-time.sleep(0.3); os.write(fd, b\"one\\n\"); time.sleep(0.2); os.write(fd, b\"two\\n\"); time.sleep(0.2)
+command = [\"stream-socket\", \"connect\", sys.argv[2], \"--wait\", \"300ms\"]
+if pid == 0: os.execv(sys.argv[1], command)
+time.sleep(0.3); os.write(fd, b\"one\\n\")
+time.sleep(0.2); os.write(fd, b\"two\\n\"); time.sleep(0.2)
 os.write(fd, b\"\\4\"); text = b\"\"
 try:
     while chunk := os.read(fd, 1000): text += chunk

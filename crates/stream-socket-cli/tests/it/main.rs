@@ -1,9 +1,11 @@
 //! The command as its users have it: the real binary against programs that are not ours.
 //!
 //! `services` has every service over every transport, `datagrams` what is special to udp and udg,
-//! `connect` the other side, `patience` peers that are slow, silent or many, `ending` signals and
-//! what they leave behind, `refusals` what goes wrong and how it is said, `messages` what is told
-//! to whom. `support` starts processes and ends them.
+//! `connect` the other side, `patience` peers that are slow, silent or many, `neighbours` what the
+//! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
+//! descriptors, `programs` a program for each connection, `ending` signals and what they leave
+//! behind, `refusals` what goes wrong and how it is said, `messages` what is told to whom.
+//! `support` starts processes and ends them.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -13,10 +15,14 @@
 )]
 
 mod connect;
+mod crowds;
 mod datagrams;
 mod ending;
+mod exhaustion;
 mod messages;
+mod neighbours;
 mod patience;
+mod programs;
 mod refusals;
 mod services;
 mod support;

@@ -93,7 +93,8 @@ fn daytime_over_udg_paths_and_abstract_names() {
         "python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(\"\"); s.sendto(b\"\", \"\\0\" + sys.argv[1]); print(s.recv(100).decode(), end=\"\")' $ABSTRACT",
+s.bind(\"\"); s.sendto(b\"\", \"\\0\" + sys.argv[1])
+print(s.recv(100).decode(), end=\"\")' $ABSTRACT",
     ] {
         let before = php_time();
         let variables = [("NAMED", path.as_str()), ("ABSTRACT", &name)];

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Far longer than anything takes here; what takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
 /// The command.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_stream-socket");

@@ -52,16 +52,21 @@ impl<T> Acceptor<T> {
     pub(super) const AT_ONCE: usize = 32;
 
     pub(super) fn new(listener: Arc<Listener>, make: Make<T>) -> Self {
-        let closes = listener.options().close_when_full;
-        let reserve = (closes == Some(true))
-            .then(|| sys::reserve().ok())
-            .flatten();
-        Self {
+        let mut acceptor = Self {
             listener,
             make,
             state: State::Open,
             since_rotation: 0,
-            reserve,
+            reserve: None,
+        };
+        acceptor.keep_reserve();
+        acceptor
+    }
+
+    fn keep_reserve(&mut self) {
+        let closes = self.listener.options().close_when_full == Some(true);
+        if closes && self.reserve.is_none() {
+            self.reserve = sys::reserve().ok();
         }
     }
 
@@ -83,9 +88,10 @@ impl<T> Acceptor<T> {
         )
     }
 
-    /// The next connection as a task; `None` when there is none to be had now.
+    /// The next connection as a task; `None` when there is none to be had now, or when so many
+    /// came to nothing that it is the others' turn.
     pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Option<(T, Limits)> {
-        loop {
+        for _ in 0..Self::AT_ONCE {
             match self.listener.arrival() {
                 Arrival::Stream(mut stream) => {
                     self.since_rotation += 1;
@@ -114,6 +120,7 @@ impl<T> Acceptor<T> {
                 }
             }
         }
+        None
     }
 
     fn limits(&self, now: Instant) -> Limits {
@@ -133,7 +140,7 @@ impl<T> Acceptor<T> {
             return false;
         }
         let closed = matches!(self.listener.arrival(), Arrival::Stream(_));
-        self.reserve = sys::reserve().ok();
+        self.keep_reserve();
         closed
     }
 
@@ -183,6 +190,8 @@ impl<T> Acceptor<T> {
     }
 
     pub(super) fn resume(&mut self, epoll: &Epoll, token: Token) {
+        // Another thread may have been quicker to take the descriptor when it was last given up.
+        self.keep_reserve();
         self.state = match self.watch(epoll, token) {
             Ok(()) | Err(Errno::EXIST) => State::Open,
             // It is tried again.

@@ -61,12 +61,14 @@
 
 mod accept;
 mod control;
+mod descriptors;
 mod event_loop;
 mod slots;
 mod task;
 mod timers;
 
 pub use control::{Control, Counters};
+pub use descriptors::raise_descriptor_limit;
 pub use event_loop::Engine;
 pub use task::{Cause, Next, Task, Turn, Wake};
 

@@ -141,11 +141,13 @@ const TABLE: &[Key] = table! {
         Listen Flag v6only;
     fast_open TCP "0" "Accept data in a client's first packet" None,
         Listen Flag fast_open;
-    defer_accept TCP "off" "Accept a client only once it sent data, or drop it after this time" None,
+    defer_accept TCP "off"
+        "Accept a client only once it sent data, or drop it after this time" None,
         Listen Span defer_accept;
     max_connections ACCEPTING "no limit" "Connections at once; the rest waits in the backlog" None,
         Listen Count max_connections;
-    max_connections_per_ip TCP "no limit" "Connections at once from one address; the rest is closed" None,
+    max_connections_per_ip TCP "no limit"
+        "Connections at once from one address; the rest is closed" None,
         Listen Count max_connections_per_ip;
     close_when_full ACCEPTING "0" "Close what finds no place or no descriptor" None,
         Listen Flag close_when_full;
@@ -175,7 +177,8 @@ const TABLE: &[Key] = table! {
         Both Span keepalive_idle;
     keepalive_interval TCP "the system's" "Time between probes" Some("tcp_keepintvl"),
         Both Span keepalive_interval;
-    keepalive_count TCP "the system's" "Unanswered probes until the peer counts as gone" Some("tcp_keepcnt"),
+    keepalive_count TCP "the system's"
+        "Unanswered probes until the peer counts as gone" Some("tcp_keepcnt"),
         Both Count keepalive_count;
     linger TCP "off" "How long close waits for unsent data; 0s resets" Some("so_linger"),
         Both Span linger;

@@ -7,8 +7,8 @@ use super::unix::UnixOptions;
 
 /// How a [`Listener`](crate::Listener) or a [`DatagramSocket`](crate::DatagramSocket) is bound.
 ///
-/// Each field but [`bind_only`](Self::bind_only) and [`coalesce`](Self::coalesce) is also a key of the URL's query, which
-/// overrides it; the table of [`keys`](crate::keys) lists them.
+/// Each field but [`bind_only`](Self::bind_only) and [`coalesce`](Self::coalesce) is also a key of
+/// the URL's query, which overrides it; the table of [`keys`](crate::keys) lists them.
 ///
 /// # Examples
 ///

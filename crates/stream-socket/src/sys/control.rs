@@ -102,7 +102,8 @@ fn write_local(local: LocalAddress, control: &mut [u8]) -> usize {
         IpAddr::V6(ip) => {
             let mut data = [0; size_of::<libc::in6_pktinfo>()];
             data[..16].copy_from_slice(&ip.octets());
-            // Elsewhere the interface would override the routing table, and the way back may differ.
+            // Elsewhere the interface would override the routing table, and the way back may be
+            // another.
             let interface = if ip.is_unicast_link_local() {
                 local.interface
             } else {

@@ -12,6 +12,7 @@ mod errno;
 #[allow(unsafe_code, reason = "the one audited file; see its head")]
 mod ffi;
 pub(crate) mod fork;
+pub(crate) mod limit;
 mod name;
 pub(crate) mod option;
 pub(crate) mod resolve;

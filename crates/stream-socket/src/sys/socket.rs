@@ -192,6 +192,7 @@ pub(crate) fn receive(
 /// recvmsg(2) of one datagram, without waiting, into two buffers, one after the other.
 ///
 /// The second takes what the first has no room for, so that a short buffer loses nothing.
+/// `EMSGSIZE`: not even both had room, and the datagram is lost. Over unix it may have any size.
 pub(crate) fn receive_datagram(
     socket: BorrowedFd<'_>,
     first: &mut [u8],
@@ -202,7 +203,9 @@ pub(crate) fn receive_datagram(
         let mut control = net::RecvAncillaryBuffer::default();
         net::recvmsg(socket, &mut buffers, &mut control, RecvFlags::DONTWAIT)
     })?;
-    debug_assert!(!message.flags.contains(ReturnFlags::TRUNC));
+    if message.flags.contains(ReturnFlags::TRUNC) {
+        return Err(Errno::MSGSIZE);
+    }
     Ok(message.bytes)
 }
 

@@ -277,12 +277,14 @@ fn an_asynchronous_connect_ends_with_a_stream() {
 
 #[test]
 fn an_asynchronous_connect_tells_why_it_was_refused() {
-    for host in LOOPBACKS {
-        let url = listen(&format!("tcp://{host}:0")).url().to_string();
-        let error = finish(start(&url)).unwrap_err();
-        let sentence = format!("cannot connect to {url}: connection refused (ECONNREFUSED)");
-        assert_error(&error, Stage::Connect, Some(libc::ECONNREFUSED), &sentence);
-    }
+    child::run(Surroundings::Alone, || {
+        for host in LOOPBACKS {
+            let url = listen(&format!("tcp://{host}:0")).url().to_string();
+            let error = finish(start(&url)).unwrap_err();
+            let sentence = format!("cannot connect to {url}: connection refused (ECONNREFUSED)");
+            assert_error(&error, Stage::Connect, Some(libc::ECONNREFUSED), &sentence);
+        }
+    });
 }
 
 #[test]

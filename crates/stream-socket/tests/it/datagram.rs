@@ -8,6 +8,7 @@ use stream_socket::{
     Stream, Transport,
 };
 
+use crate::support::child::{self, Surroundings};
 use crate::support::{assert_error, connect, noise, pair, receive_on};
 
 /// RFC 768: a UDP datagram's length field counts its 8 bytes of header, IPv4's its own 20.
@@ -114,6 +115,39 @@ fn a_short_buffer_on_a_stream_loses_nothing() {
     assert!(got == large, "the boundary of the datagram is kept");
     assert_eq!(here.read(&mut buffer).unwrap(), 4);
     assert_eq!(&buffer[..4], b"last");
+}
+
+/// Over unix a datagram may be larger than any buffer of ours: then it is told that it was lost.
+#[test]
+fn a_datagram_too_large_for_a_stream_is_an_error_and_the_next_one_is_read() {
+    let reads: [fn(&mut Stream) -> Error; 3] = [
+        |here| *unwrapped(here.read(&mut [0; 10]).unwrap_err()),
+        |here| *unwrapped(here.read(&mut vec![0; 100_000]).unwrap_err()),
+        |here| here.read_line(&mut Vec::new(), usize::MAX).unwrap_err(),
+    ];
+    for read in reads {
+        let (mut here, mut there) = pair(Transport::Udg);
+        there.write_all(&noise(150_000, 6)).unwrap();
+        there.write_all(b"next").unwrap();
+        let sentence = "cannot read from an unnamed udg peer: message too long (EMSGSIZE)";
+        let error = read(&mut here);
+        assert_error(&error, Stage::Io, Some(libc::EMSGSIZE), sentence);
+        let mut buffer = [0; 8];
+        assert_eq!(here.read(&mut buffer).unwrap(), 4);
+        assert_eq!(&buffer[..4], b"next");
+    }
+    let (mut here, mut there) = pair(Transport::Udg);
+    there.write_all(&noise(150_000, 6)).unwrap();
+    let mut buffer = vec![0; 150_000];
+    assert_eq!(here.read(&mut buffer).unwrap(), 150_000);
+    assert!(
+        buffer == noise(150_000, 6),
+        "where the caller has room it is whole"
+    );
+}
+
+fn unwrapped(error: std::io::Error) -> Box<Error> {
+    error.into_inner().unwrap().downcast().unwrap()
 }
 
 #[test]
@@ -340,13 +374,15 @@ fn broadcast_is_refused_unless_it_is_allowed() {
 
 #[test]
 fn a_port_without_a_receiver_is_told_to_a_connected_client() {
-    let gone = receive_on("udp://127.0.0.1:0").url().clone();
-    let mut client = connect(&gone);
-    client.write_all(b"x").unwrap();
-    let error = client.read(&mut [0; 8]).unwrap_err();
-    let sentence = format!("cannot read from {gone}: connection refused (ECONNREFUSED)");
-    let ours = Error::in_io(&error).unwrap();
-    assert_error(ours, Stage::Io, Some(libc::ECONNREFUSED), &sentence);
+    child::run(Surroundings::Alone, || {
+        let gone = receive_on("udp://127.0.0.1:0").url().clone();
+        let mut client = connect(&gone);
+        client.write_all(b"x").unwrap();
+        let error = client.read(&mut [0; 8]).unwrap_err();
+        let sentence = format!("cannot read from {gone}: connection refused (ECONNREFUSED)");
+        let ours = Error::in_io(&error).unwrap();
+        assert_error(ours, Stage::Io, Some(libc::ECONNREFUSED), &sentence);
+    });
 }
 
 #[test]

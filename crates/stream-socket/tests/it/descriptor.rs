@@ -209,84 +209,59 @@ fn an_inherited_stream_knows_its_transport_and_its_peer() {
     assert_eq!(receiver.recv_from(&mut [0; 2]).unwrap().length, 1);
 }
 
-/// Sockets of a type or family that we don't serve.
-fn foreign_socket(domain: socket2::Domain, kind: socket2::Type) -> OwnedFd {
-    socket2::Socket::new(domain, kind, None).unwrap().into()
+/// A socket of a type that we don't serve.
+fn packets() -> OwnedFd {
+    socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None)
+        .unwrap()
+        .into()
 }
+
+fn no_socket() -> OwnedFd {
+    File::open("/dev/null").unwrap().into()
+}
+
+fn listening() -> OwnedFd {
+    TcpListener::bind("127.0.0.1:0").unwrap().into()
+}
+
+fn connected() -> OwnedFd {
+    UnixStream::pair().unwrap().0.into()
+}
+
+fn without_peer() -> OwnedFd {
+    UdpSocket::bind("127.0.0.1:0").unwrap().into()
+}
+
+fn unbound() -> OwnedFd {
+    UnixDatagram::unbound().unwrap().into()
+}
+
+const NO_SOCKET: &str = "socket operation on non-socket (ENOTSOCK)";
+const NOT_SERVED: &str = "protocol not supported (EPROTONOSUPPORT)";
+const LISTENS: &str = "it listens: take it as a Listener";
+const NOT_CONNECTED: &str = "transport endpoint is not connected (ENOTCONN)";
 
 #[test]
 fn descriptors_that_do_not_fit_are_refused_with_the_reason() {
-    use socket2::{Domain, Type};
-    let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
-    let listening = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
-    let connected = || OwnedFd::from(UnixStream::pair().unwrap().0);
-    let no_peer = || OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
-    let unbound = || OwnedFd::from(UnixDatagram::unbound().unwrap());
-    let packets = || foreign_socket(Domain::UNIX, Type::SEQPACKET);
     let stream = |socket| Stream::try_from(socket).unwrap_err();
     let listener = |socket| Listener::try_from(socket).unwrap_err();
     let datagrams = |socket| DatagramSocket::try_from(socket).unwrap_err();
-    let not_a_socket = "socket operation on non-socket (ENOTSOCK)";
-    let not_served = "protocol not supported (EPROTONOSUPPORT)";
-    for (error, stage, errno, reason) in [
-        (
-            stream(no_socket()),
-            Stage::Socket,
-            Some(libc::ENOTSOCK),
-            not_a_socket,
-        ),
-        (
-            listener(no_socket()),
-            Stage::Socket,
-            Some(libc::ENOTSOCK),
-            not_a_socket,
-        ),
-        (
-            datagrams(no_socket()),
-            Stage::Socket,
-            Some(libc::ENOTSOCK),
-            not_a_socket,
-        ),
-        (
-            stream(packets()),
-            Stage::Socket,
-            Some(libc::EPROTONOSUPPORT),
-            not_served,
-        ),
-        (
-            stream(listening()),
-            Stage::Socket,
-            None,
-            "it listens: take it as a Listener",
-        ),
-        (
-            listener(connected()),
-            Stage::Socket,
-            None,
-            "it does not listen",
-        ),
-        (
-            datagrams(connected()),
-            Stage::Socket,
-            None,
-            "it is no socket of datagrams",
-        ),
-        (datagrams(unbound()), Stage::Socket, None, "it is not bound"),
-        (
-            stream(no_peer()),
-            Stage::Connect,
-            Some(libc::ENOTCONN),
-            "transport endpoint is not connected (ENOTCONN)",
-        ),
+    for (error, errno, reason) in [
+        (stream(no_socket()), Some(libc::ENOTSOCK), NO_SOCKET),
+        (listener(no_socket()), Some(libc::ENOTSOCK), NO_SOCKET),
+        (datagrams(no_socket()), Some(libc::ENOTSOCK), NO_SOCKET),
+        (stream(packets()), Some(libc::EPROTONOSUPPORT), NOT_SERVED),
+        (stream(listening()), None, LISTENS),
+        (listener(connected()), None, "it does not listen"),
+        (datagrams(connected()), None, "it is no socket of datagrams"),
+        (datagrams(unbound()), None, "it is not bound"),
     ] {
-        let verb = if stage == Stage::Connect {
-            "connect to"
-        } else {
-            "open"
-        };
-        let sentence = format!("cannot {verb} an inherited descriptor: {reason}");
-        assert_error(&error, stage, errno, &sentence);
+        let sentence = format!("cannot open an inherited descriptor: {reason}");
+        assert_error(&error, Stage::Socket, errno, &sentence);
     }
+    let sentence = format!("cannot connect to an inherited descriptor: {NOT_CONNECTED}");
+    let error = stream(without_peer());
+    assert_error(&error, Stage::Connect, Some(libc::ENOTCONN), &sentence);
 }
 
 /// Alone, since another test's write to a program that has ended may raise the signal as well.
@@ -332,13 +307,15 @@ fn a_broken_pipe_is_told() {
 
 #[test]
 fn a_closed_listener_lets_go_of_its_port_and_name() {
-    for url in ["tcp://127.0.0.1:0", "unix://@"] {
-        let listener = listen(url);
-        let url = listener.url().clone();
-        let (_client, _served) = both_ends(&listener);
-        drop(listener);
-        let again = Listener::bind(&url, &ListenOptions::default()).unwrap();
-        let _client = connect(&url);
-        accept(&again);
-    }
+    child::run(Surroundings::Alone, || {
+        for url in ["tcp://127.0.0.1:0", "unix://@"] {
+            let listener = listen(url);
+            let url = listener.url().clone();
+            let (_client, _served) = both_ends(&listener);
+            drop(listener);
+            let again = Listener::bind(&url, &ListenOptions::default()).unwrap();
+            let _client = connect(&url);
+            accept(&again);
+        }
+    });
 }

@@ -23,6 +23,7 @@ fn connect_error(url: &str) -> Error {
     Stream::connect(url, &ConnectOptions::default()).unwrap_err()
 }
 
+#[cfg(feature = "simulation")]
 const BAD_URLS: &[(&str, &str)] = &[
     ("tcp://127.0.0.1:65536", "port 65536 is not in 0–65535"),
     (
@@ -125,53 +126,55 @@ fn make_obstacles(folder: &Path) {
 
 #[test]
 fn paths_that_cannot_be_used_are_told_with_their_reason() {
-    let folder = tempfile::tempdir().unwrap();
-    make_obstacles(folder.path());
-    let kept = folder.path().join("live-datagrams");
-    let _live = UnixDatagram::bind(&kept).unwrap();
-    let url = |name: &str| path_url(Transport::Unix, folder.path().join(name)).to_string();
-    for (name, errno, reason) in [
-        (
-            "missing/s",
-            libc::ENOENT,
-            "no such file or directory (ENOENT)",
-        ),
-        ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
-    ] {
-        let sentence = format!("cannot bind {}: {reason}", url(name));
-        assert_error(&bind_error(&url(name)), Stage::Bind, Some(errno), &sentence);
-    }
-    for (name, errno, reason) in [
-        (
-            "missing",
-            libc::ENOENT,
-            "no such file or directory (ENOENT)",
-        ),
-        ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
-        (
-            "file",
-            libc::ECONNREFUSED,
-            "connection refused (ECONNREFUSED)",
-        ),
-        (
-            "stale",
-            libc::ECONNREFUSED,
-            "connection refused (ECONNREFUSED)",
-        ),
-        (
-            "live-datagrams",
-            libc::EPROTOTYPE,
-            "protocol wrong type for socket (EPROTOTYPE)",
-        ),
-    ] {
-        let sentence = format!("cannot connect to {}: {reason}", url(name));
-        assert_error(
-            &connect_error(&url(name)),
-            Stage::Connect,
-            Some(errno),
-            &sentence,
-        );
-    }
+    child::run(Surroundings::Alone, || {
+        let folder = tempfile::tempdir().unwrap();
+        make_obstacles(folder.path());
+        let kept = folder.path().join("live-datagrams");
+        let _live = UnixDatagram::bind(&kept).unwrap();
+        let url = |name: &str| path_url(Transport::Unix, folder.path().join(name)).to_string();
+        for (name, errno, reason) in [
+            (
+                "missing/s",
+                libc::ENOENT,
+                "no such file or directory (ENOENT)",
+            ),
+            ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
+        ] {
+            let sentence = format!("cannot bind {}: {reason}", url(name));
+            assert_error(&bind_error(&url(name)), Stage::Bind, Some(errno), &sentence);
+        }
+        for (name, errno, reason) in [
+            (
+                "missing",
+                libc::ENOENT,
+                "no such file or directory (ENOENT)",
+            ),
+            ("file/s", libc::ENOTDIR, "not a directory (ENOTDIR)"),
+            (
+                "file",
+                libc::ECONNREFUSED,
+                "connection refused (ECONNREFUSED)",
+            ),
+            (
+                "stale",
+                libc::ECONNREFUSED,
+                "connection refused (ECONNREFUSED)",
+            ),
+            (
+                "live-datagrams",
+                libc::EPROTOTYPE,
+                "protocol wrong type for socket (EPROTOTYPE)",
+            ),
+        ] {
+            let sentence = format!("cannot connect to {}: {reason}", url(name));
+            assert_error(
+                &connect_error(&url(name)),
+                Stage::Connect,
+                Some(errno),
+                &sentence,
+            );
+        }
+    });
 }
 
 #[test]
@@ -291,13 +294,15 @@ fn a_refused_option_is_named() {
 
 #[test]
 fn a_refused_connection_is_told() {
-    for host in crate::support::LOOPBACKS {
-        let url = listen(&format!("tcp://{host}:0")).url().to_string();
-        let sentence = format!("cannot connect to {url}: connection refused (ECONNREFUSED)");
-        let error = connect_error(&url);
-        assert_error(&error, Stage::Connect, Some(libc::ECONNREFUSED), &sentence);
-        assert!(!error.is_timeout());
-    }
+    child::run(Surroundings::Alone, || {
+        for host in crate::support::LOOPBACKS {
+            let url = listen(&format!("tcp://{host}:0")).url().to_string();
+            let sentence = format!("cannot connect to {url}: connection refused (ECONNREFUSED)");
+            let error = connect_error(&url);
+            assert_error(&error, Stage::Connect, Some(libc::ECONNREFUSED), &sentence);
+            assert!(!error.is_timeout());
+        }
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 
 use stream_socket::{Error, Stage, Stream, Transport};
 
+use crate::support::child::{self, Surroundings};
 use crate::support::peer::Peer;
 use crate::support::{
     accept, assert_error, line_of, listen, noise, pair, receive_on, tcp_pair, until,
@@ -110,13 +111,16 @@ fn take_all(stream: &mut Stream, cut: Cut, got: &mut Vec<Vec<u8>>) -> bool {
 const PHP_SCRIPT: &str = r#"
 while (($case = fgets(STDIN)) !== false) {
     $words = explode(' ', rtrim($case, "\n"));
-    [$cut, $length, $ending] = [array_shift($words), (int) array_shift($words), hex2bin(array_shift($words))];
+    [$cut, $length] = [array_shift($words), (int) array_shift($words)];
+    $ending = hex2bin(array_shift($words));
     [$here, $there] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
     stream_set_blocking($here, false);
     $got = [];
     $take = function () use ($cut, $length, $ending, $here, &$got) {
         do {
-            $piece = $cut == 'line' ? fgets($here, $length) : stream_get_line($here, $length, $ending);
+            $piece = $cut == 'line'
+                ? fgets($here, $length)
+                : stream_get_line($here, $length, $ending);
             if ($piece !== false) { $got[] = '.' . bin2hex($piece); }
         } while ($piece !== false);
     };
@@ -261,26 +265,31 @@ fn a_direction_that_we_shut_is_at_its_end() {
     assert_eq!(there.read(&mut [0; 9]).unwrap(), 1);
 }
 
+/// A way of reading, and the error that it ends with.
+type Failing = fn(&mut Stream) -> Option<Error>;
+
 #[test]
 fn a_reset_is_told_by_every_way_of_reading() {
-    let reads: [(&str, fn(&mut Stream) -> Option<Error>); 4] = [
-        ("is_eof", |s| s.is_eof().err()),
-        ("peek", |s| s.peek(&mut [0; 9]).err()),
-        ("read_line", |s| s.read_line(&mut Vec::new(), 9).err()),
-        ("fill_buf", |s| {
-            let error = s.fill_buf().err()?;
-            error.into_inner()?.downcast().ok().map(|error| *error)
-        }),
-    ];
-    for (name, read) in reads {
-        let listener = listen("tcp://127.0.0.1:0?linger=0s");
-        let mut client = crate::support::connect(listener.url());
-        drop(accept(&listener));
-        let error = read(&mut client).unwrap_or_else(|| panic!("{name} saw no reset"));
-        let reason = "connection reset by peer (ECONNRESET)";
-        let sentence = format!("cannot read from {listener}: {reason}");
-        assert_error(&error, Stage::Io, Some(libc::ECONNRESET), &sentence);
-    }
+    child::run(Surroundings::Alone, || {
+        let reads: [(&str, Failing); 4] = [
+            ("is_eof", |s| s.is_eof().err()),
+            ("peek", |s| s.peek(&mut [0; 9]).err()),
+            ("read_line", |s| s.read_line(&mut Vec::new(), 9).err()),
+            ("fill_buf", |s| {
+                let error = s.fill_buf().err()?;
+                error.into_inner()?.downcast().ok().map(|error| *error)
+            }),
+        ];
+        for (name, read) in reads {
+            let listener = listen("tcp://127.0.0.1:0?linger=0s");
+            let mut client = crate::support::connect(listener.url());
+            drop(accept(&listener));
+            let error = read(&mut client).unwrap_or_else(|| panic!("{name} saw no reset"));
+            let reason = "connection reset by peer (ECONNRESET)";
+            let sentence = format!("cannot read from {listener}: {reason}");
+            assert_error(&error, Stage::Io, Some(libc::ECONNRESET), &sentence);
+        }
+    });
 }
 
 #[test]

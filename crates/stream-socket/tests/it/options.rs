@@ -111,7 +111,7 @@ const TCP: &[Case] = &[
     listener_case("defer_accept=3s", |s| number(s, DEFER_ACCEPT), "3"),
     listener_case("fast_open=0", |s| number(s, FAST_OPEN), "0"),
     listener_case("fast_open=1&backlog=77", |s| number(s, FAST_OPEN), "77"),
-    listener_case("backlog=77", |s| backlog_of(s), "77"),
+    listener_case("backlog=77", backlog_of, "77"),
 ];
 
 const UDP: &[Case] = &[

@@ -57,6 +57,7 @@ fn spend() {
     client.write_all(b"data").unwrap();
     between_marks(|| served.read(&mut buffer)).unwrap();
     between_marks(|| served.write_all(b"data")).unwrap();
+    assert_eq!(client.read(&mut buffer).unwrap(), 4);
     client.write_all(b"one\ntwo\nthree\n").unwrap();
     between_marks(|| (0..3).for_each(|_| assert!(served.read_line(&mut line, 99).unwrap())));
     between_marks(|| drop(client));
@@ -105,6 +106,13 @@ fn strace_sees_one_call_where_data_is_ready() {
     let sections = sections(&fs::read_to_string(&log).unwrap());
     assert_eq!(sections.len(), COSTS.len(), "{sections:?}");
     for ((operation, expected), calls) in COSTS.iter().zip(sections) {
+        // With debug assertions std looks, before it closes a descriptor, whether it is open.
+        let looks = cfg!(debug_assertions) && *expected == "close";
+        let calls: Vec<_> = calls
+            .iter()
+            .filter(|c| !looks || *c != "fcntl")
+            .cloned()
+            .collect();
         assert_eq!(calls.join(" "), *expected, "{operation}");
     }
 }

@@ -320,14 +320,16 @@ fn a_bound_listener_listens_when_told() {
 
 #[test]
 fn a_listener_can_be_opened_again_at_once() {
-    let first = listen("tcp://127.0.0.1:0");
-    let (client, served) = both_ends(&first);
-    let url = first.url().clone();
-    // The served side closes first, and keeps the port in TIME_WAIT.
-    drop((served, first));
-    drop(client);
-    let again = Listener::bind(&url, &ListenOptions::default()).unwrap();
-    assert_eq!(again.url(), &url);
+    child::run(Surroundings::Alone, || {
+        let first = listen("tcp://127.0.0.1:0");
+        let (client, served) = both_ends(&first);
+        let url = first.url().clone();
+        // The served side closes first, and keeps the port in TIME_WAIT.
+        drop((served, first));
+        drop(client);
+        let again = Listener::bind(&url, &ListenOptions::default()).unwrap();
+        assert_eq!(again.url(), &url);
+    });
 }
 
 #[test]

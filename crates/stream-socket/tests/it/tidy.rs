@@ -349,80 +349,46 @@ fn the_audited_file_has_what_it_is_audited_for() {
     assert_eq!(breaches(AUDITED, &source), Vec::<String>::new());
 }
 
+/// A path below the library's folder, a source, and what is to be found in it.
+#[rustfmt::skip]
+const BAD: &[(&str, &str, &str)] = &[
+    ("error.rs", "use crate::sys::Errno;", "floor 0 imports crate::sys, which is on floor 3"),
+    ("url/mod.rs", "use crate::{error::Error, stream::Stream};", "imports crate::stream"),
+    ("sys/wait.rs", "fn f() { crate::transport::bind() }", "imports crate::transport"),
+    ("stream/line.rs", "use crate::engine::Engine;", "floor 5 imports crate::engine"),
+    ("util.rs", "", "util stands on no floor"),
+    ("stream.rs", "use crate::nowhere::X;", "crate::nowhere stands on no floor"),
+    ("stream.rs", "use rustix::net::recv;", "rustix, which only sys/"),
+    ("url/mod.rs", "let x = libc::EINVAL;", "libc, which only sys/"),
+    ("sys/errno.rs", "strsim::jaro(a, b)", "strsim, which only nearest.rs"),
+    ("stream.rs", "unsafe { f() }", "unsafe code"),
+    ("stream.rs", "/* over */ unsafe/**/{ f() } // now", "unsafe code"),
+    ("stream.rs", "todo!()", "todo! is left"),
+    ("stream.rs", "dbg!(x)", "dbg! is left"),
+    ("stream.rs", "#[ignore = \"slow\"]", "#[ignore is left"),
+];
+
 /// A check that can't fail is a defect.
 #[test]
 fn breaches_are_found() {
-    let file = |name: &str| format!("{LIBRARY}{name}");
-    let long_file = "\n".repeat(FILE_LINES + 1);
-    let long_line = "é".repeat(LINE_COLUMNS + 1);
-    for (path, source, expected) in [
-        (
-            file("error.rs"),
-            "use crate::sys::Errno;",
-            "floor 0 imports crate::sys, which is on floor 3",
-        ),
-        (
-            file("url/mod.rs"),
-            "use crate::{error::Error, stream::Stream};",
-            "imports crate::stream",
-        ),
-        (
-            file("sys/wait.rs"),
-            "fn f() { crate::transport::bind() }",
-            "imports crate::transport",
-        ),
-        (
-            file("stream/line.rs"),
-            "use crate::engine::Engine;",
-            "floor 5 imports crate::engine",
-        ),
-        (file("util.rs"), "", "util stands on no floor"),
-        (
-            file("stream.rs"),
-            "use crate::nowhere::X;",
-            "crate::nowhere stands on no floor",
-        ),
-        (
-            file("stream.rs"),
-            "use rustix::net::recv;",
-            "rustix, which only sys/",
-        ),
-        (
-            file("url/mod.rs"),
-            "let x = libc::EINVAL;",
-            "libc, which only sys/",
-        ),
-        (
-            file("sys/errno.rs"),
-            "strsim::jaro(a, b)",
-            "strsim, which only nearest.rs",
-        ),
-        (file("stream.rs"), "unsafe { f() }", "unsafe code"),
-        (
-            "crates/stream-socket-cli/src/main.rs".into(),
-            "unsafe fn f() {}",
-            "unsafe code",
-        ),
-        ("xtask/src/main.rs".into(), "todo!()", "todo! is left"),
-        ("xtask/src/main.rs".into(), "dbg!(x)", "dbg! is left"),
-        (
-            "xtask/src/main.rs".into(),
-            "#[ignore = \"slow\"]",
-            "#[ignore is left",
-        ),
-        ("xtask/src/main.rs".into(), &long_file, "601 lines"),
-        (
-            "xtask/src/main.rs".into(),
-            &long_line,
-            "line 1: 101 columns",
-        ),
-    ] {
-        let found = breaches(&path, source);
-        assert!(
-            found.len() == 1 && found[0].contains(expected),
-            "{path}: {source}: {found:?}"
-        );
+    for (path, source, expected) in BAD {
+        let found = breaches(&format!("{LIBRARY}{path}"), source);
+        let is_found = found.len() == 1 && found[0].contains(expected);
+        assert!(is_found, "{path}: {source}: {found:?}");
     }
+    let elsewhere = "crates/stream-socket-cli/src/main.rs";
+    assert_eq!(breaches(elsewhere, "unsafe fn f() {}").len(), 1);
+    assert_eq!(breaches(elsewhere, "use crate::anything::X;").len(), 0);
+}
+
+#[test]
+fn what_is_too_large_is_found() {
+    let file = "\n".repeat(FILE_LINES);
+    assert_eq!(size(&file), Vec::<String>::new());
+    assert_eq!(size(&(file + "\n")), ["601 lines, and 600 are the limit"]);
+    let line = "é".repeat(LINE_COLUMNS);
+    assert_eq!(size(&line), Vec::<String>::new());
+    assert_eq!(size(&format!("\n{line}é")), ["line 2: 101 columns"]);
 }
 
 #[test]

@@ -49,9 +49,12 @@ fn accept_waits_as_long_as_it_is_told() {
     }
 }
 
+/// A way of reading, and the error that it ends with.
+type Failing = fn(&mut Stream) -> Error;
+
 #[test]
 fn a_read_waits_as_long_as_it_is_told_and_the_stream_stays_usable() {
-    let reads: [(&str, fn(&mut Stream) -> Error); 5] = [
+    let reads: [(&str, Failing); 5] = [
         ("read", |s| ours(s.read(&mut [0; 9]))),
         ("fill_buf", |s| {
             ours(std::io::BufRead::fill_buf(s).map(<[u8]>::len))

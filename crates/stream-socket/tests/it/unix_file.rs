@@ -21,34 +21,37 @@ use crate::support::{assert_error, both_ends, listen};
 /// A bound unix socket of either kind.
 #[derive(Debug)]
 enum Bound {
-    Bytes(Listener),
-    Datagrams(DatagramSocket),
+    Bytes(Box<Listener>),
+    Datagrams(Box<DatagramSocket>),
 }
 
 fn bind(transport: &str, path: &Path, query: &str) -> Result<Bound, Error> {
     let url = format!("{transport}://{}{query}", path.display());
     let options = ListenOptions::default();
     match transport {
-        "unix" => Listener::bind(&*url, &options).map(Bound::Bytes),
-        _ => DatagramSocket::bind(&*url, &options).map(Bound::Datagrams),
+        "unix" => Listener::bind(&*url, &options).map(|bound| Bound::Bytes(Box::new(bound))),
+        _ => DatagramSocket::bind(&*url, &options).map(|bound| Bound::Datagrams(Box::new(bound))),
     }
 }
 
 impl From<Bound> for OwnedFd {
     fn from(bound: Bound) -> Self {
         match bound {
-            Bound::Bytes(listener) => listener.into(),
-            Bound::Datagrams(socket) => socket.into(),
+            Bound::Bytes(listener) => (*listener).into(),
+            Bound::Datagrams(socket) => (*socket).into(),
         }
     }
 }
 
-/// Runs a rule for both kinds of socket, with a path in a folder of its own.
-fn for_each(rule: impl Fn(&str, &Path)) {
-    for transport in ["unix", "udg"] {
-        let folder = tempfile::tempdir().unwrap();
-        rule(transport, &folder.path().join("s"));
-    }
+/// Runs a rule for both kinds of socket, with a path in a folder of its own; alone, so that what
+/// is dead is so at once.
+fn for_each<F: Fn(&str, &Path)>(rule: F) {
+    child::run_as(child::test_name::<F>(), Surroundings::Alone, || {
+        for transport in ["unix", "udg"] {
+            let folder = tempfile::tempdir().unwrap();
+            rule(transport, &folder.path().join("s"));
+        }
+    });
 }
 
 /// A socket file that no process has open any more.

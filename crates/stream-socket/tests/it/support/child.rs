@@ -23,7 +23,10 @@ const LOOPBACK_UP: &str = r#"PATH="$PATH:/usr/sbin:/sbin"; ip link set lo up && 
 /// Where a body is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surroundings {
-    /// A process without other threads.
+    /// A process without other threads, in which what is closed is closed at once.
+    ///
+    /// Elsewhere a test that runs beside it may be about to start a program, and until that is
+    /// executed the new process holds all descriptors, close-on-exec or not.
     Alone,
     /// A network and mounts of its own, as their administrator.
     OwnNetwork,
@@ -33,7 +36,11 @@ pub(crate) enum Surroundings {
 
 /// Runs `body` in a child, and fails as it fails. To be called by a test, first and alone.
 pub(crate) fn run<F: FnOnce()>(surroundings: Surroundings, body: F) {
-    let name = test_name::<F>();
+    run_as(test_name::<F>(), surroundings, body);
+}
+
+/// The same, for a helper that is given the name of the test which calls it.
+pub(crate) fn run_as(name: &str, surroundings: Surroundings, body: impl FnOnce()) {
     if is_body(name) {
         return body();
     }

@@ -99,11 +99,6 @@ impl Peer {
         self.input.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    /// Its standard input, to write to from elsewhere.
-    pub(crate) fn take_input(&mut self) -> ChildStdin {
-        self.input.take().unwrap()
-    }
-
     pub(crate) fn end_input(&mut self) {
         self.input = None;
     }
