@@ -305,28 +305,6 @@ fn a_program_that_does_not_exist_ends_its_connection_alone() {
     server.end();
 }
 
-/// They are accepted faster than a program fails to start.
-#[test]
-fn a_flood_of_programs_that_cannot_start_does_not_keep_it_from_ending() {
-    let mut server = serve("tcp://127.0.0.1:0 --threads 1", &["/nonexistent"]);
-    let flood = "python3 -c '
-import socket, sys
-while True:
-    try: socket.create_connection((\"127.0.0.1\", int(sys.argv[1]))).close()
-    except ConnectionRefusedError: break
-    except OSError: pass' $PORT";
-    let floods: Vec<_> = (0..2)
-        .map(|_| Script::start(flood, &[("PORT", server.port())]))
-        .collect();
-    (0..500).for_each(|_| drop(server.wait_for_log("cannot start")));
-    server.signal("TERM");
-    let (status, log) = server.wait();
-    assert_eq!(status.code(), Some(0), "{log}");
-    for flood in floods {
-        assert_eq!(flood.finish().0, Some(0));
-    }
-}
-
 #[test]
 fn all_are_reaped() {
     let mut server = serve("tcp://127.0.0.1:0 --threads 2", &["true"]);

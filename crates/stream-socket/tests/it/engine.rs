@@ -307,6 +307,27 @@ fn one_that_never_reads_its_echo_does_not_delay_the_others() {
     }
 }
 
+#[test]
+fn connections_that_come_to_nothing_leave_turns_to_others() {
+    let (listener, control) = (listener("tcp://127.0.0.1:0"), Control::new());
+    let url = listener.url().to_string();
+    let address = url.strip_prefix("tcp://").unwrap().to_owned();
+    let _first = TcpStream::connect(&address).unwrap();
+    let mut followers = Vec::new();
+    let mut engine = Engine::<Echo>::new(&control).unwrap();
+    engine
+        .listen(listener, move |_| {
+            // Whoever is dropped is followed by another at once, and without end.
+            assert!(followers.len() < 5000, "nothing else has a turn");
+            followers.push(TcpStream::connect(&address).unwrap());
+            None
+        })
+        .unwrap();
+    assert!(engine.turn(Some(Duration::from_secs(20))).unwrap());
+    control.drain(Duration::from_secs(20));
+    assert!(!engine.turn(None).unwrap());
+}
+
 #[cfg(feature = "simulation")]
 mod simulated {
     use stream_socket::simulation::{Call, Fault, Plan, in_forked_child};
@@ -478,5 +499,35 @@ mod simulated {
         engine.turn(Some(Duration::from_secs(1))).unwrap();
         assert!(is_closed(&mut refused));
         assert_eq!((engine.len(), control.counters().refused_full), (0, 1));
+    }
+
+    #[test]
+    fn the_descriptor_to_refuse_with_is_regained_when_another_thread_took_it() {
+        let url = "tcp://127.0.0.1:0?close_when_full=1";
+        let (listener, control) = (listener(url), Control::new());
+        let url = listener.url().to_string();
+        let address = url.strip_prefix("tcp://").unwrap();
+        let mut engine = Engine::new(&control).unwrap();
+        engine
+            .listen(listener, |stream| Some(Echo::new(stream)))
+            .unwrap();
+        let clients = [0, 1].map(|_| TcpStream::connect(address).unwrap());
+        let none_left = Fault::Errno(EMFILE);
+        let _plan = Plan::new([
+            (Call::Accept, none_left),
+            (Call::Accept, Fault::Pass),
+            (Call::Socket, none_left),
+            (Call::Accept, none_left),
+            (Call::Accept, none_left),
+        ]);
+        let start = Instant::now();
+        while control.counters().refused_full + engine.len() as u64 != 2 {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            engine.turn(Some(Duration::from_millis(200))).unwrap();
+        }
+        assert!(engine.is_empty());
+        for mut client in clients {
+            assert!(is_closed(&mut client));
+        }
     }
 }
