@@ -206,6 +206,10 @@ impl Stream {
     /// At [`Stage::Io`]: `EINVAL` when there is none, `EOPNOTSUPP` on transports without.
     pub fn read_urgent(&mut self) -> Result<u8> {
         let mut byte = [0];
+        // Asked for on a socket of datagrams, the kernel would cut one to pieces.
+        if self.transport.is_datagram() {
+            return Err(self.stopped(Stop::System(Errno::OPNOTSUPP), Limit::Read));
+        }
         sys::socket::receive(self.socket.as_fd(), &mut byte, Take::Urgent)
             .map_err(|errno| self.stopped(Stop::System(errno), Limit::Read))?;
         self.received += 1;
