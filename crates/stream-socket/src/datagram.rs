@@ -17,7 +17,7 @@ use crate::sys::batch::{Arrival, receive_one, send_one};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, LocalAddress, failed, option, timed_out};
-use crate::transport::{self, Bound, of_descriptor};
+use crate::transport::{self, Bound, of_descriptor, tell_local_address};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A socket that whole datagrams come to and go from: udp or udg.
@@ -285,16 +285,17 @@ fn receiving(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> 
         let reason = format!("{} has no datagrams: bind a Listener", url.transport());
         return Err(Error::new(Stage::Parse, url, reason));
     }
-    options.for_url(url)
-}
-
-/// On a wildcard address every datagram is to come with the address that it was sent to.
-fn tell_local_address(socket: &OwnedFd, address: &SocketAddress) -> std::result::Result<(), Errno> {
-    match address.ip() {
-        Some(ip) if !ip.is_unspecified() => Ok(()),
-        Some(ip) if ip.is_ipv4() => option::packet_info_v4(socket.as_fd()),
-        Some(_) => option::packet_info_v6(socket.as_fd()),
-        None => Ok(()),
+    let merged = options.for_url(url)?;
+    let of_a_listener = [
+        ("max_peers", merged.max_peers.is_some()),
+        ("peer_idle_timeout", merged.peer_idle_timeout.is_some()),
+    ];
+    match of_a_listener.iter().find(|(_, given)| *given) {
+        Some((name, _)) => {
+            let reason = format!("option {name} is for a Listener, which accepts peers");
+            Err(Error::new(Stage::Parse, url, reason))
+        }
+        None => Ok(merged),
     }
 }
 

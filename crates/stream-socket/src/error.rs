@@ -103,6 +103,8 @@ pub enum Limit {
     Read,
     /// `write_timeout`.
     Write,
+    /// `peer_idle_timeout`.
+    PeerIdle,
 }
 
 /// The name of what timed out, as a sentence begins with it.
@@ -113,6 +115,7 @@ impl fmt::Display for Limit {
             Limit::Connect => "connect",
             Limit::Read => "read",
             Limit::Write => "write",
+            Limit::PeerIdle => "an idle peer",
         })
     }
 }

@@ -40,7 +40,20 @@
 //! # Ok::<(), stream_socket::Error>(())
 //! ```
 //!
-//! Datagrams, each answered from the address that it was sent to:
+//! The same server over udp: each datagram of a new peer makes a stream, and what is written to
+//! it goes back to that peer. See [`Listener`] for whose datagram reaches whom.
+//!
+//! ```no_run
+//! # use std::io::Write;
+//! # use stream_socket::{ListenOptions, Listener};
+//! let listener = Listener::bind("udp://0.0.0.0:13", &ListenOptions::default())?;
+//! for peer in listener.incoming() {
+//!     peer?.write_all(b"The local time is 11/22/2026 2:06 pm\n")?;
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Datagrams by themselves, each answered from the address that it was sent to:
 //!
 //! ```no_run
 //! use stream_socket::{DatagramSocket, ListenOptions};
@@ -93,6 +106,7 @@ mod gate;
 mod listener;
 mod nearest;
 mod options;
+mod peers;
 mod poller;
 mod printable;
 mod read_buffer;
@@ -112,6 +126,7 @@ pub use listener::{Incoming, Listener};
 pub use options::{
     ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys, parse_span,
 };
+pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;

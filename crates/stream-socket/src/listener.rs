@@ -10,14 +10,39 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
-use crate::stream::Stream;
+use crate::peers::{self, Dispatcher, PeerCounters, Peers};
+use crate::stream::{PeerEnd, Stream};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop, poll_one};
 use crate::sys::{self, Errno, failed, timed_out};
 use crate::transport::{self, Bound, of_descriptor};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
-/// A socket that connections are accepted from: tcp or unix.
+/// A socket that streams are accepted from: connections over tcp and unix, peers that send
+/// datagrams over udp and udg.
+///
+/// # Datagrams
+///
+/// Over udp and udg, [`accept`](Self::accept) waits for a datagram from a peer that has no live
+/// stream. The first read of the stream it returns is that datagram, and what is written to it
+/// goes to the peer, from the address that the peer wrote to. Further datagrams of the peer are
+/// kept for that stream while accept goes on. A peer is told from another by both ends, as a
+/// connection is: who writes to two addresses of a wildcard listener is two peers. Dropping the
+/// stream forgets the peer; datagrams that came meanwhile and were not read, but for the one
+/// that accept brought, make it known anew.
+///
+/// A stream shares the listener's socket until something waits on it, and then has a descriptor
+/// of its own; see [`Stream`]. Over udg it can't have one, and a sender without a name can't be
+/// answered: each datagram of such a one is a stream by itself, which ends after it.
+///
+/// How many peers there may be and how long they may be idle is limited by
+/// [`max_peers`](ListenOptions::max_peers) and
+/// [`peer_idle_timeout`](ListenOptions::peer_idle_timeout); the latter is looked after whenever
+/// datagrams are received from the shared socket. [`peers`](Self::peers) counts what was dropped.
+/// The address is free again when the listener and all its streams are gone. A listener of
+/// datagrams and its streams belong to one process: a child forked later must not use them.
+///
+/// # Files
 ///
 /// The file of a unix socket is removed when the listener is dropped, by the process that made
 /// it, unless [`unlink`](crate::UnixOptions::unlink) is off.
@@ -42,7 +67,10 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// ```
 #[derive(Debug)]
 pub struct Listener {
+    /// What is readable when there is something to accept: the listening socket or, for
+    /// datagrams, an epoll descriptor over the bound one and the bell of `peers`.
     socket: OwnedFd,
+    peers: Option<Peers>,
     url: Arc<SocketUrl>,
     options: ListenOptions,
     address: SocketAddress,
@@ -98,8 +126,10 @@ impl Listener {
         } = bound;
         let url = Arc::new(SocketUrl::from_address(asked.transport(), &address)?);
         let gate = Gate::new(options).map_err(|errno| failed(Stage::Socket, &url, errno))?;
+        let (socket, peers) = front(socket, &url, &address, options)?;
         Ok(Self {
             socket,
+            peers,
             url,
             options: options.clone(),
             address,
@@ -109,17 +139,21 @@ impl Listener {
         })
     }
 
-    /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only).
+    /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only). Of datagrams a
+    /// listener needs no more than to be bound, and this does nothing.
     ///
     /// # Errors
     ///
     /// At [`Stage::Listen`] with the number of listen(2).
     pub fn listen(&self) -> Result<()> {
+        if self.peers.is_some() {
+            return Ok(());
+        }
         transport::listen(&self.url, &self.socket, &self.options)
     }
 
-    /// Waits for a connection and accepts it: up to `timeout`, or for ever with `None`; zero looks
-    /// once.
+    /// Waits for a connection, or a datagram of a new peer, and accepts it: up to `timeout`, or
+    /// for ever with `None`; zero looks once.
     ///
     /// Connections that their peers have given up meanwhile are passed over. Descriptors of
     /// accepted streams are close-on-exec.
@@ -135,7 +169,7 @@ impl Listener {
         loop {
             let waited = match self.arrival() {
                 Arrival::Stream(stream) => return Ok(stream),
-                Arrival::None => patience.wait(&self.socket, Events::READ),
+                Arrival::None => self.await_arrival(&mut patience),
                 Arrival::Full => self.await_room(&mut patience),
                 Arrival::ClosedFull | Arrival::ClosedForAddress => Ok(()),
                 Arrival::Failed(errno) => Err(Stop::System(errno)),
@@ -151,6 +185,14 @@ impl Listener {
         }
     }
 
+    fn await_arrival(&self, patience: &mut Patience) -> std::result::Result<(), Stop> {
+        // Datagrams for others than new peers make it readable as well, without end.
+        if self.peers.is_some() && patience.is_over() {
+            return Err(Stop::TimedOut);
+        }
+        patience.wait(&self.socket, Events::READ)
+    }
+
     fn await_room(&self, patience: &mut Patience) -> std::result::Result<(), Stop> {
         let Some(gate) = &self.gate else {
             return Ok(());
@@ -164,6 +206,24 @@ impl Listener {
 
     /// What there is to accept, without waiting.
     pub(crate) fn arrival(&self) -> Arrival {
+        match &self.peers {
+            Some(peers) => self.arrival_of_peer(peers.dispatcher()),
+            None => self.arrival_of_connection(),
+        }
+    }
+
+    fn arrival_of_peer(&self, dispatcher: &Arc<Dispatcher>) -> Arrival {
+        match dispatcher.accept() {
+            Ok(Some(mailbox)) => {
+                let end = PeerEnd::new(Arc::clone(dispatcher), mailbox);
+                Arrival::Stream(Stream::of_peer(end, &self.url, &self.options.socket))
+            }
+            Ok(None) => Arrival::None,
+            Err(errno) => Arrival::Failed(errno),
+        }
+    }
+
+    fn arrival_of_connection(&self) -> Arrival {
         // The place comes first, so that a connection for which there is none stays where it is.
         let place = self.gate.as_ref().map(Gate::enter);
         let closes = self.gate.as_ref().is_some_and(|gate| gate.closes());
@@ -218,6 +278,12 @@ impl Listener {
         self.gate.as_deref()
     }
 
+    /// What a listener of datagrams knows of its peers and has dropped; `None` over tcp and unix.
+    pub fn peers(&self) -> Option<PeerCounters> {
+        let peers = self.peers.as_ref()?;
+        Some(peers.dispatcher().counters())
+    }
+
     /// The connections that come, without end; a wait interrupted by a signal goes on.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
@@ -258,14 +324,23 @@ pub(crate) enum Arrival {
 }
 
 fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> {
-    if url.transport().is_datagram() {
-        let reason = format!(
-            "{} has no connections: bind a DatagramSocket",
-            url.transport()
-        );
-        return Err(Error::new(Stage::Parse, url, reason));
+    let merged = options.for_url(url)?;
+    peers::check_limits(url, &merged)?;
+    Ok(merged)
+}
+
+/// What is waited on to accept from a bound socket and, for datagrams, the peers behind it.
+fn front(
+    socket: OwnedFd,
+    url: &Arc<SocketUrl>,
+    address: &SocketAddress,
+    options: &ListenOptions,
+) -> Result<(OwnedFd, Option<Peers>)> {
+    if !url.transport().is_datagram() {
+        return Ok((socket, None));
     }
-    options.for_url(url)
+    let (dispatcher, face) = Dispatcher::new(socket, url, address, options)?;
+    Ok((face, Some(Peers::new(dispatcher))))
 }
 
 /// The connections that come to a [`Listener`]: see [`Listener::incoming`].
@@ -288,6 +363,9 @@ impl Iterator for Incoming<'_> {
 }
 
 impl AsFd for Listener {
+    /// For polling: readable when there is something to accept. Over tcp and unix it is the
+    /// listening socket. Over udp and udg it is an epoll descriptor, since a new peer may be known
+    /// whose datagram is no longer in the socket; accept may find then that it was another's.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -305,20 +383,27 @@ impl TryFrom<OwnedFd> for Listener {
 
     /// # Errors
     ///
-    /// At [`Stage::Socket`] for what is no socket, is one of another family, or does not listen.
+    /// At [`Stage::Socket`] for what is no socket, is one of another family, does not listen or,
+    /// of datagrams, is not bound or is connected.
     fn try_from(socket: OwnedFd) -> Result<Self> {
         let inherited = "an inherited descriptor";
         let (transport, kind) = of_descriptor(socket.as_fd())?;
-        if !kind.listening {
+        if !kind.listening && !kind.datagram {
             return Err(Error::new(Stage::Socket, inherited, "it does not listen"));
         }
         let address = sys::socket::local_address(socket.as_fd())
             .map_err(|errno| failed(Stage::Socket, inherited, errno))?
             .ok_or_else(|| Error::new(Stage::Socket, inherited, "it has no name"))?;
+        if kind.datagram && sys::socket::peer_address(socket.as_fd()).is_ok() {
+            let reason = "it is connected: take it as a Stream";
+            return Err(Error::new(Stage::Socket, inherited, reason));
+        }
         let url = Arc::new(SocketUrl::from_address(transport, &address)?);
         let options = ListenOptions::default();
+        let (socket, peers) = front(socket, &url, &address, &options)?;
         Ok(Self {
             socket,
+            peers,
             url,
             options,
             address,
@@ -329,10 +414,17 @@ impl TryFrom<OwnedFd> for Listener {
     }
 }
 
-/// Hands the descriptor over, listening still. The file of a unix socket stays: it is the new
-/// owner's to remove.
+/// Hands the socket over, listening still. The file of a unix socket stays: it is the new
+/// owner's to remove. Streams of a listener of datagrams that share it are best dropped before:
+/// what they receive for others than themselves is lost to the new owner.
 impl From<Listener> for OwnedFd {
-    fn from(listener: Listener) -> Self {
+    fn from(mut listener: Listener) -> Self {
+        if let Some(peers) = &listener.peers {
+            // Streams may share the socket still. In place of one that is open already, there is
+            // always room for another descriptor of it.
+            let shared = peers.dispatcher().socket();
+            _ = sys::socket::replace(&mut listener.socket, shared);
+        }
         if let Some(file) = listener.file {
             file.leave();
         }

@@ -73,6 +73,16 @@ impl ReadBuffer {
         self.end += count;
     }
 
+    /// Puts bytes behind what is there.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.make_room(bytes.len());
+        self.storage[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
     /// Gives the buffer back if nothing is in it.
     pub(crate) fn release_if_empty(&mut self) {
         if self.is_empty() {

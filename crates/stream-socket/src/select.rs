@@ -165,6 +165,11 @@ impl fmt::Debug for Member<'_> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn select(members: &mut [Member<'_>], timeout: Option<Duration>) -> Result<usize> {
+    let mut watched = Watched::with_capacity(members.len());
+    for member in members.iter() {
+        watched.push(member.socket.as_fd(), member.interest.events());
+    }
+    // Only now: a descriptor that is made on demand may have brought datagrams along.
     let is_buffered =
         |member: &Member<'_>| member.interest.has(Interest::READ) && member.socket.has_buffered();
     let timeout = if members.iter().any(is_buffered) {
@@ -172,10 +177,6 @@ pub fn select(members: &mut [Member<'_>], timeout: Option<Duration>) -> Result<u
     } else {
         timeout
     };
-    let mut watched = Watched::with_capacity(members.len());
-    for member in members.iter() {
-        watched.push(member.socket.as_fd(), member.interest.events());
-    }
     watched.poll(Deadline::after(timeout)).map_err(|errno| {
         failed(Stage::Io, format_args!("{} sockets", members.len()), errno).with_action("wait for")
     })?;

@@ -1,7 +1,10 @@
 //! A connected socket, of bytes or of datagrams.
 
+mod accepted;
 mod line;
 mod parts;
+mod peer;
+mod source;
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -9,6 +12,9 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use peer::PeerEnd;
+use source::Source;
 
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
@@ -29,6 +35,13 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// is one datagram; where the caller's buffer is shorter, the rest of it comes with the next
 /// read, and an empty datagram reads as zero bytes without being the end.
 ///
+/// A stream that a listener of datagrams accepted shares the listener's socket, which costs no
+/// descriptor, until something waits on it: a read that finds nothing, [`select`](fn@crate::select),
+/// or whoever asks for its descriptor. It then has a socket of its own on the same address. That
+/// may seem readable for a datagram which turns out to be another's and is handed on. Once such a
+/// peer has idled out, reads tell it as an error ([`Limit::PeerIdle`]) after what had come, and
+/// so do writes.
+///
 /// A read or write takes no longer than the stream's read or write timeout: then it fails as
 /// timed out, and the stream stays usable. Calls interrupted by signals go on with the time that
 /// is left.
@@ -47,7 +60,7 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Stream {
-    socket: OwnedFd,
+    source: Source,
     transport: Transport,
     peer: Option<SocketAddress>,
     /// The URL of the listener or of the connect: what an error names where no peer has a name.
@@ -132,8 +145,18 @@ impl Stream {
         origin: Option<Arc<SocketUrl>>,
         options: &SocketOptions,
     ) -> Self {
+        Self::over(Source::Socket(socket), transport, peer, origin, options)
+    }
+
+    fn over(
+        source: Source,
+        transport: Transport,
+        peer: Option<SocketAddress>,
+        origin: Option<Arc<SocketUrl>>,
+        options: &SocketOptions,
+    ) -> Self {
         Self {
-            socket,
+            source,
             transport,
             peer,
             origin,
@@ -159,7 +182,8 @@ impl Stream {
     /// Whether there is nothing more to read, looked at without waiting.
     ///
     /// True once the peer has finished sending and all it sent has been read. An empty datagram
-    /// is not the end, and a stream of datagrams ends only by [`shutdown`](Self::shutdown).
+    /// is not the end, and a stream of datagrams ends only by [`shutdown`](Self::shutdown) or,
+    /// where a listener accepted it, when the peer was idle for too long or has no name.
     ///
     /// # Errors
     ///
@@ -169,9 +193,9 @@ impl Stream {
             return Ok(self.buffer.is_empty());
         }
         if self.transport.is_datagram() {
-            return Ok(false);
+            return Ok(self.source.peer().is_some_and(PeerEnd::is_at_end));
         }
-        match sys::socket::receive(self.socket.as_fd(), &mut [0], Take::Peek) {
+        match sys::socket::receive(self.source.as_fd(), &mut [0], Take::Peek) {
             Ok(length) => {
                 self.at_end = length == 0;
                 Ok(self.at_end)
@@ -195,6 +219,9 @@ impl Stream {
             buffer[..count].copy_from_slice(&bytes[..count]);
             return Ok(count);
         }
+        if let Some(result) = self.peek_of_peer(buffer) {
+            return result;
+        }
         self.receive_with(|socket, _| sys::socket::receive(socket, buffer, Take::Peek))
             .map_err(|stop| self.stopped(stop, Limit::Read))
     }
@@ -206,7 +233,11 @@ impl Stream {
     /// At [`Stage::Io`]: `EINVAL` when there is none, `EOPNOTSUPP` on transports without.
     pub fn read_urgent(&mut self) -> Result<u8> {
         let mut byte = [0];
-        sys::socket::receive(self.socket.as_fd(), &mut byte, Take::Urgent)
+        // Asked for on a socket of datagrams, the kernel would cut one to pieces.
+        if self.transport.is_datagram() {
+            return Err(self.stopped(Stop::System(Errno::OPNOTSUPP), Limit::Read));
+        }
+        sys::socket::receive(self.source.as_fd(), &mut byte, Take::Urgent)
             .map_err(|errno| self.stopped(Stop::System(errno), Limit::Read))?;
         self.received += 1;
         Ok(byte[0])
@@ -228,7 +259,8 @@ impl Stream {
     ///
     /// At [`Stage::Io`]: `ENOTCONN` when the connection is gone.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<()> {
-        sys::socket::shutdown(self.socket.as_fd(), how)
+        self.source
+            .shutdown(how)
             .map_err(|errno| failed(Stage::Io, &self, errno).with_action("shut down"))?;
         self.at_end |= how != Shutdown::Write;
         Ok(())
@@ -275,7 +307,10 @@ impl Stream {
     ///
     /// At [`Stage::Io`] when the system has none to give.
     pub fn local_addr(&self) -> Result<Option<SocketAddress>> {
-        sys::socket::local_address(self.socket.as_fd())
+        if let Some(peer) = self.source.peer() {
+            return Ok(Some(peer.local_address()));
+        }
+        sys::socket::local_address(self.source.as_fd())
             .map_err(|errno| failed(Stage::Io, self, errno).with_action("name"))
     }
 
@@ -295,7 +330,7 @@ impl Stream {
             let reason = "only a unix stream knows who its peer is";
             return Err(Error::new(Stage::Io, self, reason).with_action("identify the peer of"));
         }
-        sys::peer_credentials(self.socket.as_fd())
+        sys::peer_credentials(self.source.as_fd())
             .map_err(|errno| failed(Stage::Io, self, errno).with_action("identify the peer of"))
     }
 
@@ -309,9 +344,10 @@ impl Stream {
         self.sent
     }
 
-    /// Received bytes that wait to be read.
+    /// Whether a read has something to tell of which the descriptor does not know.
     pub(crate) fn has_buffered(&self) -> bool {
-        !self.buffer.is_empty()
+        let of_peer = |peer: &PeerEnd| self.at_end || peer.has_news();
+        !self.buffer.is_empty() || self.source.peer().is_some_and(of_peer)
     }
 
     /// Receives once into the buffer; how many bytes came, zero at the end.
@@ -319,7 +355,10 @@ impl Stream {
     /// While waiting, an empty buffer is given back, so that an idle stream holds none.
     fn fill(&mut self, patience: &mut Patience) -> Result<usize> {
         self.timed_out = None;
-        let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
+        if let Some(result) = self.fill_of_peer(patience) {
+            return result;
+        }
+        let (socket, buffer) = (self.source.as_fd(), &mut self.buffer);
         let datagram = self.transport.is_datagram();
         let result = patience.retry(socket, Events::READ, || {
             let result = if datagram {
@@ -344,7 +383,7 @@ impl Stream {
     ) -> std::result::Result<usize, Stop> {
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
-        let (socket, buffer) = (self.socket.as_fd(), &mut self.buffer);
+        let (socket, buffer) = (self.source.as_fd(), &mut self.buffer);
         patience.retry(socket, Events::READ, || receive(socket, buffer))
     }
 
@@ -383,11 +422,10 @@ impl Stream {
         urgent: bool,
     ) -> Result<usize> {
         self.timed_out = None;
-        let socket = self.socket.as_fd();
-        let length = patience
-            .retry(socket, Events::WRITE, || {
-                sys::socket::send(socket, bytes, urgent)
-            })
+        self.refuse_if_idled_out("write to")?;
+        let length = self
+            .source
+            .send(patience, bytes, urgent)
             .map_err(|stop| self.stopped(stop, Limit::Write))?;
         self.sent += length as u64;
         Ok(length)
@@ -418,6 +456,9 @@ impl Read for Stream {
         }
         if self.at_end || (target.is_empty() && !self.transport.is_datagram()) {
             return Ok(0);
+        }
+        if let Some(result) = self.read_of_peer(target) {
+            return result;
         }
         let result = if self.transport.is_datagram() {
             self.receive_datagram(target)
@@ -478,8 +519,13 @@ impl Write for Stream {
 }
 
 impl AsFd for Stream {
+    /// On a stream that a listener of datagrams accepted, this makes a descriptor of its own, a
+    /// socket connected to the peer. Where there can be none, over udg or when the process has no
+    /// descriptor left, it is the listener's socket: readable on any peer's datagram, so that a
+    /// read may say that it would block. Datagrams that were received before it was made, it does
+    /// not know of: [`Selectable::has_buffered`](crate::Selectable::has_buffered) does.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.source.as_fd()
     }
 }
 
@@ -497,7 +543,7 @@ impl fmt::Display for Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
-            .field("socket", &self.socket)
+            .field("source", &self.source)
             .field("transport", &self.transport)
             .field("peer", &self.peer)
             .finish_non_exhaustive()

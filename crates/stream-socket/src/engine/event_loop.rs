@@ -118,12 +118,17 @@ impl<T: Task> Engine<T> {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the system can't watch it.
+    /// At [`Stage::Io`] when the system can't watch it; for a listener of datagrams, which belongs
+    /// to one loop: a task over a [`DatagramSocket`](crate::DatagramSocket) answers many peers.
     pub fn listen(
         &mut self,
         listener: Arc<Listener>,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
+        if listener.transport().is_datagram() {
+            let reason = "the engine accepts connections: make a task of a DatagramSocket";
+            return Err(Error::new(Stage::Io, listener, reason).with_action("watch"));
+        }
         let acceptor = Acceptor::new(listener, Box::new(accepted));
         let index = self.acceptors.len() as u32;
         self.watch_acceptor(&acceptor, index)

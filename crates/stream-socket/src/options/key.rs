@@ -115,6 +115,7 @@ const TCP: &[Transport] = &[Transport::Tcp];
 const UDP: &[Transport] = &[Transport::Udp];
 const INET: &[Transport] = &[Transport::Tcp, Transport::Udp];
 const UNIX: &[Transport] = &[Transport::Unix, Transport::Udg];
+const DATAGRAMS: &[Transport] = &[Transport::Udp, Transport::Udg];
 const ACCEPTING: &[Transport] = &[Transport::Tcp, Transport::Unix];
 
 macro_rules! table {
@@ -155,6 +156,10 @@ const TABLE: &[Key] = table! {
         Listen Span idle_timeout;
     lifetime ACCEPTING "never" "How long a connection is kept at all" None,
         Listen Span lifetime;
+    max_peers DATAGRAMS "4096" "Peers that may have a stream or wait to be accepted" None,
+        Listen Count max_peers;
+    peer_idle_timeout DATAGRAMS "60s" "Idle time after which the stream of a peer ends" None,
+        Listen Span peer_idle_timeout;
     mode UNIX "0777 less umask" "Permissions of the socket file" None,
         Listen Mode unix.mode;
     owner UNIX "the process's" "Owner of the socket file, by name or number" None,

@@ -55,6 +55,14 @@ pub struct ListenOptions {
     /// How long the [engine](crate::engine) keeps a connection at all; no limit by default. tcp,
     /// unix.
     pub lifetime: Option<Duration>,
+    /// Peers that a listener of datagrams knows at a time: those with a stream and those that wait
+    /// to be accepted. 4096 by default, as many as the backlog of a listener of connections; what
+    /// comes from further ones is dropped and counted. udp, udg; of a [`Listener`](crate::Listener).
+    pub max_peers: Option<u32>,
+    /// How long a peer may be idle, without a datagram either way while nobody waits for one,
+    /// until its stream ends. 60 s by default; [`Duration::MAX`] is no limit. udp, udg; of a
+    /// [`Listener`](crate::Listener).
+    pub peer_idle_timeout: Option<Duration>,
     /// The file of a unix socket. unix, udg.
     pub unix: UnixOptions,
     /// Receives datagrams that came in one go together, where the system can: `UDP_GRO`. Such a

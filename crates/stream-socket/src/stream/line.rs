@@ -93,7 +93,7 @@ impl Stream {
             if self.at_end {
                 return Ok(false);
             }
-            if self.fill(&mut patience)? == 0 && self.transport.is_datagram() {
+            if self.fill(&mut patience)? == 0 && self.transport.is_datagram() && !self.at_end {
                 return Ok(true);
             }
         }

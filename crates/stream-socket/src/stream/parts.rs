@@ -3,7 +3,7 @@
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::Stream;
+use super::{Source, Stream};
 use crate::error::{Error, Result, Stage};
 use crate::gate::Place;
 use crate::options::SocketOptions;
@@ -24,19 +24,35 @@ impl Stream {
     /// The descriptor is blocking, as another program expects of its standard input, unless it
     /// was inherited: such a one is left as it came.
     ///
+    /// A stream that a listener of datagrams accepted is given a descriptor of its own if it has
+    /// none; datagrams that wait to be read are returned one after the other.
+    ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the system can't make it blocking.
+    /// At [`Stage::Io`] when the system can't make it blocking. At [`Stage::Socket`],
+    /// [`Stage::Bind`] or [`Stage::Connect`] when a descriptor can't be made, as over udg
+    /// (`EOPNOTSUPP`).
     pub fn into_parts(mut self) -> Result<(OwnedFd, Vec<u8>)> {
-        if self.ours {
-            sys::socket::set_blocking(&self.socket, true)
-                .map_err(|errno| failed(Stage::Io, &self, errno).with_action("hand over"))?;
-        }
+        let name = self.to_string();
         let mut unread = Vec::new();
         let length = self.buffer.bytes().len();
         let mut buffer = mem::take(&mut self.buffer);
         buffer.append_to(&mut unread, length);
-        Ok((self.socket, unread))
+        let socket = match self.source {
+            Source::Socket(socket) => socket,
+            Source::Peer(peer) => {
+                let (socket, datagrams) = peer.into_socket()?;
+                datagrams
+                    .iter()
+                    .for_each(|datagram| unread.extend(datagram));
+                socket
+            }
+        };
+        if self.ours {
+            sys::socket::set_blocking(&socket, true)
+                .map_err(|errno| failed(Stage::Io, &name, errno).with_action("hand over"))?;
+        }
+        Ok((socket, unread))
     }
 }
 

@@ -7,7 +7,7 @@
 //! [cmsg(3)]: https://man7.org/linux/man-pages/man3/cmsg.3.html
 //! [udp(7)]: https://man7.org/linux/man-pages/man7/udp.7.html
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Room for the largest message that is asked for, and one more.
 pub(super) const CONTROL: usize = 2 * (HEADER + aligned(size_of::<libc::in6_pktinfo>()));
@@ -32,6 +32,18 @@ pub struct LocalAddress {
     ///
     /// [netdevice(7)]: https://man7.org/linux/man-pages/man7/netdevice.7.html
     pub interface: u32,
+}
+
+impl LocalAddress {
+    /// The address of a socket to be bound to it.
+    pub(crate) fn with_port(self, port: u16) -> SocketAddr {
+        match self.ip {
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+                SocketAddrV6::new(ip, port, 0, self.interface).into()
+            }
+            ip => SocketAddr::new(ip, port),
+        }
+    }
 }
 
 /// What the control buffer of a datagram says.

@@ -2,8 +2,10 @@
 //!
 //! [epoll(7)]: https://man7.org/linux/man-pages/man7/epoll.7.html
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -118,6 +120,13 @@ impl Epoll {
     }
 }
 
+/// Of use to others: what is watched makes it readable.
+impl From<Epoll> for OwnedFd {
+    fn from(epoll: Epoll) -> Self {
+        epoll.set
+    }
+}
+
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.set.as_fd()
@@ -165,10 +174,26 @@ fn readiness(flags: EventFlags) -> Readiness {
 #[derive(Debug)]
 pub(crate) struct Bell(OwnedFd);
 
+thread_local! {
+    /// A thread waits for one thing at a time, so one is enough for all its waits.
+    static OF_THIS_THREAD: OnceCell<Arc<Bell>> = const { OnceCell::new() };
+}
+
 impl Bell {
     pub(crate) fn new() -> Result<Self, Errno> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         call(Call::Watch, || eventfd(0, flags)).map(Self)
+    }
+
+    /// The one that this thread waits on, made when it first does.
+    pub(crate) fn of_this_thread() -> Result<Arc<Self>, Errno> {
+        OF_THIS_THREAD.with(|cell| match cell.get() {
+            Some(bell) => Ok(Arc::clone(bell)),
+            None => {
+                let made = Arc::new(Self::new()?);
+                Ok(Arc::clone(cell.get_or_init(|| made)))
+            }
+        })
     }
 
     /// Makes it readable.

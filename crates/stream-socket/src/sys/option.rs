@@ -35,6 +35,11 @@ pub(crate) fn receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> Set {
     set(|| sockopt::set_socket_recv_buffer_size(socket, bytes))
 }
 
+/// `SO_RCVBUF` as the kernel counts it, with what it needs itself.
+pub(crate) fn receive_buffer_size(socket: BorrowedFd<'_>) -> Result<usize, Errno> {
+    call(Call::Option, || sockopt::socket_recv_buffer_size(socket))
+}
+
 /// `SO_SNDBUF`, socket(7): bytes; the kernel doubles it and cuts it at `net.core.wmem_max`.
 pub(crate) fn send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> Set {
     set(|| sockopt::set_socket_send_buffer_size(socket, bytes))

@@ -198,6 +198,25 @@ pub(crate) fn receive_datagram(
     first: &mut [u8],
     second: &mut [u8],
 ) -> Result<usize, Errno> {
+    receive_message(socket, first, second).map(|message| message.bytes)
+}
+
+/// The same, with its sender: a socket that was connected after it was bound may hold what
+/// others sent in between.
+pub(crate) fn receive_datagram_from(
+    socket: BorrowedFd<'_>,
+    first: &mut [u8],
+    second: &mut [u8],
+) -> Result<(usize, Option<SocketAddress>), Errno> {
+    let message = receive_message(socket, first, second)?;
+    Ok((message.bytes, name::ours(message.address)))
+}
+
+fn receive_message(
+    socket: BorrowedFd<'_>,
+    first: &mut [u8],
+    second: &mut [u8],
+) -> Result<net::RecvMsg, Errno> {
     let mut buffers = [IoSliceMut::new(first), IoSliceMut::new(second)];
     let message = call(Call::Receive, || {
         let mut control = net::RecvAncillaryBuffer::default();
@@ -206,7 +225,12 @@ pub(crate) fn receive_datagram(
     if message.flags.contains(ReturnFlags::TRUNC) {
         return Err(Errno::MSGSIZE);
     }
-    Ok(message.bytes)
+    Ok(message)
+}
+
+/// Whether a datagram waits: recv(2) of nothing, with `MSG_PEEK`.
+pub(crate) fn has_datagram(socket: BorrowedFd<'_>) -> bool {
+    receive(socket, &mut [], Take::Peek).is_ok()
 }
 
 /// send(2), without waiting; `urgent` sends the last byte out of band.
@@ -237,6 +261,13 @@ pub(crate) fn local_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddre
 /// getpeername(2); `None` for an unnamed unix socket.
 pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddress>, Errno> {
     call(Call::Name, || net::getpeername(socket)).map(name::ours)
+}
+
+/// dup2(2): makes `target` another descriptor of `socket`, in place of what it was.
+pub(crate) fn replace(target: &mut OwnedFd, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::Mode, || {
+        rustix::io::dup3(socket, target, rustix::io::DupFlags::CLOEXEC)
+    })
 }
 
 /// fcntl(F_SETFL): whether calls on the descriptor wait, for whoever has it after us.

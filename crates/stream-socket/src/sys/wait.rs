@@ -100,6 +100,13 @@ pub(crate) fn poll_one(
     Ok(Events::from_flags(one[0].revents()).any())
 }
 
+/// Waits for either of two descriptors to be readable; false when the deadline passed.
+fn poll_either(pair: [BorrowedFd<'_>; 2], deadline: Deadline) -> Result<bool, Errno> {
+    let mut two = pair.map(|fd| PollFd::from_borrowed_fd(fd, Events::READ.flags()));
+    poll(&mut two, deadline)?;
+    Ok(two.iter().any(|polled| !polled.revents().is_empty()))
+}
+
 /// How long to let pass where no poll tells when it is worth trying again.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -188,14 +195,57 @@ impl Patience {
 
     /// Waits until the descriptor is ready.
     pub(crate) fn wait(&mut self, descriptor: impl AsFd, events: Events) -> Result<(), Stop> {
+        self.wait_by(|deadline| poll_one(&descriptor, events, deadline))
+    }
+
+    /// Waits until either of two descriptors is readable.
+    pub(crate) fn wait_for_either(&mut self, pair: [BorrowedFd<'_>; 2]) -> Result<(), Stop> {
+        self.wait_by(|deadline| poll_either(pair, deadline))
+    }
+
+    /// The same, but no longer than `span` at a time.
+    pub(crate) fn wait_a_while_for_either(
+        &mut self,
+        pair: [BorrowedFd<'_>; 2],
+        span: Duration,
+    ) -> Result<(), Stop> {
+        self.wait_by(|deadline| {
+            let a_while = Deadline::after(Some(span)).min(deadline);
+            Ok(poll_either(pair, a_while)? || !deadline.has_passed())
+        })
+    }
+
+    /// Whether the operation may wait at all, if only for a moment.
+    pub(crate) fn may_wait(&self) -> Result<(), Stop> {
+        match (self.waits, self.timeout) {
+            (false, _) => Err(Stop::WouldBlock),
+            (true, Some(Duration::ZERO)) => Err(Stop::TimedOut),
+            (true, _) => Ok(()),
+        }
+    }
+
+    /// Whether the time is up, for a loop that has much to do without waiting.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.waits && self.deadline().has_passed()
+    }
+
+    fn deadline(&mut self) -> Deadline {
+        *self
+            .deadline
+            .get_or_insert_with(|| Deadline::after(self.timeout))
+    }
+
+    /// Waits by a poll that tells whether it came before the deadline.
+    fn wait_by(
+        &mut self,
+        mut poll: impl FnMut(Deadline) -> Result<bool, Errno>,
+    ) -> Result<(), Stop> {
         if !self.waits {
             return Err(Stop::WouldBlock);
         }
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| Deadline::after(self.timeout));
+        let deadline = self.deadline();
         loop {
-            match poll_one(&descriptor, events, deadline) {
+            match poll(deadline) {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Stop::TimedOut),
                 Err(Errno::INTR) if !self.interruptible => {}

@@ -118,6 +118,19 @@ pub(crate) fn listen(url: &SocketUrl, socket: &OwnedFd, options: &ListenOptions)
         .map_err(|errno| failed(Stage::Listen, url, errno))
 }
 
+/// On a wildcard address every datagram is to come with the address that it was sent to.
+pub(crate) fn tell_local_address(
+    socket: impl AsFd,
+    address: &SocketAddress,
+) -> std::result::Result<(), Errno> {
+    match address.ip() {
+        Some(ip) if !ip.is_unspecified() => Ok(()),
+        Some(ip) if ip.is_ipv4() => option::packet_info_v4(socket.as_fd()),
+        Some(_) => option::packet_info_v6(socket.as_fd()),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn backlog(options: &ListenOptions) -> u32 {
     options.backlog.unwrap_or(BACKLOG)
 }

@@ -4,11 +4,13 @@
 //! so binding and connecting are one path each for all of them.
 
 mod apply;
+mod beside;
 mod bind;
 mod endpoint;
 mod race;
 
 pub(crate) use apply::accepted_options;
-pub(crate) use bind::{Bound, bind, bind_all, listen};
+pub(crate) use beside::bind_beside;
+pub(crate) use bind::{Bound, bind, bind_all, listen, tell_local_address};
 pub(crate) use endpoint::of_descriptor;
 pub(crate) use race::{Connected, Race};

@@ -84,6 +84,19 @@ fn the_time_server_tells_each_client_the_time() {
 }
 
 #[test]
+fn the_udp_time_server_tells_each_peer_the_time() {
+    let server = Server::start("udp_time_server", "udp://127.0.0.1:0");
+    let address = server.url.strip_prefix("udp://").unwrap();
+    for _ in 0..3 {
+        let script = format!(
+            "$s = stream_socket_client('udp://{address}'); fwrite($s, \"\\n\"); echo fread($s, 99);"
+        );
+        let said = output(Command::new("php").args(["-n", "-r", &script]));
+        assert!(said.starts_with("Seconds since 1970: "), "{said}");
+    }
+}
+
+#[test]
 fn http_get_prints_what_the_server_sent_line_by_line() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());

@@ -33,6 +33,7 @@ mod tidy;
 mod timeout;
 mod udg;
 mod udp;
+mod udp_accept;
 mod unix;
 mod unix_file;
 mod url_properties;

@@ -172,6 +172,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("close_when_full", "engine"),
     ("idle_timeout", "engine"),
     ("lifetime", "engine"),
+    ("max_peers", "udp_accept"),
+    ("peer_idle_timeout", "udp_accept"),
 ];
 
 /// An option of tcp that python reads from its standard input, which is the socket.

@@ -21,6 +21,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "datagram",
             "gate",
             "listener",
+            "peers",
             "poller",
             "read_buffer",
             "select",

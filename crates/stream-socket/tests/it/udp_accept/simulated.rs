@@ -1,0 +1,111 @@
+//! With the clock and the system calls in the hand of the test.
+
+use super::*;
+use stream_socket::simulation::{Call, Fault, Plan, calls};
+
+/// Lets this thread's clock go on by so much while an accept waits in vain.
+fn pass(listener: &Listener, span: Duration) {
+    let plan = Plan::new([(Call::Poll, Fault::Slow(span))]);
+    assert!(listener.accept(Some(span)).unwrap_err().is_timeout());
+    assert_eq!(plan.left(), 0);
+}
+
+#[test]
+fn an_answer_costs_one_receive_and_one_send() {
+    let listener = bind("udp://127.0.0.1:0");
+    let peer = client(address(&listener));
+    for _ in 0..2 {
+        peer.send(b"?").unwrap();
+        let ((), made) = calls(|| accept(&listener).write_all(b"!").unwrap());
+        assert_eq!(made, [Call::Receive, Call::Send]);
+    }
+}
+
+#[test]
+fn idle_peers_are_forgotten_and_their_streams_end() {
+    let listener = bind("udp://127.0.0.1:0?peer_idle_timeout=60s");
+    let server = address(&listener);
+    let clients: Vec<_> = (0..3).map(|_| client(server)).collect();
+    let mut streams = Vec::new();
+    for client in &clients {
+        client.send(b"?").unwrap();
+        streams.push(accept(&listener));
+    }
+    let (mut writes, mut shared, mut own) =
+        (streams.remove(0), streams.remove(0), streams.remove(0));
+    own.as_fd();
+    for _ in 0..3 {
+        pass(&listener, Duration::from_secs(30));
+        writes.write_all(b"a datagram either way").unwrap();
+    }
+    pass(&listener, Duration::from_secs(5));
+    let counted = listener.peers().unwrap();
+    assert_eq!((counted.known, counted.evicted), (1, 2));
+
+    for stream in [&mut shared, &mut own] {
+        // What came is still read, then comes the end.
+        assert!(stream.has_buffered() && !stream.is_eof().unwrap());
+        assert_eq!(read(stream), b"?");
+        assert!(stream.is_eof().unwrap());
+        let mut members = [Member::new(stream, Interest::READ)];
+        assert_eq!(select(&mut members, NOW).unwrap(), 1);
+        let error = stream.read(&mut [0; 8]).unwrap_err();
+        let error = stream_socket::Error::in_io(&error).unwrap();
+        assert_eq!(
+            (error.limit(), error.errno()),
+            (Some(Limit::PeerIdle), Some(110))
+        );
+        assert!(error.reason().contains("idle for 60s"), "{error}");
+        assert!(stream.write(b"x").is_err());
+    }
+    writes.write_all(b"still there").unwrap();
+    // A later datagram makes a new stream.
+    clients[1].send(b"back").unwrap();
+    assert_eq!(read(&mut accept(&listener)), b"back");
+    clients[2].send(b"back too").unwrap();
+    drop(own);
+    assert_eq!(read(&mut accept(&listener)), b"back too");
+}
+
+#[test]
+fn a_peer_whose_datagrams_wait_in_its_own_socket_is_not_idle() {
+    let listener = bind("udp://127.0.0.1:0");
+    let peer = client(address(&listener));
+    peer.send(b"1").unwrap();
+    let mut stream = accept(&listener);
+    stream.as_fd();
+    pass(&listener, Duration::from_secs(50));
+    peer.send(b"2").unwrap();
+    pass(&listener, Duration::from_secs(50));
+    assert_eq!(
+        (read(&mut stream), read(&mut stream)),
+        (b"1".to_vec(), b"2".to_vec())
+    );
+    assert_eq!(listener.peers().unwrap().evicted, 0);
+}
+
+#[test]
+fn without_a_descriptor_to_spare_a_stream_waits_on_the_listeners() {
+    let listener = bind("udp://127.0.0.1:0");
+    let (peer, other) = (client(address(&listener)), client(address(&listener)));
+    peer.send(b"1").unwrap();
+    let mut stream = accept(&listener);
+    assert_eq!(read(&mut stream), b"1");
+    for call in [Call::Socket, Call::Bind, Call::Connect] {
+        let plan = Plan::new([(call, Fault::Errno(24))]);
+        stream.as_fd();
+        assert_eq!(plan.left(), 0);
+        assert!(!is_separate(&stream), "{call:?}");
+    }
+    let waiting = thread::spawn(move || {
+        let _plan = Plan::new([(Call::Socket, Fault::Errno(24))]);
+        let first = read(&mut stream);
+        (first, is_separate(&stream))
+    });
+    other.send(b"other").unwrap();
+    assert_eq!(read(&mut accept(&listener)), b"other");
+    peer.send(b"2").unwrap();
+    assert!(listener.accept(NOW).is_err());
+    assert_eq!(waiting.join().unwrap().0, b"2");
+    UdpSocket::bind(address(&listener)).unwrap_err();
+}
