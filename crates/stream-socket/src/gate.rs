@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::options::ListenOptions;
-use crate::sys::Errno;
 use crate::sys::epoll::Bell;
+use crate::sys::{Errno, fork};
 
 /// The places of one listener.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ pub(crate) struct Gate {
     taken_per_ip: Mutex<HashMap<IpAddr, u32>>,
     /// How many wait for a place.
     waiting: AtomicU32,
-    /// Rings when a place is given back while somebody waits.
-    bell: Bell,
+    /// Rings when a place is given back while somebody waits. Each process has its own: a child
+    /// that heard its parent's would silence it.
+    bell: Mutex<(u32, Arc<Bell>)>,
 }
 
 /// A place among the connections that a listener may have at once; given back when dropped.
@@ -50,7 +51,7 @@ impl Gate {
             taken: AtomicU32::new(0),
             taken_per_ip: Mutex::default(),
             waiting: AtomicU32::new(0),
-            bell: Bell::new()?,
+            bell: Mutex::new((fork::generation(), Arc::new(Bell::new()?))),
         })))
     }
 
@@ -75,29 +76,36 @@ impl Gate {
         self.closes
     }
 
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.bell
-    }
-
-    /// Says that somebody waits for the bell. Room that came just before rings it at once.
-    pub(crate) fn await_room(&self) {
+    /// Waits for room, until what is returned is dropped. Room that came just before rings at once.
+    pub(crate) fn await_room(self: &Arc<Self>) -> Waiting {
+        let bell = self.bell();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         if self.has_room() {
-            self.bell.ring();
+            bell.ring();
         }
+        let gate = Arc::clone(self);
+        Waiting { gate, bell }
     }
 
-    pub(crate) fn stop_awaiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    fn bell(&self) -> Arc<Bell> {
+        let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = fork::generation();
+        if bell.0 != generation
+            && let Ok(new) = Bell::new()
+        {
+            *bell = (generation, Arc::new(new));
+        }
+        Arc::clone(&bell.1)
     }
 
-    fn has_room(&self) -> bool {
+    /// Whether a place is free.
+    pub(crate) fn has_room(&self) -> bool {
         self.taken.load(Ordering::SeqCst) < self.places
     }
 
     fn ring(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.bell.ring();
+            self.bell().ring();
         }
     }
 
@@ -108,6 +116,31 @@ impl Gate {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )
+    }
+}
+
+/// Somebody who waits for a place.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    gate: Arc<Gate>,
+    bell: Arc<Bell>,
+}
+
+impl Waiting {
+    /// Rings when there is room, or has been.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.bell.silence();
+        // It may have rung for another who waits still.
+        if self.gate.has_room() {
+            self.gate.ring();
+        }
     }
 }
 
@@ -148,7 +181,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::deadline::Deadline;
+    use crate::sys::wait::{Events, poll_one};
 
     fn gate(places: Option<u32>, per_ip: Option<u32>) -> Arc<Gate> {
         let options = ListenOptions {
@@ -166,6 +203,19 @@ mod tests {
         assert!(first.is_some() && second.is_some() && gate.enter().is_none());
         drop(first);
         assert!(gate.enter().is_some());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_the_bell_to_those_who_wait_still() {
+        let gate = gate(Some(1), None);
+        let place = gate.enter().unwrap();
+        let (patient, impatient) = (gate.await_room(), gate.await_room());
+        drop(place);
+        drop(impatient);
+        let now = Deadline::after(Some(Duration::ZERO));
+        assert!(poll_one(patient.bell(), Events::READ, now).unwrap());
+        drop(patient);
+        assert_eq!(gate.waiting.load(Ordering::SeqCst), 0);
     }
 
     #[test]

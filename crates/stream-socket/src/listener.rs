@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::SocketAddress;
-use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
 use crate::peers::{self, Dispatcher, PeerCounters, Peers};
 use crate::stream::{PeerEnd, Stream};
 use crate::sys::unix::SocketFile;
-use crate::sys::wait::{Events, Patience, Stop, poll_one};
+use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, failed, timed_out};
 use crate::transport::{self, Bound, of_descriptor};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
@@ -75,8 +74,7 @@ pub struct Listener {
     options: ListenOptions,
     address: SocketAddress,
     file: Option<SocketFile>,
-    /// Whether we made the descriptor non-blocking. An inherited one is polled before accepting,
-    /// since its mode belongs to others too.
+    /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
     ours: bool,
     gate: Option<Arc<Gate>>,
 }
@@ -171,7 +169,7 @@ impl Listener {
                 Arrival::Stream(stream) => return Ok(stream),
                 Arrival::None => self.await_arrival(&mut patience),
                 Arrival::Full => self.await_room(&mut patience),
-                Arrival::ClosedFull | Arrival::ClosedForAddress => Ok(()),
+                Arrival::ClosedFull | Arrival::ClosedForAddress => patience.check(),
                 Arrival::Failed(errno) => Err(Stop::System(errno)),
                 Arrival::Refused(error) => return Err(error),
             };
@@ -197,11 +195,16 @@ impl Listener {
         let Some(gate) = &self.gate else {
             return Ok(());
         };
-        gate.await_room();
-        let waited = patience.wait(gate.bell(), Events::READ);
-        gate.stop_awaiting();
-        gate.bell().silence();
-        waited
+        let waiting = gate.await_room();
+        patience.wait(waiting.bell(), Events::READ)
+    }
+
+    /// Whether one of its [`max_connections`](ListenOptions::max_connections) is free.
+    ///
+    /// While none is, the descriptor is readable for those who wait in the backlog and yet there
+    /// is nothing to accept: a loop of select or of a poller leaves it out for so long.
+    pub fn has_room(&self) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.has_room())
     }
 
     /// What there is to accept, without waiting.
@@ -255,11 +258,7 @@ impl Listener {
     }
 
     fn accept_now(&self) -> std::result::Result<Option<(OwnedFd, Option<SocketAddress>)>, Errno> {
-        let now = Deadline::after(Some(Duration::ZERO));
-        loop {
-            if !self.ours && !poll_one(&self.socket, Events::READ, now)? {
-                return Ok(None);
-            }
+        for _ in 0..FAULTS_IN_A_ROW {
             match sys::socket::accept(self.socket.as_fd()) {
                 Ok(accepted) => return Ok(Some(accepted)),
                 Err(Errno::AGAIN) => return Ok(None),
@@ -268,14 +267,15 @@ impl Listener {
                 Err(errno) => return Err(errno),
             }
         }
+        Ok(None)
     }
 
     pub(crate) fn options(&self) -> &ListenOptions {
         &self.options
     }
 
-    pub(crate) fn gate(&self) -> Option<&Gate> {
-        self.gate.as_deref()
+    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
     }
 
     /// What a listener of datagrams knows of its peers and has dropped; `None` over tcp and unix.
@@ -305,6 +305,9 @@ impl Listener {
         &self.address
     }
 }
+
+/// Connections that may fail one after the other before it is looked at the deadline again.
+const FAULTS_IN_A_ROW: usize = 64;
 
 /// What there is to accept.
 #[derive(Debug)]
@@ -378,6 +381,10 @@ impl fmt::Display for Listener {
 }
 
 /// A listener over an inherited descriptor, whose transport is asked of the kernel.
+///
+/// One that listens for connections is made non-blocking, for all who share it: otherwise an
+/// accept would wait beyond its deadline when another process was quicker. To hand it over again
+/// undoes that.
 impl TryFrom<OwnedFd> for Listener {
     type Error = Error;
 
@@ -399,6 +406,10 @@ impl TryFrom<OwnedFd> for Listener {
             return Err(Error::new(Stage::Socket, inherited, reason));
         }
         let url = Arc::new(SocketUrl::from_address(transport, &address)?);
+        // accept(2) has no flag against waiting, and what a poll saw may be another's by then.
+        let ours = kind.listening
+            && sys::socket::stop_blocking(socket.as_fd())
+                .map_err(|errno| failed(Stage::Socket, inherited, errno))?;
         let options = ListenOptions::default();
         let (socket, peers) = front(socket, &url, &address, &options)?;
         Ok(Self {
@@ -408,7 +419,7 @@ impl TryFrom<OwnedFd> for Listener {
             options,
             address,
             file: None,
-            ours: false,
+            ours,
             gate: None,
         })
     }

@@ -82,8 +82,9 @@ impl Poller {
     pub fn add(&mut self, socket: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
         self.settle_in_this_process()?;
         let (descriptor, events) = (socket.as_fd(), interest.events());
-        match self.epoll.add(descriptor, key, events, Mode::Level) {
-            Err(Errno::EXIST) => self.epoll.modify(descriptor, key, events, Mode::Level),
+        let token = descriptor.as_raw_fd() as u64;
+        match self.epoll.add(descriptor, token, events, Mode::Level) {
+            Err(Errno::EXIST) => self.epoll.modify(descriptor, token, events, Mode::Level),
             result => result,
         }
         .map_err(unwatched)?;
@@ -139,19 +140,20 @@ impl Poller {
             .wait(deadline.remaining())
             .map_err(|errno| failed(Stage::Io, "a poller", errno).with_action("wait in"))?;
         for index in 0..count {
-            let (key, events) = self.epoll.event(index);
-            let (readable, writable) = (events.read, events.write);
-            ready.push(Ready {
-                key,
-                readiness: Readiness::of(readable, writable, events.urgent),
-            });
+            let (number, events) = self.epoll.event(index);
+            // One that was closed without being taken out is nobody's any more.
+            let Some((key, interest)) = self.members.get(&(number as RawFd)) else {
+                continue;
+            };
+            let (key, readiness) = (*key, Readiness::of(events, *interest));
+            ready.push(Ready { key, readiness });
         }
         for key in self.again.drain(..) {
             match ready.iter_mut().find(|ready| ready.key == key) {
                 Some(ready) => ready.readiness.readable = true,
                 None => ready.push(Ready {
                     key,
-                    readiness: Readiness::of(true, false, false),
+                    readiness: Readiness::READABLE,
                 }),
             }
         }
@@ -164,9 +166,9 @@ impl Poller {
             return Ok(());
         }
         let epoll = Epoll::new().map_err(|errno| failed(Stage::Socket, "a poller", errno))?;
-        for (number, (key, interest)) in &self.members {
+        for (number, (_, interest)) in &self.members {
             let added = fork::with_inherited(*number, |descriptor| {
-                epoll.add(descriptor, *key, interest.events(), Mode::Level)
+                epoll.add(descriptor, *number as u64, interest.events(), Mode::Level)
             });
             match added {
                 // It was closed without being taken out.

@@ -12,8 +12,8 @@ use crate::error::{Result, Stage};
 use crate::listener::Listener;
 use crate::poller::Poller;
 use crate::stream::Stream;
-use crate::sys::failed;
 use crate::sys::wait::{Events, Watched};
+use crate::sys::{epoll, failed};
 
 /// What a member of [`select`] is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ pub struct Readiness {
     pub readable: bool,
     /// A write won't wait: there is room, or an error.
     pub writable: bool,
-    /// A byte out of band is there.
+    /// A byte out of band is there, or an error.
     pub urgent: bool,
 }
 
@@ -64,11 +64,18 @@ impl Readiness {
         self != Self::default()
     }
 
-    pub(crate) fn of(readable: bool, writable: bool, urgent: bool) -> Self {
+    pub(crate) const READABLE: Readiness = Readiness {
+        readable: true,
+        writable: false,
+        urgent: false,
+    };
+
+    /// What a member of a poller was found ready for.
+    pub(crate) fn of(ready: epoll::Readiness, interest: Interest) -> Self {
         Self {
-            readable,
-            writable,
-            urgent,
+            readable: interest.has(Interest::READ) && ready.read,
+            writable: interest.has(Interest::WRITE) && ready.write,
+            urgent: interest.has(Interest::URGENT) && ready.ended,
         }
     }
 
@@ -78,7 +85,7 @@ impl Readiness {
         Self {
             readable: interest.has(Interest::READ) && (events.read || ended || buffered),
             writable: interest.has(Interest::WRITE) && (events.write || ended),
-            urgent: interest.has(Interest::URGENT) && events.urgent,
+            urgent: interest.has(Interest::URGENT) && (events.urgent || ended),
         }
     }
 }

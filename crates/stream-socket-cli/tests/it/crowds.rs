@@ -108,13 +108,13 @@ fn percentile_99(client: &mut TcpStream) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// What the machine may add by chance. A server that looked at every client each time, as one
-/// with poll(2) does, would need twice that for 10,000.
+/// What the machine may add by chance. A server that looked at every client each time would need
+/// four times that: to poll(2) 9,000 idle ones takes a millisecond (measured).
 const NOISE: Duration = Duration::from_micros(250);
 
-/// Each round measures both, one after the other. Other tests run meanwhile, so one round in which
-/// the crowd makes no difference is enough: were it the cause, it would be in every round.
-const ROUNDS: usize = 20;
+/// Both are measured in turn, and the best of each compared: other tests run meanwhile, and what
+/// they take from the one they take from the other. If that is not enough, there are more rounds.
+const ROUNDS: std::ops::Range<usize> = 5..30;
 
 #[test]
 fn ten_thousand_silent_clients_do_not_delay_an_honest_one() {
@@ -135,14 +135,15 @@ fn ten_thousand_silent_clients_do_not_delay_an_honest_one() {
     });
     // The crowd has been accepted before the honest one, who comes last.
     percentile_99(&mut beside);
+    percentile_99(&mut alone);
     assert!(descriptors(&crowded) > 10_000);
-    let mut rounds = Vec::new();
-    let is_near = (0..ROUNDS).any(|_| {
-        let times = (percentile_99(&mut alone), percentile_99(&mut beside));
-        rounds.push(times);
-        times.1 <= times.0 * 2 + NOISE
+    let (mut best_alone, mut best_beside) = (Duration::MAX, Duration::MAX);
+    let is_near = (0..ROUNDS.end).any(|round| {
+        best_alone = best_alone.min(percentile_99(&mut alone));
+        best_beside = best_beside.min(percentile_99(&mut beside));
+        round >= ROUNDS.start && best_beside <= best_alone * 2 + NOISE
     });
-    eprintln!("99 of 100 round trips, alone and beside the crowd, within: {rounds:?}");
+    eprintln!("99 of 100 round trips: {best_alone:?} alone, {best_beside:?} beside the crowd");
     assert!(is_near);
     drop((alone, beside));
     assert_eq!(crowd.finish().0, Some(0));

@@ -12,8 +12,8 @@ fn server(words: &str) -> Server {
     Server::start_command(command, 1)
 }
 
-/// `$COUNT` connections, each of which asks at once. Told for how many seconds, it waits so long for
-/// the next of them to be answered or closed, lets go of that one, and in the end counts.
+/// `$COUNT` connections, each of which asks at once. Told for how many seconds, it waits so long
+/// for the next of them to be answered or closed, lets go of that one, and in the end counts.
 const QUEUE: &str = "python3 -c '
 import select, socket, sys
 port, count, text = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode()

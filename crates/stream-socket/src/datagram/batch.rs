@@ -111,6 +111,9 @@ impl Batch {
         let fail = |reason: String| {
             Err(Error::new(Stage::Io, peer, reason).with_action("add to the batch a datagram for"))
         };
+        if self.is_empty() {
+            self.clear();
+        }
         if self.join(payload, peer, local) {
             return Ok(());
         }
@@ -159,17 +162,29 @@ impl Batch {
             .address(index, parcel.peer.as_ref(), parcel.local, parcel.segment());
     }
 
+    /// Takes out the first place.
+    fn drop_first(&mut self) {
+        self.first += 1;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         (self.first, self.end) = (0, 0);
     }
 }
 
+/// What is said of `UDP_SEGMENT` where the system or the network device can't do it.
+const CANNOT_COALESCE: [Errno; 3] = [Errno::IO, Errno::OPNOTSUPP, Errno::NOPROTOOPT];
+
 /// Whether datagrams that travel as one have to be sent one by one: they are larger than the
 /// packets on their way, or the system can't do that.
 fn must_part(parcel: &Parcel, errno: Errno) -> bool {
-    let too_much = [Errno::INVAL, Errno::MSGSIZE, Errno::IO, Errno::OPNOTSUPP];
-    parcel.segment().is_some() && too_much.contains(&errno)
+    let too_large = [Errno::INVAL, Errno::MSGSIZE];
+    let may_go_apart = too_large.contains(&errno) || CANNOT_COALESCE.contains(&errno);
+    parcel.segment().is_some() && may_go_apart
 }
 
 /// The bytes of a place.
@@ -242,8 +257,7 @@ impl DatagramSocket {
     ///
     /// As [`send_to`](Self::send_to), for the first datagram left in the batch. One that the
     /// system refuses is taken out, with those that travel with it, so that a further call goes on
-    /// with those behind; when
-    /// the time is up or it would block, all that were not sent stay.
+    /// with those behind; when the time is up or it would block, all that were not sent stay.
     pub fn send_batch(&self, batch: &mut Batch) -> Result<usize> {
         let mut patience = self.writing();
         let mut sent = 0;
@@ -256,11 +270,16 @@ impl DatagramSocket {
                     batch.first += count;
                 }
                 Err(Stop::System(errno)) if must_part(&batch.parcels[first], errno) => {
-                    sent += self.send_apart(batch, &mut patience)?;
+                    let apart = self.send_apart(batch, &mut patience)?;
+                    // It is not the size of these: the system can't do it at all.
+                    batch.coalesces &= !(apart > 0 && CANNOT_COALESCE.contains(&errno));
+                    sent += apart;
                 }
                 Err(stop) => {
                     let error = self.unsent(stop, batch.parcels[first].peer.as_ref());
-                    batch.first += usize::from(matches!(stop, Stop::System(_)));
+                    if matches!(stop, Stop::System(_)) {
+                        batch.drop_first();
+                    }
                     return Err(error);
                 }
             }
@@ -289,7 +308,6 @@ impl DatagramSocket {
 
     /// Sends the datagrams of the first parcel one by one; how many left.
     fn send_apart(&self, batch: &mut Batch, patience: &mut Patience) -> Result<usize> {
-        batch.coalesces = false;
         let index = batch.first;
         let parcel = &batch.parcels[index];
         let bytes = payload(&batch.payloads, index, batch.room, parcel.length);
@@ -320,7 +338,7 @@ impl DatagramSocket {
         if stopped.is_some() {
             batch.keep_rest(gone);
         } else {
-            batch.first += 1;
+            batch.drop_first();
         }
         error.map_or(Ok(sent), Err)
     }

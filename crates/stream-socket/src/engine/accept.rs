@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use super::control::Counts;
 use super::event_loop::Limits;
 use super::slots::Token;
+use crate::deadline::clock;
+use crate::gate::Waiting;
 use crate::listener::{Arrival, Listener};
 use crate::stream::Stream;
-use crate::sys::epoll::{Bell, Epoll, Mode};
+use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::wait::Events;
 use crate::sys::{self, Errno};
 
@@ -36,15 +38,24 @@ pub(super) struct Acceptor<T> {
     reserve: Option<OwnedFd>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     Open,
     /// All places are taken: until the gate's bell rings.
-    Full,
+    Full(Waiting),
     /// Descriptors or memory have run out.
     Exhausted {
         until: Instant,
     },
+}
+
+/// What an attempt to accept came to.
+pub(super) enum Accepted<T> {
+    Task(T, Limits),
+    /// Somebody came and was not served; the next may be.
+    Lost,
+    /// There is nobody to be had now.
+    Nobody,
 }
 
 impl<T> Acceptor<T> {
@@ -74,11 +85,6 @@ impl<T> Acceptor<T> {
         &self.listener
     }
 
-    /// What rings when a place has become free.
-    pub(super) fn gate_bell(&self) -> Option<&Bell> {
-        self.listener.gate().map(|gate| gate.bell())
-    }
-
     pub(super) fn watch(&self, epoll: &Epoll, token: Token) -> Result<(), Errno> {
         epoll.add(
             self.listener.as_fd(),
@@ -88,39 +94,43 @@ impl<T> Acceptor<T> {
         )
     }
 
-    /// The next connection as a task; `None` when there is none to be had now, or when so many
-    /// came to nothing that it is the others' turn.
-    pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Option<(T, Limits)> {
-        for _ in 0..Self::AT_ONCE {
-            match self.listener.arrival() {
-                Arrival::Stream(mut stream) => {
-                    self.since_rotation += 1;
-                    stream.set_blocking(false);
-                    if let Some(task) = (self.make)(stream) {
-                        Counts::raise(&counts.accepted);
-                        return Some((task, self.limits(now)));
-                    }
+    /// The next connection as a task.
+    pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Accepted<T> {
+        match self.listener.arrival() {
+            Arrival::Stream(mut stream) => {
+                self.since_rotation += 1;
+                stream.set_blocking(false);
+                let Some(task) = (self.make)(stream) else {
+                    return Accepted::Lost;
+                };
+                Counts::raise(&counts.accepted);
+                return Accepted::Task(task, self.limits(now));
+            }
+            Arrival::None => return Accepted::Nobody,
+            Arrival::Full => {
+                if let Some(gate) = self.listener.gate() {
+                    self.state = State::Full(gate.await_room());
                 }
-                Arrival::None => return None,
-                Arrival::Full => {
-                    self.state = State::Full;
-                    return None;
-                }
-                Arrival::ClosedFull => Counts::raise(&counts.full),
-                Arrival::ClosedForAddress => Counts::raise(&counts.full_for_address),
-                // That one is lost; the next may fare better.
-                Arrival::Refused(_) => {}
-                Arrival::Failed(errno) => {
-                    if !is_exhaustion(errno) || !self.close_one() {
-                        Counts::raise(&counts.exhausted);
-                        self.state = State::Exhausted { until: now + PAUSE };
-                        return None;
-                    }
-                    Counts::raise(&counts.full);
-                }
+                return Accepted::Nobody;
+            }
+            Arrival::ClosedFull => Counts::raise(&counts.full),
+            Arrival::ClosedForAddress => Counts::raise(&counts.full_for_address),
+            Arrival::Refused(_) => Counts::raise(&counts.failed),
+            Arrival::Failed(errno) if is_exhaustion(errno) && self.close_one() => {
+                Counts::raise(&counts.full);
+            }
+            Arrival::Failed(errno) => {
+                let exhausted = is_exhaustion(errno);
+                Counts::raise(if exhausted {
+                    &counts.exhausted
+                } else {
+                    &counts.failed
+                });
+                self.state = State::Exhausted { until: now + PAUSE };
+                return Accepted::Nobody;
             }
         }
-        None
+        Accepted::Lost
     }
 
     fn limits(&self, now: Instant) -> Limits {
@@ -146,31 +156,43 @@ impl<T> Acceptor<T> {
 
     /// Takes the listener out of the set while it has to wait, and moves it to the end of its
     /// queue now and then.
-    pub(super) fn after_accepting(&mut self, epoll: &Epoll, token: Token) {
-        if self.state != State::Open {
-            _ = epoll.remove(self.listener.as_fd());
-            if let Some(gate) = self.listener.gate().filter(|_| self.state == State::Full) {
-                gate.await_room();
+    pub(super) fn after_accepting(&mut self, epoll: &Epoll, tokens: Tokens) {
+        match &self.state {
+            State::Open if self.since_rotation >= ROTATION => {
+                self.since_rotation = 0;
+                _ = epoll.remove(self.listener.as_fd());
+                self.resume(epoll, tokens);
             }
-            return;
-        }
-        if self.since_rotation >= ROTATION {
-            self.since_rotation = 0;
-            _ = epoll.remove(self.listener.as_fd());
-            self.resume(epoll, token);
+            State::Open => {}
+            State::Exhausted { .. } => _ = epoll.remove(self.listener.as_fd()),
+            State::Full(waiting) => {
+                _ = epoll.remove(self.listener.as_fd());
+                let (bell, token) = (waiting.bell().as_fd(), tokens.gate.to_u64());
+                let watched = epoll.add(bell, token, Events::READ, Mode::Level);
+                if watched.is_err() {
+                    // It is tried again by the clock.
+                    self.state = State::Exhausted {
+                        until: clock::now() + PAUSE,
+                    };
+                }
+            }
         }
     }
 
     /// The gate's bell has rung: there is room again, or has been.
-    pub(super) fn open(&mut self, epoll: &Epoll, token: Token) {
-        if let Some(bell) = self.gate_bell() {
-            bell.silence();
+    pub(super) fn open(&mut self, epoll: &Epoll, tokens: Tokens) {
+        if let State::Full(waiting) = &self.state {
+            _ = epoll.remove(waiting.bell().as_fd());
+            self.resume(epoll, tokens);
         }
-        if self.state == State::Full {
-            if let Some(gate) = self.listener.gate() {
-                gate.stop_awaiting();
-            }
-            self.resume(epoll, token);
+    }
+
+    /// Leaves a set that goes on without it: the listener may be kept open by others.
+    pub(super) fn leave(&self, epoll: &Epoll) {
+        // Not there, if it has to wait.
+        _ = epoll.remove(self.listener.as_fd());
+        if let State::Full(waiting) = &self.state {
+            _ = epoll.remove(waiting.bell().as_fd());
         }
     }
 
@@ -185,31 +207,28 @@ impl<T> Acceptor<T> {
     /// Something was given back: accepting may go on at once.
     pub(super) fn hurry(&mut self) {
         if let State::Exhausted { until } = &mut self.state {
-            *until = (*until).min(crate::deadline::clock::now());
+            *until = (*until).min(clock::now());
         }
     }
 
-    pub(super) fn resume(&mut self, epoll: &Epoll, token: Token) {
+    pub(super) fn resume(&mut self, epoll: &Epoll, tokens: Tokens) {
         // Another thread may have been quicker to take the descriptor when it was last given up.
         self.keep_reserve();
-        self.state = match self.watch(epoll, token) {
+        self.state = match self.watch(epoll, tokens.listener) {
             Ok(()) | Err(Errno::EXIST) => State::Open,
             // It is tried again.
             Err(_) => State::Exhausted {
-                until: crate::deadline::clock::now() + PAUSE,
+                until: clock::now() + PAUSE,
             },
         };
     }
 }
 
-impl<T> Drop for Acceptor<T> {
-    fn drop(&mut self) {
-        if self.state == State::Full
-            && let Some(gate) = self.listener.gate()
-        {
-            gate.stop_awaiting();
-        }
-    }
+/// By which events of an acceptor are known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tokens {
+    pub(super) listener: Token,
+    pub(super) gate: Token,
 }
 
 impl<T> fmt::Debug for Acceptor<T> {

@@ -28,6 +28,7 @@ pub(super) struct Counts {
     pub(super) full: AtomicU64,
     pub(super) full_for_address: AtomicU64,
     pub(super) exhausted: AtomicU64,
+    pub(super) failed: AtomicU64,
     pub(super) idle: AtomicU64,
     pub(super) lifetime: AtomicU64,
     pub(super) undrained: AtomicU64,
@@ -47,6 +48,9 @@ pub struct Counters {
     pub refused_per_ip: u64,
     /// Times that accepting paused because descriptors or memory ran out.
     pub exhausted: u64,
+    /// Connections lost, or attempts to accept that failed, for another reason: an option was
+    /// refused, the system could not watch the descriptor, the listener does not listen.
+    pub failed: u64,
     /// Tasks ended by `idle_timeout`.
     pub ended_idle: u64,
     /// Tasks ended by `lifetime`.
@@ -92,6 +96,7 @@ impl Control {
             refused_full: read(&counts.full),
             refused_per_ip: read(&counts.full_for_address),
             exhausted: read(&counts.exhausted),
+            failed: read(&counts.failed),
             ended_idle: read(&counts.idle),
             ended_lifetime: read(&counts.lifetime),
             undrained: read(&counts.undrained),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::BUFFER;
-use super::accept::Acceptor;
+use super::accept::{Accepted, Acceptor, Tokens};
 use super::control::{Control, Counts};
 use super::slots::{Slots, Token};
 use super::task::{Cause, Next, Task, Turn, Wake};
@@ -48,6 +48,8 @@ pub struct Engine<T> {
 /// A task and what the loop knows of it.
 struct Slot<T> {
     task: T,
+    /// Whether it came by a listener, not by [`Engine::add`].
+    accepted: bool,
     /// What its descriptor is watched for; `None` while it is not watched.
     watched: Option<Interest>,
     timer: Timer,
@@ -131,25 +133,11 @@ impl<T: Task> Engine<T> {
         }
         let acceptor = Acceptor::new(listener, Box::new(accepted));
         let index = self.acceptors.len() as u32;
-        self.watch_acceptor(&acceptor, index)
+        acceptor
+            .watch(&self.epoll, tokens(index).listener)
             .map_err(|errno| failed(Stage::Io, acceptor.listener(), errno).with_action("watch"))?;
         self.acceptors.push(acceptor);
         Ok(())
-    }
-
-    fn watch_acceptor(&self, acceptor: &Acceptor<T>, index: u32) -> std::result::Result<(), Errno> {
-        acceptor.watch(&self.epoll, acceptor_token(index))?;
-        match acceptor.gate_bell() {
-            Some(bell) => {
-                let token = Token {
-                    index: FIRST_GATE + index,
-                    generation: 0,
-                };
-                self.epoll
-                    .add(bell.as_fd(), token.to_u64(), Events::READ, Mode::Level)
-            }
-            None => Ok(()),
-        }
     }
 
     /// Drives a task from now on.
@@ -158,7 +146,7 @@ impl<T: Task> Engine<T> {
     ///
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
-        self.start(task, Limits::default(), clock::now())
+        self.start(task, None, clock::now())
             .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
     }
 
@@ -233,6 +221,12 @@ impl<T: Task> Engine<T> {
         Ok(self.obey())
     }
 
+    /// How long until a turn has something to do that no descriptor tells: a timer, a task that
+    /// gave way, the end of a pause or of a drain. `None` when there is no such thing.
+    pub fn next_turn(&self) -> Option<Duration> {
+        self.patience(None)
+    }
+
     /// How long to wait: what was asked, but no longer than until something is due.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
         if !self.yielded.is_empty() || self.control.is_stopped() {
@@ -254,13 +248,19 @@ impl<T: Task> Engine<T> {
         [timeout, due, drain.flatten()].into_iter().flatten().min()
     }
 
-    fn start(&mut self, task: T, limits: Limits, now: Instant) -> std::result::Result<(), Errno> {
+    fn start(
+        &mut self,
+        task: T,
+        limits: Option<Limits>,
+        now: Instant,
+    ) -> std::result::Result<(), Errno> {
         let mut slot = Slot {
             task,
+            accepted: limits.is_some(),
             watched: None,
             timer: Timer::default(),
             task_due: None,
-            limits,
+            limits: limits.unwrap_or_default(),
             last_active: now,
         };
         // Many are done at once, and need no place and no watching.
@@ -270,7 +270,11 @@ impl<T: Task> Engine<T> {
             return Ok(());
         }
         let token = self.slots.insert(slot);
-        self.settle(token, next)
+        let settled = self.settle(token, next);
+        if settled.is_err() {
+            self.end(token);
+        }
+        settled
     }
 
     fn run_slot(
@@ -292,7 +296,7 @@ impl<T: Task> Engine<T> {
         let Some(slot) = self.slots.get_mut(token) else {
             return;
         };
-        if matches!(wake, Wake::Ready { .. }) {
+        if matches!(wake, Wake::Ready { .. } | Wake::Turn) {
             slot.last_active = now;
         }
         let next = Self::run_slot(slot, wake, &mut self.buffer, now, self.draining);
@@ -347,6 +351,7 @@ impl<T: Task> Engine<T> {
 
     fn end(&mut self, token: Token) {
         if let Some(slot) = self.slots.remove(token) {
+            self.timers.forget(&slot.timer);
             if slot.watched.is_some() {
                 // A descriptor that a child process has inherited would not leave by itself.
                 _ = self.epoll.remove(slot.task.descriptor());
@@ -357,29 +362,41 @@ impl<T: Task> Engine<T> {
         }
     }
 
+    /// Wakes the tasks whose time has come. One that sets its timer to now has to wait for the
+    /// next turn.
     fn expire(&mut self, now: Instant) {
-        while let Some((at, token)) = self.timers.pop(now) {
+        let slots = &self.slots;
+        self.timers
+            .tidy(|token, at| slots.get(token).is_some_and(|slot| slot.timer.is_at(at)));
+        for (at, token) in self.timers.due(now) {
             let Some(slot) = self.slots.get_mut(token) else {
                 continue;
             };
-            if !self.timers.come(&mut slot.timer, token, at) {
-                continue;
+            if self.timers.come(&mut slot.timer, token, at) {
+                self.strike(token, now);
             }
-            let counts = self.control.counts();
-            let idle = slot
-                .limits
-                .idle
-                .and_then(|idle| slot.last_active.checked_add(idle));
-            if slot.limits.expires.is_some_and(|expires| expires <= now) {
-                Counts::raise(&counts.lifetime);
-                self.give_up(token, Cause::Lifetime);
-            } else if idle.is_some_and(|idle| idle <= now) {
-                Counts::raise(&counts.idle);
-                self.give_up(token, Cause::Idle);
-            } else {
-                slot.task_due = None;
-                self.wake(token, Wake::Timer, now);
-            }
+        }
+    }
+
+    /// A task's time has come: its own, or that of a limit.
+    fn strike(&mut self, token: Token, now: Instant) {
+        let Some(slot) = self.slots.get_mut(token) else {
+            return;
+        };
+        let counts = self.control.counts();
+        let idle = slot
+            .limits
+            .idle
+            .and_then(|idle| slot.last_active.checked_add(idle));
+        if slot.limits.expires.is_some_and(|expires| expires <= now) {
+            Counts::raise(&counts.lifetime);
+            self.give_up(token, Cause::Lifetime);
+        } else if idle.is_some_and(|idle| idle <= now) {
+            Counts::raise(&counts.idle);
+            self.give_up(token, Cause::Idle);
+        } else {
+            slot.task_due = None;
+            self.wake(token, Wake::Timer, now);
         }
     }
 
@@ -400,46 +417,50 @@ impl<T: Task> Engine<T> {
     }
 
     fn accept(&mut self, index: usize, now: Instant) {
-        for _ in 0..Acceptor::<T>::AT_ONCE {
-            let Some(acceptor) = self.acceptors.get_mut(index) else {
-                return;
-            };
-            let Some((task, limits)) = acceptor.accept(self.control.counts(), now) else {
-                break;
-            };
-            // When it can't be watched, it alone is lost.
-            _ = self.start(task, limits, now);
+        let mut left = Acceptor::<T>::AT_ONCE;
+        while left > 0 && self.accept_one(index, now) {
+            left -= 1;
         }
-        let Some(acceptor) = self.acceptors.get_mut(index) else {
-            return;
-        };
-        acceptor.after_accepting(&self.epoll, acceptor_token(index as u32));
+        if let Some(acceptor) = self.acceptors.get_mut(index) {
+            acceptor.after_accepting(&self.epoll, tokens(index as u32));
+        }
     }
 
     /// Accepts what waits, and no more than can have waited.
     fn accept_last(&mut self, index: usize) {
-        let now = clock::now();
-        for _ in 0..LAST_ACCEPTED {
-            let Some(acceptor) = self.acceptors.get_mut(index) else {
-                return;
-            };
-            let Some((task, limits)) = acceptor.accept(self.control.counts(), now) else {
-                return;
-            };
-            _ = self.start(task, limits, now);
+        let (mut left, now) = (LAST_ACCEPTED, clock::now());
+        while left > 0 && self.accept_one(index, now) {
+            left -= 1;
+        }
+    }
+
+    /// Accepts one connection; whether there may be more.
+    fn accept_one(&mut self, index: usize, now: Instant) -> bool {
+        let Some(acceptor) = self.acceptors.get_mut(index) else {
+            return false;
+        };
+        match acceptor.accept(self.control.counts(), now) {
+            Accepted::Nobody => false,
+            Accepted::Lost => true,
+            Accepted::Task(task, limits) => {
+                if self.start(task, Some(limits), now).is_err() {
+                    Counts::raise(&self.control.counts().failed);
+                }
+                true
+            }
         }
     }
 
     fn open_gate(&mut self, index: usize) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
-            acceptor.open(&self.epoll, acceptor_token(index as u32));
+            acceptor.open(&self.epoll, tokens(index as u32));
         }
     }
 
     fn resume(&mut self, now: Instant) {
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             if acceptor.resumes().is_some_and(|at| at <= now) {
-                acceptor.resume(&self.epoll, acceptor_token(index));
+                acceptor.resume(&self.epoll, tokens(index));
             }
         }
     }
@@ -456,6 +477,9 @@ impl<T: Task> Engine<T> {
             // Those who are in the backlog have connected in good faith.
             (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
             self.draining = true;
+            self.acceptors
+                .iter()
+                .for_each(|acceptor| acceptor.leave(&self.epoll));
             self.acceptors.clear();
             let tokens: Vec<Token> = self.slots.tokens().collect();
             let now = clock::now();
@@ -473,32 +497,38 @@ impl<T: Task> Engine<T> {
     }
 
     /// In a child that was forked, makes descriptors of its own: those of the parent would
-    /// report to both.
+    /// report to both. Connections that were accepted before stay the parent's; the child drops
+    /// its half of them.
     fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
-        if self.generation == fork::generation() {
+        let generation = fork::generation();
+        if self.generation == generation {
             return Ok(());
         }
         let (epoll, bell) = Self::descriptors()?;
         self.control.remove(&self.bell);
         self.control.add(Arc::clone(&bell));
-        (self.epoll, self.bell, self.generation) = (epoll, bell, fork::generation());
-        for (acceptor, index) in self.acceptors.iter().zip(0..) {
-            self.watch_acceptor(acceptor, index)?;
+        (self.epoll, self.bell) = (epoll, bell);
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            acceptor.resume(&self.epoll, tokens(index));
         }
         for token in self.slots.tokens().collect::<Vec<_>>() {
-            let interest = self
-                .slots
-                .get_mut(token)
-                .and_then(|slot| slot.watched.take());
-            if let Some(interest) = interest {
+            let Some(slot) = self.slots.get_mut(token) else {
+                continue;
+            };
+            let interest = slot.watched.take();
+            if slot.accepted {
+                self.slots.remove(token);
+            } else if let Some(interest) = interest {
                 self.watch(token, interest)?;
             }
         }
+        self.generation = generation;
         Ok(())
     }
 }
 
-/// Readable when a turn has something to do: for loops that the engine is part of.
+/// Readable when a descriptor has something for a turn to do: for loops that the engine is part
+/// of. What is due by the clock it does not tell; [`next_turn`](Engine::next_turn) does.
 impl<T> AsFd for Engine<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
@@ -520,10 +550,15 @@ impl<T> fmt::Debug for Engine<T> {
     }
 }
 
-fn acceptor_token(index: u32) -> Token {
-    Token {
-        index: FIRST_ACCEPTOR + index,
+/// The tokens of the acceptor at `index`.
+fn tokens(index: u32) -> Tokens {
+    let token = |first| Token {
+        index: first + index,
         generation: 0,
+    };
+    Tokens {
+        listener: token(FIRST_ACCEPTOR),
+        gate: token(FIRST_GATE),
     }
 }
 

@@ -58,6 +58,14 @@ impl<T> Slots<T> {
         }
     }
 
+    pub(super) fn get(&self, token: Token) -> Option<&T> {
+        let place = self.places.get(token.index as usize)?;
+        place
+            .tenant
+            .as_ref()
+            .filter(|_| place.generation == token.generation)
+    }
+
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let place = self.places.get_mut(token.index as usize)?;
         place

@@ -2,7 +2,8 @@
 //!
 //! Most timers are idle limits, which move with every byte and hardly ever come. So a timer that
 //! moves back leaves its entry where it is; when the entry's time comes, it is put where the timer
-//! stands then. There is one entry for a task, or two for a moment when a timer moves forward.
+//! stands then. A timer that moves forward gets a second entry, and that of a task that has ended
+//! stays; once such stale entries are the greater part, they are thrown out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,9 +18,23 @@ pub(super) struct Timer {
     entry: Option<Instant>,
 }
 
+/// Stale entries that are put up with, so that few are not tidied up again and again.
+const STALE: usize = 1024;
+
 /// The entries of all timers.
 #[derive(Debug, Default)]
-pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Token)>>);
+pub(super) struct Timers {
+    entries: BinaryHeap<Reverse<(Instant, Token)>>,
+    /// How many of them are of no timer any more.
+    stale: usize,
+}
+
+impl Timer {
+    /// Whether `at` is the time of its entry.
+    pub(super) fn is_at(&self, at: Instant) -> bool {
+        self.entry == Some(at)
+    }
+}
 
 impl Timers {
     /// Moves a task's timer.
@@ -27,27 +42,46 @@ impl Timers {
         timer.due = due;
         let Some(due) = due else { return };
         if timer.entry.is_none_or(|entry| due < entry) {
+            self.stale += usize::from(timer.entry.is_some());
             timer.entry = Some(due);
-            self.0.push(Reverse((due, token)));
+            self.entries.push(Reverse((due, token)));
         }
     }
 
     /// When the next entry comes.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.entries.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// A task whose entry has come. Ask [`come`](Self::come) whether its timer has too.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<(Instant, Token)> {
-        let Reverse((at, token)) = *self.0.peek().filter(|Reverse((at, _))| *at <= now)?;
-        self.0.pop();
-        Some((at, token))
+    /// A task has ended: its entry is of no use.
+    pub(super) fn forget(&mut self, timer: &Timer) {
+        self.stale += usize::from(timer.entry.is_some());
+    }
+
+    /// Throws out stale entries when they are too many; `is_current` tells which are not.
+    pub(super) fn tidy(&mut self, is_current: impl Fn(Token, Instant) -> bool) {
+        if self.stale > STALE + self.entries.len() / 2 {
+            self.entries
+                .retain(|Reverse((at, token))| is_current(*token, *at));
+            self.stale = 0;
+        }
+    }
+
+    /// The entries that have come. Ask [`come`](Self::come) of each whether its timer has too.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(Instant, Token)> {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, token))) = self.entries.peek().filter(|top| top.0.0 <= now) {
+            due.push((*at, *token));
+            self.entries.pop();
+        }
+        due
     }
 
     /// Whether the timer, whose entry for `at` was taken out, has come; else it goes back.
     pub(super) fn come(&mut self, timer: &mut Timer, token: Token, at: Instant) -> bool {
         if timer.entry != Some(at) {
             // The entry was overtaken by an earlier one.
+            self.stale = self.stale.saturating_sub(1);
             return false;
         }
         timer.entry = None;
@@ -83,11 +117,12 @@ mod tests {
             let due = setting.map(|seconds| start + Duration::from_secs(seconds));
             timers.set(&mut timer, TOKEN, due);
         }
-        let entries = timers.0.len();
+        let entries = timers.entries.len();
         while let Some(next) = timers.next() {
-            let (at, token) = timers.pop(next).unwrap();
-            if timers.come(&mut timer, token, at) {
-                return (Some((next - start).as_secs()), entries);
+            for (at, token) in timers.due(next) {
+                if timers.come(&mut timer, token, at) {
+                    return (Some((next - start).as_secs()), entries);
+                }
             }
         }
         (None, entries)
@@ -106,5 +141,28 @@ mod tests {
         ] {
             assert_eq!(comes(settings), (expected, entries), "{settings:?}");
         }
+    }
+
+    #[test]
+    fn entries_of_tasks_that_have_ended_do_not_pile_up() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        for index in 0..100_000 {
+            let (mut timer, token) = (
+                Timer::default(),
+                Token {
+                    index,
+                    generation: 0,
+                },
+            );
+            timers.set(&mut timer, token, Some(start + Duration::from_secs(3600)));
+            timers.forget(&timer);
+            timers.tidy(|_, _| false);
+        }
+        assert!(
+            timers.entries.len() <= 4 * STALE,
+            "{}",
+            timers.entries.len()
+        );
     }
 }

@@ -141,8 +141,6 @@ pub(crate) struct Readiness {
     /// The peer has finished sending, an error is pending, or a byte out of band came: reading
     /// must go on until it would block, also after a short read.
     pub(crate) ended: bool,
-    /// A byte out of band is there.
-    pub(crate) urgent: bool,
 }
 
 fn flags(events: Events, mode: Mode) -> EventFlags {
@@ -164,7 +162,6 @@ fn readiness(flags: EventFlags) -> Readiness {
         read: ended || flags.contains(EventFlags::IN),
         write: broken || flags.contains(EventFlags::OUT),
         ended,
-        urgent: flags.contains(EventFlags::PRI),
     }
 }
 

@@ -282,6 +282,18 @@ pub(crate) fn set_blocking(socket: impl AsFd, blocking: bool) -> Result<(), Errn
     call(Call::Mode, || rustix::fs::fcntl_setfl(socket, wanted))
 }
 
+/// fcntl(F_SETFL, O_NONBLOCK); whether the descriptor was blocking before.
+pub(crate) fn stop_blocking(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let flags = call(Call::Mode, || rustix::fs::fcntl_getfl(socket))?;
+    if flags.contains(OFlags::NONBLOCK) {
+        return Ok(false);
+    }
+    call(Call::Mode, || {
+        rustix::fs::fcntl_setfl(socket, flags | OFlags::NONBLOCK)
+    })?;
+    Ok(true)
+}
+
 /// A descriptor of no use but to be closed when another is needed and none is left.
 pub(crate) fn reserve() -> Result<OwnedFd, Errno> {
     call(Call::Socket, || {

@@ -1,6 +1,7 @@
 //! The file of a unix socket: its mode and owner, and whose it is to remove.
 
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, Stat, Uid};
@@ -50,24 +51,44 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes the socket file at `address` if it is a dead one of this user's; whether it did.
+/// Removes the socket file at `address` if it is a dead one of this user's, or of the `owner`
+/// that it was to be given to; whether it did.
 ///
-/// Dead: a connect to it is refused, so no process has it open any more. What is not a socket,
-/// belongs to somebody else or is answered stays.
-pub(crate) fn remove_dead(address: &UnixAddress, datagram: bool) -> Result<bool, Errno> {
+/// Dead: a connect to it is refused, and no socket of this host is bound to that path. What is not
+/// a socket, belongs to somebody else or is answered stays.
+pub(crate) fn remove_dead(
+    address: &UnixAddress,
+    datagram: bool,
+    owner: Option<u32>,
+) -> Result<bool, Errno> {
     let Some(path) = address.as_path() else {
         return Ok(false);
     };
     let stat = status(path)?;
     let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
-    if !is_socket || stat.st_uid != rustix::process::geteuid().as_raw() {
+    let owners = [Some(rustix::process::geteuid().as_raw()), owner];
+    if !is_socket || !owners.contains(&Some(stat.st_uid)) {
         return Ok(false);
     }
     let probe = socket::open(socket::Family::Unix, datagram)?;
     match socket::connect(probe.as_fd(), &SocketAddress::Unix(address.clone())) {
-        Err(Errno::CONNREFUSED) => remove(path).map(|()| true),
+        // A connect is refused as well by a socket that is bound and does not listen yet.
+        Err(Errno::CONNREFUSED) if !is_bound(path) => remove(path).map(|()| true),
         _ => Ok(false),
     }
+}
+
+/// Whether a socket is bound to the path, as far as the kernel tells: /proc/net/unix has the paths
+/// as they were given to bind, each at the end of a line.
+fn is_bound(path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    let Ok(table) = std::fs::read("/proc/net/unix") else {
+        return false;
+    };
+    table.split(|byte| *byte == b'\n').any(|line| {
+        line.strip_suffix(path)
+            .is_some_and(|rest| rest.ends_with(b" "))
+    })
 }
 
 /// unlink(2).

@@ -193,6 +193,19 @@ impl Patience {
         }
     }
 
+    /// Fails when the time is over, without waiting.
+    pub(crate) fn check(&mut self) -> Result<(), Stop> {
+        let timeout = self.timeout;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Deadline::after(timeout));
+        if deadline.has_passed() {
+            Err(Stop::TimedOut)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Waits until the descriptor is ready.
     pub(crate) fn wait(&mut self, descriptor: impl AsFd, events: Events) -> Result<(), Stop> {
         self.wait_by(|deadline| poll_one(&descriptor, events, deadline))

@@ -190,7 +190,8 @@ fn bind_path(
         unix::limit_mode(socket, mode).map_err(|errno| refused(url, "mode", errno))?;
     }
     let unlink = options.unlink.unwrap_or(true);
-    bind_or_replace(endpoint, socket, unlink).map_err(|errno| failed(Stage::Bind, url, errno))?;
+    bind_or_replace(endpoint, socket, unlink, user)
+        .map_err(|errno| failed(Stage::Bind, url, errno))?;
     // From here on the file is ours to remove, when an option is refused as well.
     let file = SocketFile::adopt(path).map_err(|errno| failed(Stage::Bind, url, errno))?;
     if user.is_some() || group.is_some() {
@@ -212,6 +213,7 @@ fn bind_or_replace(
     endpoint: &Endpoint,
     socket: &OwnedFd,
     unlink: bool,
+    owner: Option<u32>,
 ) -> std::result::Result<(), Errno> {
     let taken = match bind_name(endpoint, socket) {
         Err(Errno::ADDRINUSE) if unlink => Errno::ADDRINUSE,
@@ -221,7 +223,7 @@ fn bind_or_replace(
         return Err(taken);
     };
     let datagram = sys::socket::kind(socket.as_fd())?.datagram;
-    if unix::remove_dead(address, datagram)? {
+    if unix::remove_dead(address, datagram, owner)? {
         bind_name(endpoint, socket)
     } else {
         Err(taken)

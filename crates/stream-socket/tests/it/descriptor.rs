@@ -155,7 +155,7 @@ fn an_inherited_stream_keeps_its_mode_and_still_never_waits_too_long() {
 }
 
 #[test]
-fn an_inherited_listener_keeps_its_mode_and_still_never_waits_too_long() {
+fn an_inherited_listener_never_waits_too_long_and_gets_its_mode_back() {
     let folder = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("s")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -166,7 +166,8 @@ fn an_inherited_listener_keeps_its_mode_and_still_never_waits_too_long() {
         assert!(listener.accept(Some(SHORT)).unwrap_err().is_timeout());
         assert!(start.elapsed() >= SHORT);
         both_ends(&listener);
-        assert!(is_blocking(&shared));
+        // Another's accept may be quicker after a poll; only this keeps ours from waiting then.
+        assert!(!is_blocking(&shared));
         assert!(is_blocking(OwnedFd::from(listener)));
     }
     assert!(

@@ -19,6 +19,9 @@ fn the_table_of_options_is_up_to_date() {
     );
 }
 
+/// Whether a key stands in a section.
+type Belongs = fn(&Key) -> bool;
+
 fn options_page() -> String {
     let mut page = "# Options
 
@@ -30,7 +33,7 @@ COUNT is a whole number; BYTES are plain or have a unit (`65536`, `64KiB`, `4MiB
 unit (`250ms`, `2s`, `5m`, `1h`) or is `never`; a MODE is octal (`0660`); a BOOL is `1` or `0`.
 "
     .to_owned();
-    let sections: [(&str, fn(&Key) -> bool); 3] = [
+    let sections: [(&str, Belongs); 3] = [
         ("Listening", |key| !key.has_role(Role::Connect)),
         ("Connecting", |key| !key.has_role(Role::Listen)),
         ("Both", |key| {
