@@ -36,11 +36,11 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// read, and an empty datagram reads as zero bytes without being the end.
 ///
 /// A stream that a listener of datagrams accepted shares the listener's socket, which costs no
-/// descriptor, until something waits on it: a read that finds nothing, [`select`](fn@crate::select),
-/// or whoever asks for its descriptor. It then has a socket of its own on the same address. That
-/// may seem readable for a datagram which turns out to be another's and is handed on. Once such a
-/// peer has idled out, reads tell it as an error ([`Limit::PeerIdle`]) after what had come, and
-/// so do writes.
+/// descriptor, until something waits on it: a read that finds nothing,
+/// [`select`](fn@crate::select), or whoever asks for its descriptor. It then has a socket of its
+/// own on the same address, which may seem readable for a datagram that turns out to be another's
+/// and is handed on. Once such a peer has idled out, reads tell it as an error
+/// ([`Limit::PeerIdle`]) after what had come, and so do writes.
 ///
 /// A read or write takes no longer than the stream's read or write timeout: then it fails as
 /// timed out, and the stream stays usable. Calls interrupted by signals go on with the time that

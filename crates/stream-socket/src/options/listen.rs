@@ -57,7 +57,8 @@ pub struct ListenOptions {
     pub lifetime: Option<Duration>,
     /// Peers that a listener of datagrams knows at a time: those with a stream and those that wait
     /// to be accepted. 4096 by default, as many as the backlog of a listener of connections; what
-    /// comes from further ones is dropped and counted. udp, udg; of a [`Listener`](crate::Listener).
+    /// comes from further ones is dropped and counted. udp, udg; of a
+    /// [`Listener`](crate::Listener).
     pub max_peers: Option<u32>,
     /// How long a peer may be idle, without a datagram either way while nobody waits for one,
     /// until its stream ends. 60 s by default; [`Duration::MAX`] is no limit. udp, udg; of a

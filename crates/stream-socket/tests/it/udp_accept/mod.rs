@@ -84,35 +84,22 @@ fn the_manuals_server_answers_peers_that_are_not_ours() {
     let listener = bind("udp://127.0.0.1:0");
     let server = address(&listener);
     let port = server.port();
-    let asking = [
-        (
-            "socat",
-            vec![
-                "-T20".to_owned(),
-                "-".into(),
-                format!("UDP:127.0.0.1:{port}"),
-            ],
-        ),
-        (
-            "python3",
-            vec![
-                "-c".into(),
-                format!(
-                    "import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.settimeout(60);\
-             s.sendto(b'?',('127.0.0.1',{port}));print(s.recv(99).decode(),end='')"
-                ),
-            ],
-        ),
-        (
-            "php",
-            vec![
-                "-n".into(),
-                "-r".into(),
-                format!(
-                    "$s=stream_socket_client('udp://127.0.0.1:{port}');fwrite($s,\"\\n\");echo fread($s,99);"
-                ),
-            ],
-        ),
+    let python = format!(
+        "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(60)
+s.sendto(b'?', ('127.0.0.1', {port}))
+print(s.recv(99).decode(), end='')"
+    );
+    let php = format!(
+        "$s = stream_socket_client('udp://127.0.0.1:{port}');
+fwrite($s, '?'); echo fread($s, 99);"
+    );
+    let target = format!("UDP:127.0.0.1:{port}");
+    let asking: [(&str, &[&str]); 3] = [
+        ("socat", &["-T20", "-", &target]),
+        ("python3", &["-c", &python]),
+        ("php", &["-n", "-r", &php]),
     ];
     let serving = thread::spawn(move || {
         for number in 0..3 {
