@@ -59,8 +59,8 @@ pub(super) enum Accepted<T> {
 }
 
 impl<T> Acceptor<T> {
-    /// Connections accepted in one go, before others have their turn.
-    pub(super) const AT_ONCE: usize = 32;
+    /// Connections accepted in one go, before other tasks, and other loops, have their turn.
+    pub(super) const AT_ONCE: usize = ROTATION as usize;
 
     pub(super) fn new(listener: Arc<Listener>, make: Make<T>) -> Self {
         let mut acceptor = Self {

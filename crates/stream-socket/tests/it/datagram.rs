@@ -400,3 +400,23 @@ fn streams_of_bytes_and_sockets_of_datagrams_are_not_mixed_up() {
     let sentence = "cannot parse tcp://127.0.0.1:0: tcp has no datagrams: bind a Listener";
     assert_error(&error, Stage::Parse, None, sentence);
 }
+
+#[test]
+fn a_batch_whose_last_datagram_was_refused_can_be_filled_again() {
+    let socket = DatagramSocket::bind("udp://127.0.0.1:0", &ListenOptions::default()).unwrap();
+    let nowhere = SocketAddress::Inet(([127, 0, 0, 1], 0).into());
+    let mut batch = Batch::new(2, 9);
+    for _ in 0..5 {
+        // Two that travel as one, to a port that can't be sent to.
+        batch.push(b"x", &nowhere, None).unwrap();
+        batch.push(b"y", &nowhere, None).unwrap();
+        assert_eq!(
+            socket.send_batch(&mut batch).unwrap_err().errno(),
+            Some(libc::EINVAL)
+        );
+        assert!(batch.is_empty() && !batch.is_full());
+    }
+    batch.push(b"self", socket.local_addr(), None).unwrap();
+    assert_eq!(socket.send_batch(&mut batch).unwrap(), 1);
+    assert_eq!(socket.recv_from(&mut [0; 9]).unwrap().length, 4);
+}

@@ -15,6 +15,7 @@ mod datagram;
 mod descriptor;
 mod documentation;
 mod engine;
+mod engine_edges;
 #[cfg(feature = "simulation")]
 mod engine_schedules;
 mod error;

@@ -263,3 +263,17 @@ fn a_relative_path_is_removed_from_where_it_was_bound() {
         assert!(!folder.path().join("relative").exists());
     });
 }
+
+#[test]
+fn a_socket_that_does_not_listen_yet_is_not_taken_for_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("unix://{}", folder.path().join("s").display());
+    let mut options = ListenOptions::default();
+    options.bind_only = true;
+    let first = Listener::bind(&url, &options).unwrap();
+    let error = Listener::bind(&url, &ListenOptions::default()).unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EADDRINUSE));
+    first.listen().unwrap();
+    stream_socket::Stream::connect(&url, &Default::default()).unwrap();
+    first.accept(Some(std::time::Duration::ZERO)).unwrap();
+}

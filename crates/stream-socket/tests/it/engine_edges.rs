@@ -1,0 +1,169 @@
+//! The engine where something is odd: each a fault that it once had.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stream_socket::engine::{Cause, Control, Engine, Next, Task, Turn, Wake};
+use stream_socket::{ConnectOptions, Interest, Listener, Stream, Transport};
+
+use crate::engine::{Echo, listener};
+
+const SPAN: Duration = Duration::from_millis(100);
+
+/// Does what it is told to, whenever it is woken.
+struct Puppet<D, F> {
+    descriptor: D,
+    run: F,
+    given_up: Option<std::sync::mpsc::Sender<Cause>>,
+}
+
+impl<D: AsFd, F: FnMut(Wake, &mut Turn<'_>) -> Next> Task for Puppet<D, F> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+        (self.run)(wake, turn)
+    }
+
+    fn given_up(&mut self, cause: Cause) {
+        if let Some(sender) = &self.given_up {
+            sender.send(cause).unwrap();
+        }
+    }
+}
+
+fn puppet<D: AsFd, F: FnMut(Wake, &mut Turn<'_>) -> Next>(descriptor: D, run: F) -> Puppet<D, F> {
+    Puppet {
+        descriptor,
+        run,
+        given_up: None,
+    }
+}
+
+fn connect(listener: &Listener) -> Stream {
+    Stream::connect(listener.url(), &ConnectOptions::default()).unwrap()
+}
+
+#[test]
+fn a_task_that_can_not_be_watched_is_dropped() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let file = File::open("/proc/self/status").unwrap();
+    let error = engine
+        .add(puppet(file, |_, _| Next::Wait(Interest::READ)))
+        .unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EPERM));
+    assert!(engine.is_empty());
+}
+
+#[test]
+fn a_timer_of_zero_lets_others_have_their_turn() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let (here, _there) = Stream::pair(Transport::Unix).unwrap();
+    let mut wakes = 0;
+    let run = |_: Wake, turn: &mut Turn<'_>| {
+        wakes += 1;
+        turn.set_timer(Some(Duration::ZERO));
+        Next::Wait(Interest::READ)
+    };
+    engine.add(puppet(here, run)).unwrap();
+    for _ in 0..10 {
+        engine.turn(Some(Duration::ZERO)).unwrap();
+    }
+    drop(engine);
+    assert!(wakes <= 11, "{wakes}");
+}
+
+#[test]
+fn while_it_drains_it_leaves_a_listener_that_others_keep_alone() {
+    let (listener, control) = (listener("tcp://127.0.0.1:0"), Control::new());
+    let mut engine = Engine::new(&control).unwrap();
+    engine
+        .listen(Arc::clone(&listener), |stream| Some(Echo::new(stream)))
+        .unwrap();
+    let _early = connect(&listener);
+    engine.turn(Some(SPAN)).unwrap();
+    control.drain(Duration::from_secs(20));
+    engine.turn(Some(SPAN)).unwrap();
+    let _late = connect(&listener);
+    let start = Instant::now();
+    assert!(engine.turn(Some(SPAN)).unwrap());
+    assert!(
+        start.elapsed() >= SPAN,
+        "it was woken by a connection that is not its own"
+    );
+    drop(listener.accept(Some(SPAN)).unwrap());
+}
+
+#[test]
+fn while_it_drains_a_place_that_is_given_back_wakes_nobody() {
+    let (listener, control) = (
+        listener("tcp://127.0.0.1:0?max_connections=2"),
+        Control::new(),
+    );
+    let mut engine = Engine::new(&control).unwrap();
+    engine
+        .listen(Arc::clone(&listener), |stream| Some(Echo::new(stream)))
+        .unwrap();
+    let (first, _second, _waiting) = (connect(&listener), connect(&listener), connect(&listener));
+    while engine.len() < 2 {
+        engine.turn(Some(SPAN)).unwrap();
+    }
+    control.drain(Duration::from_secs(20));
+    engine.turn(Some(SPAN)).unwrap();
+    drop(first);
+    while engine.len() > 1 {
+        engine.turn(Some(SPAN)).unwrap();
+    }
+    let start = Instant::now();
+    engine.turn(Some(SPAN)).unwrap();
+    assert!(
+        start.elapsed() >= SPAN,
+        "it was woken by a bell that is not heard"
+    );
+}
+
+#[test]
+fn a_task_that_always_has_more_to_do_is_not_idle() {
+    let (listener, control) = (
+        listener("tcp://127.0.0.1:0?idle_timeout=50ms"),
+        Control::new(),
+    );
+    let (sender, given_up) = std::sync::mpsc::channel();
+    let mut engine = Engine::new(&control).unwrap();
+    engine
+        .listen(Arc::clone(&listener), move |stream| {
+            let run = |_: Wake, _: &mut Turn<'_>| Next::Yield;
+            Some(Puppet {
+                descriptor: stream,
+                run,
+                given_up: Some(sender.clone()),
+            })
+        })
+        .unwrap();
+    let mut client = connect(&listener);
+    client.write_all(b"x").unwrap();
+    let start = Instant::now();
+    while start.elapsed() < 4 * SPAN {
+        engine.turn(Some(SPAN)).unwrap();
+    }
+    assert_eq!(engine.len(), 1);
+    assert!(given_up.try_recv().is_err());
+}
+
+#[test]
+fn what_is_due_by_the_clock_is_told_to_loops_that_it_is_part_of() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    assert_eq!(engine.next_turn(), None);
+    let (here, _there) = Stream::pair(Transport::Unix).unwrap();
+    let run = |_: Wake, turn: &mut Turn<'_>| {
+        turn.set_timer(Some(10 * SPAN));
+        Next::Wait(Interest::READ)
+    };
+    engine.add(puppet(here, run)).unwrap();
+    assert!(engine.next_turn().unwrap() <= 10 * SPAN);
+    assert!(engine.next_turn().unwrap() > 9 * SPAN);
+}
