@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::connect::ConnectOptions;
+use super::judge;
 use super::listen::ListenOptions;
 use super::socket::SocketOptions;
 use super::value::{Kind, Slot};
@@ -212,6 +213,9 @@ pub(crate) trait Options: Clone {
     /// The field of a key; `None` for a key of another role.
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>>;
 
+    /// Why the options can't be meant together, if they can't.
+    fn judge(&self, url: &SocketUrl) -> std::result::Result<(), String>;
+
     /// Sets one option from text.
     fn assign(&mut self, name: &str, value: &str) -> std::result::Result<(), String> {
         let key = find(name, Self::ROLE)?;
@@ -235,12 +239,17 @@ pub(crate) trait Options: Clone {
                 return Err(fail(key.inapplicable(url.transport())));
             }
         }
+        merged.judge(url).map_err(fail)?;
         Ok(merged)
     }
 }
 
 impl Options for ListenOptions {
     const ROLE: Role = Role::Listen;
+
+    fn judge(&self, url: &SocketUrl) -> std::result::Result<(), String> {
+        judge::listen(self, url)
+    }
 
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>> {
         match key.field {
@@ -253,6 +262,10 @@ impl Options for ListenOptions {
 
 impl Options for ConnectOptions {
     const ROLE: Role = Role::Connect;
+
+    fn judge(&self, _url: &SocketUrl) -> std::result::Result<(), String> {
+        judge::socket(&self.socket)
+    }
 
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>> {
         match key.field {

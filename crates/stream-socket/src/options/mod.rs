@@ -1,6 +1,7 @@
 //! Floor 2, options: plain structs, and the one table that names their fields.
 
 mod connect;
+mod judge;
 mod key;
 mod listen;
 mod socket;

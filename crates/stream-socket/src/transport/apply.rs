@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use crate::error::{Error, Result, Stage};
 use crate::options::{ListenOptions, SocketOptions};
@@ -33,7 +32,7 @@ pub(super) fn socket_options(
     on.set("nodelay", options.nodelay, |value| {
         option::nodelay(socket, value)
     })?;
-    on.seconds("linger", options.linger, |span| {
+    on.set("linger", options.linger, |span| {
         option::linger(socket, span)
     })?;
     on.set("user_timeout", options.user_timeout, |span| {
@@ -64,30 +63,18 @@ pub(crate) fn accepted_options(
 
 fn keepalive(socket: BorrowedFd<'_>, url: &SocketUrl, options: &SocketOptions) -> Result<()> {
     let on = Setter { url };
-    let implied = [
-        ("keepalive_idle", options.keepalive_idle.is_some()),
-        ("keepalive_interval", options.keepalive_interval.is_some()),
-        ("keepalive_count", options.keepalive_count.is_some()),
-    ];
-    let implied = implied
-        .iter()
-        .find(|(_, given)| *given)
-        .map(|(name, _)| name);
-    if let (Some(name), Some(false)) = (implied, options.keepalive) {
-        return Err(Error::new(
-            Stage::Parse,
-            url,
-            format!("option {name} needs keepalive"),
-        ));
-    }
-    let keepalive = options.keepalive.or(implied.map(|_| true));
+    // To ask for its times is to ask for it.
+    let implied = options.keepalive_idle.is_some()
+        || options.keepalive_interval.is_some()
+        || options.keepalive_count.is_some();
+    let keepalive = options.keepalive.or(implied.then_some(true));
     on.set("keepalive", keepalive, |value| {
         option::keepalive(socket, value)
     })?;
-    on.seconds("keepalive_idle", options.keepalive_idle, |span| {
+    on.set("keepalive_idle", options.keepalive_idle, |span| {
         option::keepalive_idle(socket, span)
     })?;
-    on.seconds("keepalive_interval", options.keepalive_interval, |span| {
+    on.set("keepalive_interval", options.keepalive_interval, |span| {
         option::keepalive_interval(socket, span)
     })?;
     on.set("keepalive_count", options.keepalive_count, |probes| {
@@ -120,7 +107,7 @@ pub(super) fn listen_options(
     on.set("fast_open", pending, |pending| {
         option::fast_open(socket, pending)
     })?;
-    on.seconds("defer_accept", options.defer_accept, |span| {
+    on.set("defer_accept", options.defer_accept, |span| {
         option::defer_accept(socket, span)
     })
 }
@@ -139,20 +126,6 @@ impl Setter<'_> {
         value
             .map_or(Ok(()), set)
             .map_err(|errno| refused(self.url, name, errno))
-    }
-
-    /// As `set`, for an option of whole seconds, where a part of one would be dropped in silence.
-    fn seconds(
-        &self,
-        name: &str,
-        value: Option<Duration>,
-        set: impl FnOnce(Duration) -> std::result::Result<(), Errno>,
-    ) -> Result<()> {
-        if value.is_some_and(|span| span.subsec_nanos() != 0 || span == Duration::MAX) {
-            let reason = format!("option {name} takes whole seconds");
-            return Err(Error::new(Stage::Parse, self.url, reason));
-        }
-        self.set(name, value, set)
     }
 }
 

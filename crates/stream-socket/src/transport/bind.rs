@@ -146,28 +146,10 @@ fn bind_socket(
         _ => None,
     };
     let Some(path) = unix else {
-        refuse_file_options(url, endpoint, &options.unix)?;
         bind_name(endpoint, socket).map_err(|errno| failed(Stage::Bind, url, errno))?;
         return Ok(None);
     };
     bind_path(url, endpoint, socket, path, &options.unix)
-}
-
-/// A name without a file has no mode, owner or group.
-fn refuse_file_options(url: &SocketUrl, endpoint: &Endpoint, unix: &UnixOptions) -> Result<()> {
-    let given = [
-        ("mode", unix.mode.is_some()),
-        ("owner", unix.owner.is_some()),
-        ("group", unix.group.is_some()),
-        ("unlink", unix.unlink.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        Some((name, _)) if endpoint.family() == sys::socket::Family::Unix => {
-            let reason = format!("option {name} applies to paths, not to abstract names");
-            Err(Error::new(Stage::Parse, url, reason))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn bind_name(endpoint: &Endpoint, socket: &OwnedFd) -> std::result::Result<(), Errno> {

@@ -1,0 +1,73 @@
+//! Options that can't be meant: refused before any system call is made.
+
+use std::time::Duration;
+
+use super::listen::ListenOptions;
+use super::socket::SocketOptions;
+use crate::url::{SocketUrl, Target};
+
+/// Why the options can't be, if they can't.
+type Judgement = Result<(), String>;
+
+/// Of every socket.
+pub(super) fn socket(options: &SocketOptions) -> Judgement {
+    whole_seconds("linger", options.linger)?;
+    whole_seconds("keepalive_idle", options.keepalive_idle)?;
+    whole_seconds("keepalive_interval", options.keepalive_interval)?;
+    let implying = [
+        ("keepalive_idle", options.keepalive_idle.is_some()),
+        ("keepalive_interval", options.keepalive_interval.is_some()),
+        ("keepalive_count", options.keepalive_count.is_some()),
+    ];
+    match implying.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) if options.keepalive == Some(false) => {
+            Err(format!("option {name} needs keepalive"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Of a bound socket.
+pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
+    socket(&options.socket)?;
+    whole_seconds("defer_accept", options.defer_accept)?;
+    let limits = [
+        ("max_connections", options.max_connections),
+        ("max_connections_per_ip", options.max_connections_per_ip),
+    ];
+    if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == Some(0)) {
+        return Err(format!(
+            "option {name} is 0, so that nobody would be served"
+        ));
+    }
+    has_file(options, url)
+}
+
+/// A name without a file has no mode, owner or group.
+fn has_file(options: &ListenOptions, url: &SocketUrl) -> Judgement {
+    let is_abstract = match url.target() {
+        Target::Unix(unix) => unix.as_abstract().is_some(),
+        target => *target == Target::Autobind,
+    };
+    let unix = &options.unix;
+    let given = [
+        ("mode", unix.mode.is_some()),
+        ("owner", unix.owner.is_some()),
+        ("group", unix.group.is_some()),
+        ("unlink", unix.unlink.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) if is_abstract => Err(format!(
+            "option {name} applies to paths, not to abstract names"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The system would drop a part of a second in silence.
+fn whole_seconds(name: &str, span: Option<Duration>) -> Judgement {
+    if span.is_some_and(|span| span.subsec_nanos() != 0 || span == Duration::MAX) {
+        return Err(format!("option {name} takes whole seconds"));
+    }
+    Ok(())
+}
