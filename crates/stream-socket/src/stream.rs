@@ -22,6 +22,7 @@ use crate::gate::Place;
 use crate::options::{ConnectOptions, Options, SocketOptions};
 use crate::read_buffer::{DATAGRAM, ReadBuffer};
 use crate::sys::socket::Take;
+use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
 use crate::transport::{Connected, Race};
@@ -77,6 +78,8 @@ pub struct Stream {
     sent: u64,
     /// What it takes of its listener's connections.
     place: Option<Place>,
+    /// The file that it was bound to, removed with it.
+    file: Option<Box<SocketFile>>,
 }
 
 /// What one attempt to receive comes to.
@@ -128,13 +131,10 @@ impl Stream {
     pub(crate) fn connected(race: &Race, connected: Connected) -> Self {
         let (url, options) = (race.url(), &race.options().socket);
         let origin = Some(Arc::new(url.clone()));
-        Self::new(
-            connected.socket,
-            url.transport(),
-            Some(connected.peer),
-            origin,
-            options,
-        )
+        let Connected { socket, peer, file } = connected;
+        let mut stream = Self::new(socket, url.transport(), Some(peer), origin, options);
+        stream.file = file.map(Box::new);
+        stream
     }
 
     /// A stream over a socket of our own making.
@@ -170,6 +170,7 @@ impl Stream {
             received: 0,
             sent: 0,
             place: None,
+            file: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub struct ConnectOptions {
     /// [RFC 8305 section 5]: https://www.rfc-editor.org/rfc/rfc8305#section-5
     pub attempt_delay: Option<Duration>,
     /// The local address to connect from: `127.0.0.2`, `127.0.0.2:5000`, `[::1]:0` for tcp and
-    /// udp; a path or `@name` for unix and udg.
+    /// udp; a path or `@name` for unix and udg. A dead socket file in the way is replaced, and ours
+    /// removed with the stream.
     pub bind: Option<String>,
 }

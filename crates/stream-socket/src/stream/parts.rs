@@ -52,6 +52,10 @@ impl Stream {
             sys::socket::set_blocking(&socket, true)
                 .map_err(|errno| failed(Stage::Io, &name, errno).with_action("hand over"))?;
         }
+        if let Some(file) = self.file {
+            // The new owner's to remove.
+            file.leave();
+        }
         Ok((socket, unread))
     }
 }

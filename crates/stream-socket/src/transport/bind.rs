@@ -191,7 +191,8 @@ fn bind_path(
     Ok(None)
 }
 
-fn bind_or_replace(
+/// Binds, in place of a dead socket of this user's where `unlink` allows that.
+pub(super) fn bind_or_replace(
     endpoint: &Endpoint,
     socket: &OwnedFd,
     unlink: bool,

@@ -14,12 +14,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::apply;
+use super::bind::bind_or_replace;
 use super::endpoint::{Endpoint, endpoints};
 use crate::address::{SocketAddress, UnixAddress};
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::options::ConnectOptions;
 use crate::sys::socket::Family;
+use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Watched};
 use crate::sys::{self, Errno, failed, option, phrase};
 use crate::url::{Host, SocketUrl, Target, Transport};
@@ -51,6 +53,7 @@ pub(crate) struct Race {
 struct Attempt {
     socket: OwnedFd,
     address: SocketAddress,
+    file: Option<SocketFile>,
 }
 
 /// A connect that failed.
@@ -65,6 +68,18 @@ struct Failure {
 pub(crate) struct Connected {
     pub(crate) socket: OwnedFd,
     pub(crate) peer: SocketAddress,
+    /// The file of its own name, to remove when it is closed.
+    pub(crate) file: Option<SocketFile>,
+}
+
+impl Attempt {
+    fn connected(self) -> Connected {
+        Connected {
+            socket: self.socket,
+            peer: self.address,
+            file: self.file,
+        }
+    }
 }
 
 impl Race {
@@ -192,15 +207,10 @@ impl Race {
             .map(|events| events != Events::default())
             .collect();
         for index in (0..ready.len()).rev().filter(|index| ready[*index]) {
-            let Attempt { socket, address } = self.running.remove(index);
-            match sys::socket::take_error(socket.as_fd()) {
-                Ok(()) => {
-                    return Ok(Some(Connected {
-                        socket,
-                        peer: address,
-                    }));
-                }
-                Err(errno) => self.fail(address, errno),
+            let attempt = self.running.remove(index);
+            match sys::socket::take_error(attempt.socket.as_fd()) {
+                Ok(()) => return Ok(Some(attempt.connected())),
+                Err(errno) => self.fail(attempt.address, errno),
             }
         }
         Ok(None)
@@ -228,19 +238,22 @@ impl Race {
             Err(errno) => return Err(failed(Stage::Socket, &self.url, errno)),
         };
         apply::socket_options(socket.as_fd(), &self.url, &self.options.socket)?;
-        if !self.bind_local(&socket, &address)? {
+        let local = self.local.as_ref();
+        if local.is_some_and(|local| local.family() != Family::of(&address)) {
             self.fail(address, Errno::AFNOSUPPORT);
             return Ok(None);
         }
-        match self.connect(&socket, &address) {
-            Ok(()) => {
-                return Ok(Some(Connected {
-                    socket,
-                    peer: address,
-                }));
-            }
-            Err(Errno::INPROGRESS) => self.running.push(Attempt { socket, address }),
-            Err(errno) => self.fail(address, errno),
+        let file = self.bind_local(&socket)?;
+        let result = self.connect(&socket, &address);
+        let attempt = Attempt {
+            socket,
+            address,
+            file,
+        };
+        match result {
+            Ok(()) => return Ok(Some(attempt.connected())),
+            Err(Errno::INPROGRESS) => self.running.push(attempt),
+            Err(errno) => self.fail(attempt.address, errno),
         }
         Ok(None)
     }
@@ -249,23 +262,22 @@ impl Race {
         self.url.transport().is_datagram()
     }
 
-    /// Binds to the local address; false where it is of another family than the peer's.
-    fn bind_local(&self, socket: &OwnedFd, peer: &SocketAddress) -> Result<bool> {
+    /// Binds to the local address; the file that was made, if it is a path.
+    fn bind_local(&self, socket: &OwnedFd) -> Result<Option<SocketFile>> {
         let Some(local) = &self.local else {
-            return Ok(true);
+            return Ok(None);
         };
-        if local.family() != Family::of(peer) {
-            return Ok(false);
-        }
-        match local {
-            Endpoint::Address(address) => sys::socket::bind(socket.as_fd(), address),
-            Endpoint::Autobind => sys::socket::autobind(socket.as_fd()),
-        }
-        .map(|()| true)
-        .map_err(|errno| {
-            let from = self.options.bind.as_deref().unwrap_or("@");
-            failed(Stage::Bind, from, errno)
-        })
+        bind_or_replace(local, socket, true, None)
+            .and_then(|()| match local {
+                Endpoint::Address(SocketAddress::Unix(unix)) => {
+                    unix.as_path().map(SocketFile::adopt).transpose()
+                }
+                _ => Ok(None),
+            })
+            .map_err(|errno| {
+                let from = self.options.bind.as_deref().unwrap_or("@");
+                failed(Stage::Bind, from, errno)
+            })
     }
 
     /// connect(2), which answers at once for unix sockets and starts an attempt for others.

@@ -277,3 +277,17 @@ fn a_socket_that_does_not_listen_yet_is_not_taken_for_dead() {
     stream_socket::Stream::connect(&url, &Default::default()).unwrap();
     first.accept(Some(std::time::Duration::ZERO)).unwrap();
 }
+
+#[test]
+fn a_clients_own_file_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("me");
+    let server = Listener::bind("unix://@", &ListenOptions::default()).unwrap();
+    let url = format!("{}?bind={}", server.url(), own.display());
+    for _ in 0..2 {
+        let client = stream_socket::Stream::connect(&url, &Default::default()).unwrap();
+        assert!(own.exists());
+        drop(client);
+        assert!(!own.exists());
+    }
+}
