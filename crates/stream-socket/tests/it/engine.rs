@@ -3,9 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -330,6 +329,9 @@ fn connections_that_come_to_nothing_leave_turns_to_others() {
 
 #[cfg(feature = "simulation")]
 mod simulated {
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::AtomicBool;
+
     use stream_socket::simulation::{Call, Fault, Plan, in_forked_child};
 
     use super::*;
