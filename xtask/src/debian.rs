@@ -76,6 +76,18 @@ const PACKAGES: &[Package] = &[
         why: "runs as another user (setpriv), in another network (unshare), on a core (taskset)",
     },
     Package {
+        name: "mount",
+        program: "mount",
+        steps: &["test"],
+        why: "gives a test names of its own (a hosts file in its own mounts)",
+    },
+    Package {
+        name: "bsdutils",
+        program: "script",
+        steps: &["test"],
+        why: "a terminal for the command's progress",
+    },
+    Package {
         name: "libcap2-bin",
         program: "capsh",
         steps: &["test"],
