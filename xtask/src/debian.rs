@@ -88,12 +88,6 @@ const PACKAGES: &[Package] = &[
         why: "a terminal for the command's progress",
     },
     Package {
-        name: "libcap2-bin",
-        program: "capsh",
-        steps: &["test"],
-        why: "runs a test without a capability, such as that to bind low ports",
-    },
-    Package {
         name: "g++",
         program: "c++",
         steps: &["fuzz"],
