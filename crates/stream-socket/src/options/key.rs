@@ -12,6 +12,7 @@ use super::socket::SocketOptions;
 use super::value::{Kind, Slot};
 use crate::error::{Error, Result, Stage};
 use crate::nearest::suggestion;
+use crate::printable::excerpt;
 use crate::url::{SocketUrl, Transport};
 
 /// Which way a socket is opened.
@@ -303,7 +304,7 @@ impl ConnectOptions {
 fn set(options: &mut impl Options, name: &str, value: &str) -> Result<()> {
     options
         .assign(name, value)
-        .map_err(|why| Error::new(Stage::Parse, format_args!("{name}={value}"), why))
+        .map_err(|why| Error::new(Stage::Parse, excerpt(&format!("{name}={value}")), why))
 }
 
 fn find(name: &str, role: Role) -> std::result::Result<&'static Key, String> {

@@ -23,6 +23,7 @@ mod examples;
 #[cfg(feature = "simulation")]
 mod fault;
 mod line;
+mod option_properties;
 mod options;
 mod php_address;
 mod select;
