@@ -15,13 +15,8 @@ pub(super) fn socket_options(
     url: &SocketUrl,
     options: &SocketOptions,
 ) -> Result<()> {
+    buffers(socket, url, options)?;
     let on = Setter { url };
-    on.set("receive_buffer", options.receive_buffer, |bytes| {
-        option::receive_buffer(socket, bytes)
-    })?;
-    on.set("send_buffer", options.send_buffer, |bytes| {
-        option::send_buffer(socket, bytes)
-    })?;
     on.set("broadcast", options.broadcast, |value| {
         option::broadcast(socket, value)
     })?;
@@ -49,9 +44,14 @@ pub(crate) fn accepted_options(
     url: &SocketUrl,
     options: &SocketOptions,
 ) -> Result<()> {
-    if !url.transport().is_unix() {
-        return Ok(());
+    if url.transport().is_unix() {
+        buffers(socket, url, options)
+    } else {
+        Ok(())
     }
+}
+
+fn buffers(socket: BorrowedFd<'_>, url: &SocketUrl, options: &SocketOptions) -> Result<()> {
     let on = Setter { url };
     on.set("receive_buffer", options.receive_buffer, |bytes| {
         option::receive_buffer(socket, bytes)
