@@ -1,7 +1,8 @@
 //! The log on standard error: short lines for people, or one JSON object a line.
 
+mod writer;
+
 use std::fmt;
-use std::io;
 
 use jiff::Zoned;
 use tracing::{Event, Level, Subscriber};
@@ -9,6 +10,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, fmt};
 use tracing_subscriber::registry::LookupSpan;
 
+use self::writer::Lines;
 use crate::args::{LogFormat, Messages};
 
 /// Sends what is logged from now on to standard error.
@@ -20,7 +22,7 @@ pub(crate) fn init(messages: Messages) {
     };
     let builder = fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(Lines::new(messages.format))
         // It would be written to standard error, and panic where that has been closed.
         .log_internal_errors(false);
     match messages.format {

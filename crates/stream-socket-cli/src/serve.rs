@@ -6,9 +6,12 @@
 mod connection;
 mod correspondence;
 mod entrances;
+mod live;
 mod mailbox;
 mod program;
+mod running;
 mod served;
+mod spares;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -21,9 +24,9 @@ use stream_socket::{
 };
 
 pub(crate) use self::entrances::Entrances;
-use self::mailbox::Mailbox;
+use self::live::LiveCount;
 pub(crate) use self::program::Program;
-use self::served::{Desk, Served};
+use self::served::Desk;
 use crate::failure::Failure;
 use crate::notify;
 use crate::service::Service;
@@ -42,7 +45,7 @@ pub(crate) enum Answerer {
     /// One of the small services.
     Service(Service),
     /// A program, started anew for each connection.
-    Program(Program),
+    Program(Arc<Program>),
 }
 
 /// How it is served.
@@ -76,12 +79,14 @@ pub(crate) fn run(
             result
         }));
     }
+    let live = desk.live().clone();
     drop((alive, entrances.listeners, desk));
     let watch = Watch {
         control,
         signals,
         closed,
         ended,
+        live,
         drain: settings.drain,
     };
     watch.run()?;
@@ -124,8 +129,8 @@ fn serve(
             desk.serve(stream, &options)
         })?;
     }
-    for socket in sockets {
-        engine.add(Served::Mailbox(desk.mailbox(Mailbox::new(socket))))?;
+    for mailbox in desk.mailboxes(sockets) {
+        engine.add(mailbox)?;
     }
     drop(desk);
     engine.run()
@@ -139,27 +144,46 @@ struct Watch {
     closed: Stream,
     /// Ends when all loops have.
     ended: Stream,
+    live: LiveCount,
     drain: Duration,
+}
+
+/// A drain that has begun.
+struct Drain {
+    signal: Signal,
+    since: Instant,
+    /// Whether everything that newcomers could use is closed, and that has been told.
+    is_told: bool,
+}
+
+/// What has come while the main thread waited.
+struct News {
+    closed: bool,
+    ended: bool,
 }
 
 impl Watch {
     /// Waits for signals until the loops have ended.
     fn run(mut self) -> Result<(), Failure> {
-        let mut draining: Option<Instant> = None;
+        let mut draining: Option<Drain> = None;
         let (mut refusals, mut looked) = (Refusals::default(), Instant::now());
-        while !self.wait()? {
+        loop {
+            let news = self.wait(draining.as_ref())?;
+            if let Some(drain) = draining.as_mut().filter(|_| news.closed) {
+                self.tell(drain);
+            }
+            if news.ended {
+                break;
+            }
             let now = Instant::now();
             if now >= looked + REPORT {
                 refusals.look(&self.control);
                 looked = now;
             }
-            match (self.signals.take(), draining) {
+            match (self.signals.take(), &draining) {
                 (None, _) => {}
-                (Some(signal), None) => {
-                    self.begin_to_drain(signal)?;
-                    draining = Some(now);
-                }
-                (Some(_), Some(since)) if now < since + SAME_SIGNAL => {}
+                (Some(signal), None) => draining = Some(self.begin_to_drain(signal, now)),
+                (Some(_), Some(drain)) if now < drain.since + SAME_SIGNAL => {}
                 (Some(signal), Some(_)) => {
                     tracing::info!(signal = signal.name(), "ending at once");
                     return Err(signal.die());
@@ -170,29 +194,40 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits for a signal, for the time to report, or for the end; whether that has come.
-    fn wait(&self) -> Result<bool, Failure> {
-        let mut members = [
+    /// Waits for a signal, for the time to report, or for the end; in a drain that has not been
+    /// told yet also until nobody can connect.
+    fn wait(&self, draining: Option<&Drain>) -> Result<News, Failure> {
+        let mut members = vec![
             Member::new(self.signals.wake(), Interest::READ),
             Member::new(&self.ended, Interest::READ),
         ];
+        if draining.is_some_and(|drain| !drain.is_told) {
+            members.push(Member::new(&self.closed, Interest::READ));
+        }
         ignore_interruption(select(&mut members, Some(REPORT)))?;
-        Ok(members[1].readiness().any())
+        let has_come = |member: &Member<'_>| member.readiness().any();
+        Ok(News {
+            ended: has_come(&members[1]),
+            closed: members.get(2).is_some_and(has_come),
+        })
     }
 
-    /// Closes everything that newcomers could use. That is told when it is true: nobody can
-    /// connect, and the files are gone.
-    fn begin_to_drain(&self, signal: Signal) -> Result<(), Failure> {
+    /// Closes everything that newcomers could use.
+    fn begin_to_drain(&self, signal: Signal, now: Instant) -> Drain {
         notify::stopping();
         self.control.drain(self.drain);
-        let mut closed = [Member::new(&self.closed, Interest::READ)];
-        while !closed[0].readiness().any() {
-            ignore_interruption(select(&mut closed, None))?;
+        Drain {
+            signal,
+            since: now,
+            is_told: false,
         }
-        let counters = self.control.counters();
-        let connections = counters.accepted.saturating_sub(counters.closed);
-        tracing::info!(signal = signal.name(), connections, "draining");
-        Ok(())
+    }
+
+    /// Tells of a drain when it is true: nobody can connect, and the files are gone.
+    fn tell(&self, drain: &mut Drain) {
+        drain.is_told = true;
+        let (signal, connections) = (drain.signal.name(), self.live.get());
+        tracing::info!(signal, connections, "draining");
     }
 }
 

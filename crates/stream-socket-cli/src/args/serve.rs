@@ -100,8 +100,8 @@ const USAGE: &str = "\
 stream-socket serve [OPTIONS] <URL>... <SERVICE>
        stream-socket serve [OPTIONS] <URL>... -- <CMD> [ARG]...";
 
-/// Programs at once where no other limit is given, so that a flood of clients does not become one
-/// of processes.
+/// Programs at once, for each address, where no other limit is given, so that a flood of clients
+/// does not become one of processes.
 const PROGRAMS: &str = "100";
 
 const ABOUT: &str = "\
@@ -127,9 +127,10 @@ Examples:
 
 A program has the socket as its standard input and output, and is told of the connection by the \
 variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT; on unix \
-UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID. At most \
---max-connections run at once (100 unless given otherwise); the rest waits. Its standard error is \
-ours. At the end of --drain it is killed.
+UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID. For each address \
+that is listened on, at most --max-connections run at once (100 unless given otherwise); the rest \
+waits. Where descriptors or processes run out, a connection waits until its program can be \
+started. Its standard error is ours. At the end of --drain it is killed.
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 

@@ -1,6 +1,7 @@
 //! `stream-socket serve`.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use stream_socket::engine::raise_descriptor_limit;
 
@@ -45,10 +46,8 @@ fn answerer(arguments: &ServeArguments) -> Result<Answerer, Failure> {
         Answer::Service(name) => Answerer::Service(service(*name, arguments)?),
         Answer::Program(command) => {
             let mut words = command.iter().cloned();
-            Answerer::Program(Program {
-                program: words.next().unwrap_or_default(),
-                arguments: words.collect(),
-            })
+            let program = words.next().unwrap_or_default();
+            Answerer::Program(Arc::new(Program::new(program, words.collect())))
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Datagrams that are answered, many at a time.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 
 use stream_socket::{Batch, Datagram, SocketAddress};
@@ -17,7 +18,11 @@ const ROOM: usize = 64 * 1024;
 /// time. Two servers would answer each other for ever (CERT CA-1996-01).
 const SERVICE_PORTS: [u16; 6] = [7, 9, 13, 17, 19, 37];
 
-/// What all sockets share to receive into and to answer from.
+/// Failed receives in a row after which a socket is left alone until something new comes: more
+/// than the errors of a socket that has something to say, fewer than would spin.
+const FAILURES: u32 = 16;
+
+/// What all sockets of a loop share to receive into and to answer from.
 pub(super) struct Correspondence {
     asked: Batch,
     answers: Answers,
@@ -29,7 +34,12 @@ struct Answers {
     answer: Vec<u8>,
     /// The addresses of our own sockets: what comes from there is an answer.
     own: Vec<SocketAddress>,
+    destinations: Destinations,
 }
+
+/// Where the answers in a batch go, in order: answers in a row to one peer, and how many.
+#[derive(Default)]
+struct Destinations(VecDeque<(SocketAddress, usize)>);
 
 impl Correspondence {
     /// For sockets of which `own` are the addresses.
@@ -40,6 +50,7 @@ impl Correspondence {
                 batch: Batch::new(BATCH, ROOM),
                 answer: Vec::new(),
                 own,
+                destinations: Destinations::default(),
             },
         }
     }
@@ -49,10 +60,18 @@ impl Correspondence {
     pub(super) fn answer(&mut self, mailbox: &mut Mailbox, service: &Service) -> bool {
         match mailbox.socket().recv_batch(&mut self.asked) {
             Ok(count) => mailbox.received(count),
-            Err(error) if error.io_kind() == ErrorKind::WouldBlock => return false,
+            Err(error) if error.io_kind() == ErrorKind::WouldBlock => {
+                mailbox.exhausted();
+                return false;
+            }
             Err(error) => {
                 tracing::warn!(url = %mailbox.socket(), reason = %error, "a datagram is lost");
-                return false;
+                // Others may be queued behind it, of which no edge will tell.
+                let goes_on = mailbox.failed() < FAILURES;
+                if !goes_on {
+                    mailbox.exhausted();
+                }
+                return goes_on;
             }
         }
         for datagram in self.asked.iter() {
@@ -119,8 +138,9 @@ impl Answers {
             }
             // Answers that don't travel together, as the questions did, need more room.
             self.send(mailbox);
-            return self.batch.push(&self.answer, peer, local);
+            self.batch.push(&self.answer, peer, local)?;
         }
+        self.destinations.add(peer);
         Ok(())
     }
 
@@ -132,10 +152,13 @@ impl Answers {
                 Ok(count) => mailbox.answered(count),
                 Err(error) => {
                     let unsent = self.batch.len();
+                    let gone = before - unsent;
+                    let to_the_last = self.destinations.take(gone);
                     let is_full = error.io_kind() == ErrorKind::WouldBlock;
-                    // One that the system refuses has been taken out of the batch.
-                    let lost = if is_full { unsent } else { 1 };
-                    mailbox.answered((before - unsent).saturating_sub(usize::from(!is_full)));
+                    // Those that the system refuses have been taken out of the batch, the last of
+                    // what is gone. They travelled together, so they were for one peer.
+                    let lost = if is_full { unsent } else { to_the_last };
+                    mailbox.answered(if is_full { gone } else { gone - lost });
                     (0..lost).for_each(|_| mailbox.refuse(Refusal::Unsendable, None, Some(&error)));
                     if is_full {
                         self.batch.clear();
@@ -143,5 +166,51 @@ impl Answers {
                 }
             }
         }
+        self.destinations.0.clear();
+    }
+}
+
+impl Destinations {
+    fn add(&mut self, peer: &SocketAddress) {
+        match self.0.back_mut() {
+            Some((last, count)) if last == peer => *count += 1,
+            _ => self.0.push_back((peer.clone(), 1)),
+        }
+    }
+
+    /// Takes out the first `count`; how many of them, at the end, go to one peer.
+    fn take(&mut self, mut count: usize) -> usize {
+        let mut taken = 0;
+        while count > 0
+            && let Some((_, there)) = self.0.front_mut()
+        {
+            taken = count.min(*there);
+            *there -= taken;
+            count -= taken;
+            if *there == 0 {
+                self.0.pop_front();
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_goes_to_the_last_peer() {
+        let [one, other] = ["192.0.2.1:9", "192.0.2.2:9"]
+            .map(|address| SocketAddress::Inet(address.parse().unwrap()));
+        let mut destinations = Destinations::default();
+        for peer in [&one, &one, &other, &other, &other, &one] {
+            destinations.add(peer);
+        }
+        // Two went to the one, and three to the other, of which two are taken at first.
+        assert_eq!(destinations.take(4), 2);
+        assert_eq!(destinations.take(1), 1);
+        assert_eq!(destinations.take(0), 0);
+        assert_eq!(destinations.take(9), 1);
     }
 }

@@ -8,40 +8,50 @@ use crate::failure::Failure;
 use crate::options;
 
 /// Everything that is bound.
+#[derive(Default)]
 pub(crate) struct Entrances {
     /// Each with the options that its connections have.
     pub(super) listeners: Vec<(Arc<Listener>, ListenOptions)>,
     pub(super) sockets: Vec<DatagramSocket>,
+    urls: Vec<SocketUrl>,
 }
 
 impl Entrances {
     /// Binds every address of every URL, all or none.
     pub(crate) fn bind(urls: &[SocketUrl], options: &[ListenOptions]) -> Result<Self, Failure> {
-        let mut bound = Self {
-            listeners: Vec::new(),
-            sockets: Vec::new(),
-        };
+        let mut bound = Self::default();
         for (url, options) in urls.iter().zip(options) {
             if url.transport().is_datagram() {
-                let mut options = options.clone();
-                options.coalesce = true;
-                bound
-                    .sockets
-                    .extend(DatagramSocket::bind_all(url, &options)?);
-                continue;
-            }
-            let merged = options::merged_listening(url, options)?;
-            for listener in Listener::bind_all(url, options)? {
-                bound.listeners.push((Arc::new(listener), merged.clone()));
+                bound.bind_sockets(url, options.clone())?;
+            } else {
+                bound.bind_listeners(url, options)?;
             }
         }
         Ok(bound)
     }
 
-    /// The URL of each socket, by which clients reach it.
+    fn bind_sockets(&mut self, url: &SocketUrl, mut options: ListenOptions) -> Result<(), Failure> {
+        options.coalesce = true;
+        for socket in DatagramSocket::bind_all(url, &options)? {
+            self.urls.push(socket.url().clone());
+            self.sockets.push(socket);
+        }
+        Ok(())
+    }
+
+    fn bind_listeners(&mut self, url: &SocketUrl, options: &ListenOptions) -> Result<(), Failure> {
+        let listeners = Listener::bind_all(url, options)?;
+        let merged = options::merged_listening(url, options)?;
+        for listener in listeners {
+            self.urls.push(listener.url().clone());
+            self.listeners.push((Arc::new(listener), merged.clone()));
+        }
+        Ok(())
+    }
+
+    /// The URL of each socket, by which clients reach it, in the order in which they were given.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &SocketUrl> {
-        let listeners = self.listeners.iter().map(|(listener, _)| listener.url());
-        listeners.chain(self.sockets.iter().map(DatagramSocket::url))
+        self.urls.iter()
     }
 
     /// The addresses of the sockets of datagrams: what comes from there is an answer.

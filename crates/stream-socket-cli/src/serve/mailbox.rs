@@ -8,6 +8,8 @@ use stream_socket::{DatagramSocket, SocketAddress};
 pub(super) struct Mailbox {
     socket: DatagramSocket,
     received: u64,
+    /// Receives that failed, one after the other.
+    failures: u32,
     answered: u64,
     refused: [u64; Refusal::ALL.len()],
 }
@@ -48,6 +50,7 @@ impl Mailbox {
         Self {
             socket,
             received: 0,
+            failures: 0,
             answered: 0,
             refused: [0; Refusal::ALL.len()],
         }
@@ -63,6 +66,18 @@ impl Mailbox {
 
     pub(super) fn received(&mut self, datagrams: usize) {
         self.received += datagrams as u64;
+        self.failures = 0;
+    }
+
+    /// Counts a receive that failed; how many that were in a row.
+    pub(super) fn failed(&mut self) -> u32 {
+        self.failures += 1;
+        self.failures
+    }
+
+    /// Nothing is there to be received.
+    pub(super) fn exhausted(&mut self) {
+        self.failures = 0;
     }
 
     pub(super) fn answered(&mut self, datagrams: usize) {

@@ -4,62 +4,129 @@
 //! Bernstein: <https://cr.yp.to/proto/ucspi.txt>.
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use stream_socket::engine::{Cause, Next, Wake};
-use stream_socket::{ChildEnd, Interest, Place, SocketAddress, Stream, Transport};
+use stream_socket::{SocketAddress, Stream, Transport};
+
+use super::spares::{Lent, Spares};
+
+/// How often at most it is told that programs can't be started: what lacks to one lacks to all.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// errno(3) of Linux, which std has no kinds for: the system or the process has no descriptors.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOBUFS: i32 = 105;
 
 /// The program and its arguments.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(crate) program: OsString,
-    pub(crate) arguments: Vec<OsString>,
+    program: OsString,
+    arguments: Vec<OsString>,
+    spares: Spares,
+    /// How many run.
+    running: AtomicUsize,
+    /// When it was last told that it can't be started for want of something.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Program {
-    /// Starts it for a connection; `None` where that failed, which is logged.
-    pub(super) fn start(&self, mut stream: Stream) -> Option<Running> {
-        let (peer, opened) = (stream.to_string(), Instant::now());
-        let place = stream.take_place();
+    pub(crate) fn new(program: OsString, arguments: Vec<OsString>) -> Self {
+        Self {
+            program,
+            arguments,
+            spares: Spares::default(),
+            running: AtomicUsize::new(0),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Starts it for a connection, if need be with the descriptors that are kept back for that.
+    /// They are taken again when the second of the pair is dropped.
+    pub(super) fn start(&self, stream: &Stream) -> (io::Result<Child>, Option<Lent<'_>>) {
+        self.spares.refill();
         match self.spawn(stream) {
-            Ok((child, end)) => Some(Running {
-                child,
-                end,
-                _place: place,
-                peer,
-                opened,
-            }),
-            Err(error) => {
-                let program = self.program.display();
-                tracing::error!(%peer, "cannot start {program}: {error}");
-                None
+            Err(error) if is_lack(&error) => {
+                let lent = self.spares.lend();
+                (self.spawn(stream), Some(lent))
             }
+            result => (result, None),
         }
     }
 
     /// Without a hook before exec, so that std takes its fast way, posix_spawn(3).
-    fn spawn(&self, stream: Stream) -> std::io::Result<(Child, ChildEnd)> {
+    fn spawn(&self, stream: &Stream) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
-        describe(&mut command, &stream)?;
-        let (socket, _) = stream.into_parts()?;
+        describe(&mut command, stream)?;
+        let socket = blocking(stream)?;
         command.stdout(Stdio::from(socket.try_clone()?));
         command.stdin(Stdio::from(socket));
-        let mut child = command.spawn()?;
-        match ChildEnd::of(&child) {
-            Ok(end) => Ok((child, end)),
-            Err(error) => {
-                // Unwatched it could not be reaped.
-                child.kill()?;
-                child.wait()?;
-                Err(error.into())
-            }
-        }
+        let child = command.spawn()?;
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Ok(child)
     }
+
+    /// One of those that were started has ended.
+    pub(super) fn ended(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A connection has let go of its descriptors: the spares come before newcomers.
+    pub(super) fn released(&self) {
+        self.spares.refill();
+    }
+
+    /// Whether nobody is left whose end would give back what lacks.
+    pub(super) fn is_hopeless(&self, error: &io::Error) -> bool {
+        number(error) == Some(EMFILE) && self.running.load(Ordering::Relaxed) == 0
+    }
+
+    /// Says that it can't be started for `peer`, who is given up.
+    pub(super) fn failed(&self, peer: &str, error: &io::Error) {
+        let program = self.program.display();
+        tracing::error!(%peer, "cannot start {program}: {error}");
+    }
+
+    /// Says, now and then, that connections wait for it to be started.
+    pub(super) fn delayed(&self, error: &io::Error) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| told.elapsed() < REPORT) {
+            return;
+        }
+        *told = Some(Instant::now());
+        let program = self.program.display();
+        tracing::warn!("cannot start {program} now, connections wait: {error}");
+    }
+}
+
+/// Whether it failed for want of descriptors, processes or memory, which may be there again soon.
+pub(super) fn is_lack(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory)
+        || matches!(number(error), Some(ENFILE | EMFILE | ENOBUFS))
+}
+
+/// The system's number, also of an error that went through the library.
+fn number(error: &io::Error) -> Option<i32> {
+    stream_socket::Error::in_io(error)
+        .map_or_else(|| error.raw_os_error(), stream_socket::Error::errno)
+}
+
+/// The connection's socket as a program expects it, which knows nothing of `EAGAIN`. The stream
+/// stays, since the program may have to be started once more.
+fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
+    // To clear the flag, ioctl(FIONBIO), it does not matter which kind of socket it is.
+    let socket = UnixStream::from(stream.as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(false)?;
+    Ok(socket.into())
 }
 
 /// All that a UCSPI server may tell, by tcp or by unix.
@@ -80,7 +147,7 @@ const VARIABLES: [&str; 13] = [
 ];
 
 /// Tells the program who its peer is, and who it is itself.
-fn describe(command: &mut Command, stream: &Stream) -> std::io::Result<()> {
+fn describe(command: &mut Command, stream: &Stream) -> io::Result<()> {
     // What another server said of another connection must not stay.
     for variable in VARIABLES {
         command.env_remove(variable);
@@ -133,56 +200,4 @@ fn path(address: &SocketAddress) -> Option<OsString> {
         ));
         Some(text)
     })
-}
-
-/// A program that serves a connection.
-pub(super) struct Running {
-    child: Child,
-    end: ChildEnd,
-    /// Kept until the program has ended, since the connection is as long.
-    _place: Option<Place>,
-    peer: String,
-    opened: Instant,
-}
-
-impl Running {
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.end.as_fd()
-    }
-
-    /// Waits for the program's end, also while the server drains.
-    pub(super) fn run(&mut self, wake: Wake) -> Next {
-        if !matches!(wake, Wake::Ready { .. }) {
-            return Next::Wait(Interest::READ);
-        }
-        let status = match self.child.try_wait() {
-            Ok(None) => return Next::Wait(Interest::READ),
-            Ok(Some(status)) => status.to_string(),
-            Err(error) => format!("unknown: {error}"),
-        };
-        self.close(&status);
-        Next::Done
-    }
-
-    /// Kills the program, whose time is over.
-    pub(super) fn given_up(&mut self, cause: Cause) {
-        let ended = self.child.kill().and_then(|()| self.child.wait());
-        let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-        let reason = match cause {
-            Cause::Lifetime => "its lifetime is over",
-            _ => "cut off at the end of the drain",
-        };
-        self.close(&format!("{status}, {reason}"));
-    }
-
-    fn close(&self, status: &str) {
-        let milliseconds = self.opened.elapsed().as_millis();
-        tracing::info!(
-            peer = %self.peer,
-            process = self.child.id(),
-            status,
-            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
-            "closed",
-        );
-    }
 }

@@ -1,16 +1,19 @@
 //! What a loop drives: connections, sockets of datagrams, and programs.
 
+use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use stream_socket::engine::{Cause, Next, Task, Turn, Wake};
-use stream_socket::{ListenOptions, SocketAddress, Stream};
+use stream_socket::{DatagramSocket, ListenOptions, SocketAddress, Stream};
 
 use super::Answerer;
 use super::connection::Connection;
 use super::correspondence::Correspondence;
+use super::live::{Live, LiveCount};
 use super::mailbox::Mailbox;
-use super::program::Running;
+use super::running::Running;
 
 /// What makes tasks of connections, in each loop.
 #[derive(Clone)]
@@ -19,6 +22,7 @@ pub(super) struct Desk {
     own: Vec<SocketAddress>,
     /// Held by whatever newcomers can reach.
     open: Arc<Stream>,
+    live: LiveCount,
 }
 
 impl Desk {
@@ -27,43 +31,57 @@ impl Desk {
             answerer,
             own,
             open,
+            live: LiveCount::default(),
         }
     }
 
-    /// A task for a connection; `None` where a program could not be started, which is logged.
+    /// The connections that all loops serve.
+    pub(super) fn live(&self) -> &LiveCount {
+        &self.live
+    }
+
+    /// A task for a connection; `None` where a program can't be started, which is logged.
     pub(super) fn serve(&self, stream: Stream, options: &ListenOptions) -> Option<Served> {
+        let _live = self.live.enter();
         match &*self.answerer {
             Answerer::Service(service) => {
                 let connection = Connection::new(stream, service.session(), options);
-                Some(Served::Connection(connection))
+                Some(Served::Connection { connection, _live })
             }
-            Answerer::Program(program) => program.start(stream).map(Served::Program),
+            Answerer::Program(program) => {
+                Running::new(program, stream).map(|running| Served::Program { running, _live })
+            }
         }
     }
 
-    /// A task for a socket of datagrams.
-    pub(super) fn mailbox(&self, mailbox: Mailbox) -> Box<Letters> {
-        Box::new(Letters {
-            mailbox,
+    /// Tasks for the sockets of datagrams of one loop, which answers one after the other.
+    pub(super) fn mailboxes(&self, sockets: Vec<DatagramSocket>) -> Vec<Served> {
+        if sockets.is_empty() {
+            return Vec::new();
+        }
+        let correspondence = Rc::new(RefCell::new(Correspondence::new(self.own.clone())));
+        let letters = sockets.into_iter().map(|socket| Letters {
+            mailbox: Mailbox::new(socket),
             answerer: Arc::clone(&self.answerer),
-            correspondence: Correspondence::new(self.own.clone()),
+            correspondence: Rc::clone(&correspondence),
             _open: Arc::clone(&self.open),
-        })
+        });
+        letters.map(Box::new).map(Served::Mailbox).collect()
     }
 }
 
 /// What the engine drives.
 pub(super) enum Served {
-    Connection(Connection),
+    Connection { connection: Connection, _live: Live },
     Mailbox(Box<Letters>),
-    Program(Running),
+    Program { running: Running, _live: Live },
 }
 
 /// A socket of datagrams that are answered.
 pub(super) struct Letters {
     mailbox: Mailbox,
     answerer: Arc<Answerer>,
-    correspondence: Correspondence,
+    correspondence: Rc<RefCell<Correspondence>>,
     _open: Arc<Stream>,
 }
 
@@ -72,7 +90,8 @@ impl Letters {
         let Answerer::Service(service) = &*self.answerer else {
             return Next::Done;
         };
-        while self.correspondence.answer(&mut self.mailbox, service) {
+        let mut correspondence = self.correspondence.borrow_mut();
+        while correspondence.answer(&mut self.mailbox, service) {
             if turn.is_over() {
                 return Next::Yield;
             }
@@ -88,25 +107,25 @@ impl Letters {
 impl Task for Served {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
-            Served::Connection(connection) => connection.descriptor(),
+            Served::Connection { connection, .. } => connection.descriptor(),
             Served::Mailbox(letters) => letters.mailbox.descriptor(),
-            Served::Program(running) => running.descriptor(),
+            Served::Program { running, .. } => running.descriptor(),
         }
     }
 
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match self {
-            Served::Connection(connection) => connection.run(wake, turn),
+            Served::Connection { connection, .. } => connection.run(wake, turn),
             Served::Mailbox(letters) => letters.run(wake, turn),
-            Served::Program(running) => running.run(wake),
+            Served::Program { running, .. } => running.run(wake, turn),
         }
     }
 
     fn given_up(&mut self, cause: Cause) {
         match self {
-            Served::Connection(connection) => connection.given_up(cause),
+            Served::Connection { connection, .. } => connection.given_up(cause),
             Served::Mailbox(letters) => letters.mailbox.close(),
-            Served::Program(running) => running.given_up(cause),
+            Served::Program { running, .. } => running.given_up(cause),
         }
     }
 }

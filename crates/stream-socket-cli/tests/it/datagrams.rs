@@ -145,3 +145,42 @@ print([int(s.recv(10)) for _ in range(100)] == list(range(100)))' $PORT";
     shell(burst, &[("PORT", server.port())]).prints("True\n");
     server.end();
 }
+
+/// Whoever asks from port 0, which no answer can be sent to, is root and has a raw socket.
+#[test]
+fn of_answers_that_travel_together_and_are_refused_each_is_counted() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::start("udp://127.0.0.1:0 echo --threads 1");
+    let ask = "python3 -c '
+import socket, struct, sys
+port, to = int(sys.argv[1]), (\"127.0.0.1\", 0)
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+for i in range(7): raw.sendto(struct.pack(\">HHHH\", 0, port, 13, 0) + b\"hello\", to)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b\"hello\", (to[0], port))' $PORT";
+    // Stopped, it finds them all at once.
+    server.signal("STOP");
+    shell(ask, &[("PORT", server.port())]).prints("");
+    server.signal("CONT");
+    let hello = "echo hello | $BIN connect $URL --timeout 5s";
+    shell(hello, &[("URL", server.url())]).prints("hello\n");
+    let log = server.end();
+    assert!(log.contains("received=9 answered=2 refused=7"), "{log}");
+}
+
+/// A batch has room for 64 datagrams of 64 KiB, and there are two of them.
+#[test]
+fn sockets_share_the_room_for_datagrams() {
+    let size = |sockets: usize| {
+        let words = "udp://127.0.0.1:0 ".repeat(sockets);
+        let server = Server::start(&format!("{words} echo --threads 1"));
+        let size = "awk '/^VmSize/ { print $2 }' /proc/$ID/status";
+        let outcome = shell(size, &[("ID", &server.id().to_string())]);
+        server.end();
+        outcome.text().trim().parse::<u64>().unwrap()
+    };
+    let (one, many) = (size(1), size(17));
+    assert!(many < one + (16 << 10), "{one} KiB, {many} KiB");
+}

@@ -185,3 +185,29 @@ print(sum(s.recv(10) == b\"waited\" for s in clients))' $PORT";
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
 }
+
+#[test]
+fn sockets_of_datagrams_are_not_taken_for_connections() {
+    let folder = Folder::new();
+    let udg = format!("udg://{}", folder.text("echo"));
+    let words = format!("tcp://127.0.0.1:0 udp://127.0.0.1:0 udp://[::1]:0 {udg} echo");
+    for threads in ["1", "4"] {
+        let mut server = Server::start(&format!("{words} --threads {threads} --drain 30s"));
+        shell("echo x | $BIN connect $URL", &[("URL", server.url())]).prints("x\n");
+        server.wait_for_log("closed");
+        let mut clients =
+            [0, 1].map(|_| Script::start("$BIN connect $URL", &[("URL", server.url())]));
+        for client in &mut clients {
+            client.write("x\n");
+            assert_eq!(client.line(), "x");
+        }
+        server.signal("TERM");
+        let line = server.wait_for_log("draining");
+        assert!(line.contains("connections=2"), "{line}");
+        for client in clients {
+            client.finish();
+        }
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+    }
+}

@@ -1,8 +1,10 @@
 //! No descriptor is left: nobody is lost, and nothing spins.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{BINARY, Script, Server, shell};
+use crate::support::{BINARY, Folder, Script, Server, is_root, shell};
 
 /// A server that can't have more than 60 descriptors, whatever it asks for.
 fn server(words: &str) -> Server {
@@ -75,11 +77,16 @@ fn fates(queue: &mut Script, seconds: &str) -> Fates {
     }
 }
 
-const ALL_ANSWERED: Fates = Fates {
-    answered: 300,
+const NOBODY: Fates = Fates {
+    answered: 0,
     closed: 0,
     broken: 0,
     waiting: 0,
+};
+
+const ALL_ANSWERED: Fates = Fates {
+    answered: 300,
+    ..NOBODY
 };
 
 #[test]
@@ -132,4 +139,69 @@ fn a_lack_of_descriptors_is_told_once() {
     server.wait_for_log("no longer refused");
     let log = server.end();
     assert_eq!(log.matches("warning").count(), 1, "{log}");
+}
+
+/// What accepts has taken the last descriptor, and to start a program takes some more.
+#[test]
+fn who_finds_no_descriptor_for_his_program_waits_for_one() {
+    for threads in ["1", "2"] {
+        let mut command = Command::new("bash");
+        let words = format!("tcp://127.0.0.1:0 --threads {threads} -- cat");
+        let script = format!("ulimit -n 24; exec {BINARY} serve {words}");
+        command.args(["-c", &script]);
+        let server = Server::start_command(command, 1);
+        let mut queue = queue(&server, 60, "hello");
+        let expected = Fates {
+            answered: 60,
+            ..NOBODY
+        };
+        assert_eq!(fates(&mut queue, "20\n"), expected, "{threads} threads");
+        queue.finish();
+        server.rests();
+        let log = server.end();
+        assert!(!log.contains(" error: "), "{log}");
+        let statuses = log.matches("status=\"exit status: 0\"").count();
+        assert_eq!(statuses, 60, "{threads} threads: {log}");
+    }
+}
+
+/// The system has no processes left for the server's user; then it has some again.
+#[test]
+fn who_finds_no_process_for_his_program_waits_for_one() {
+    if !is_root() {
+        return;
+    }
+    // The binary's own folder may be closed to others. The limit is not one for root.
+    let folder = Folder::new();
+    let copy = folder.path("stream-socket");
+    std::fs::copy(BINARY, &copy).unwrap();
+    for path in [folder.root(), &copy] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new("bash");
+    let become_somebody = "setpriv --reuid=64123 --regid=64123 --clear-groups";
+    let words = "serve tcp://127.0.0.1:0 --threads 2 --drain 30s -- cat";
+    let script = format!("exec {become_somebody} {} {words}", copy.display());
+    command.args(["-c", &script]);
+    let mut server = Server::start_command(command, 1);
+    let id = server.id().to_string();
+    let limit = |count: &str| {
+        let script = format!("{become_somebody} prlimit --pid $ID --nproc=$COUNT:");
+        shell(&script, &[("ID", &id), ("COUNT", count)]).prints("");
+    };
+    limit("1");
+    let mut queue = queue(&server, 60, "hello");
+    shell("sleep 2.5", &[]);
+    limit("1000");
+    let expected = Fates {
+        answered: 60,
+        ..NOBODY
+    };
+    assert_eq!(fates(&mut queue, "20\n"), expected);
+    queue.finish();
+    server.wait_for_log("connections wait: Resource temporarily unavailable");
+    let log = server.end();
+    assert!(!log.contains(" error: "), "{log}");
+    let told = log.matches("connections wait").count();
+    assert!((1..=4).contains(&told), "{log}");
 }

@@ -234,3 +234,62 @@ fn completions_for_every_shell() {
         COMP_CWORD=2; _stream__socket stream-socket --dr serve; echo ${COMPREPLY[@]}";
     shell(script, &[]).prints("--drain\n");
 }
+
+/// `$LOG` is a pipe that is full and that nobody reads, and `$FORMAT` the log's.
+const UNREAD: &str = r#"
+    mkfifo $LOG; exec 9<>$LOG; timeout 0.3 cat /dev/zero >&9
+    $BIN serve tcp://127.0.0.1:0 echo --threads 2 --drain never --log $FORMAT >$LOG.url 2>&9 9>&- &
+    until [ -s $LOG.url ]; do sleep 0.02; done
+    ask() { echo hello | $BIN connect $(cat $LOG.url) --timeout 5s; }
+    for i in {1..20}; do ask; done | sort | uniq -c | tr -d ' '
+"#;
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    for format in ["text", "json"] {
+        let folder = Folder::new();
+        let variables = [("LOG", folder.text("log")), ("FORMAT", format.to_owned())];
+        let variables = [0, 1].map(|index| (variables[index].0, variables[index].1.as_str()));
+        let once = format!("{UNREAD} kill -TERM $!; wait $!; echo $?");
+        shell(&once, &variables).prints("20hello\n0\n");
+        // With a connection that goes on, and a second signal.
+        let twice = "exec 8<>/dev/tcp/127.0.0.1/$(grep -o '[0-9]*$' $LOG.url)
+            sleep 0.2; kill -TERM $!; sleep 0.3; kill -TERM $!; wait $!; echo $?";
+        let folder = Folder::new();
+        let log = folder.text("log");
+        let variables = [("LOG", log.as_str()), variables[1]];
+        shell(&format!("{UNREAD} {twice}"), &variables).prints("20hello\n143\n");
+    }
+}
+
+#[test]
+fn how_many_lines_nobody_read_is_told_who_reads_again() {
+    for format in ["text", "json"] {
+        let folder = Folder::new();
+        let log = folder.text("log");
+        let again = r#"
+            { timeout 0.3 cat <&9 >/dev/null; ask; kill -TERM $!; wait $!; } >/dev/null
+            timeout 0.3 cat <&9; true"#;
+        let variables = [("LOG", log.as_str()), ("FORMAT", format)];
+        let outcome = shell(&format!("{UNREAD} {again}"), &variables);
+        let lines: Vec<_> = outcome.text().lines().skip(1).collect();
+        // That it listens, and two lines for each connection.
+        let (count, message) = (41, "lines of the log were dropped, since nobody read them");
+        if format == "json" {
+            let notice: Value = serde_json::from_str(lines[0]).expect(lines[0]);
+            assert_eq!(
+                (&notice["count"], &notice["message"]),
+                (&count.into(), &message.into())
+            );
+            assert_eq!(notice["level"], "WARN");
+            assert!(notice["timestamp"].is_string());
+        } else {
+            let notice = format!(" warning: {message} count={count}");
+            assert!(lines[0].ends_with(&notice), "{outcome:?}");
+        }
+        assert!(
+            lines[1].contains("accepted") && lines.len() >= 4,
+            "{outcome:?}"
+        );
+    }
+}
