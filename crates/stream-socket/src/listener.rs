@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::address::SocketAddress;
@@ -77,6 +77,10 @@ pub struct Listener {
     /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
     ours: bool,
     gate: Option<Arc<Gate>>,
+    /// A descriptor to be given up when none is left, so that a newcomer can be accepted and
+    /// closed: where that is the policy. Who accepts holds it for reading, who gives it up for
+    /// writing, so that no other loop takes what is given up.
+    reserve: Option<RwLock<Option<OwnedFd>>>,
 }
 
 impl Listener {
@@ -134,6 +138,7 @@ impl Listener {
             file,
             ours: true,
             gate,
+            reserve: reserve(options),
         })
     }
 
@@ -257,6 +262,27 @@ impl Listener {
         Arrival::Stream(stream.in_place(place))
     }
 
+    /// As [`arrival`](Self::arrival), while no loop gives up the reserve.
+    pub(crate) fn arrival_in_turn(&self) -> Arrival {
+        let _turn = self.reserve.as_ref().map(|reserve| reserve.read());
+        self.arrival()
+    }
+
+    /// Accepts one connection with the reserve descriptor and closes it; whether that went well.
+    pub(crate) fn close_one(&self) -> bool {
+        let Some(reserve) = &self.reserve else {
+            return false;
+        };
+        let mut reserve = reserve.write().unwrap_or_else(PoisonError::into_inner);
+        if reserve.take().is_none() {
+            *reserve = sys::reserve().ok();
+            return false;
+        }
+        let closed = matches!(self.arrival(), Arrival::Stream(_));
+        *reserve = sys::reserve().ok();
+        closed
+    }
+
     fn accept_now(&self) -> std::result::Result<Option<(OwnedFd, Option<SocketAddress>)>, Errno> {
         for _ in 0..FAULTS_IN_A_ROW {
             match sys::socket::accept(self.socket.as_fd()) {
@@ -324,6 +350,11 @@ pub(crate) enum Arrival {
     Failed(Errno),
     /// It was accepted, but an option could not be set on it.
     Refused(Error),
+}
+
+fn reserve(options: &ListenOptions) -> Option<RwLock<Option<OwnedFd>>> {
+    let closes = options.close_when_full == Some(true);
+    closes.then(|| RwLock::new(sys::reserve().ok()))
 }
 
 fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> {
@@ -421,6 +452,7 @@ impl TryFrom<OwnedFd> for Listener {
             file: None,
             ours,
             gate: None,
+            reserve: None,
         })
     }
 }

@@ -114,7 +114,8 @@ impl Connection {
         }
     }
 
-    /// All is sent. A client that has said nothing, or all it wanted, can be left at once.
+    /// All is sent. A client that has said nothing, or all it wanted, can be left at once: what it
+    /// says later is answered with a reset, which comes after the answer.
     fn finish(&mut self, buffer: &mut [u8], now: Instant) -> Step {
         let mut left = LINGER_BYTES;
         match linger(&mut self.stream, &mut left, buffer) {

@@ -296,10 +296,11 @@ fn qotd_is_one_line_and_the_same_all_day() {
 }
 
 /// To close a socket whose input is unread resets the connection, and the reset overtakes the
-/// answer where the network is slow.
+/// answer where the network is slow. So a client whose words have come is waited for.
 #[test]
-fn an_answer_survives_what_the_client_sent_unasked() {
-    let server = Server::start("tcp://127.0.0.1:0 daytime");
+fn a_client_that_has_said_something_is_not_cut_off() {
+    // Accepted when its words are there.
+    let server = Server::start("tcp://127.0.0.1:0?defer_accept=5s daytime");
     let client = "python3 -c '
 import socket, sys, time
 s = socket.create_connection((\"127.0.0.1\", int(sys.argv[1])))
@@ -314,6 +315,23 @@ print(line.startswith(\"The local time is \"))' $PORT";
         log.contains("reason=done") && !log.contains("reset"),
         "{log}"
     );
+}
+
+/// A client that has its answer and says something afterwards may be told that nobody listens, but
+/// the answer is before that in its queue.
+#[test]
+fn an_answer_survives_what_the_client_sends_too_late() {
+    let server = Server::start("tcp://127.0.0.1:0 daytime");
+    let client = "python3 -c '
+import socket, sys
+for turn in range(20):
+    s = socket.create_connection((\"127.0.0.1\", int(sys.argv[1])))
+    try: s.sendall(b\"GET / HTTP/1.0\\r\\n\\r\\n\" * 1000)
+    except OSError: pass
+    assert s.makefile().readline().startswith(\"The local time is \")
+print(True)' $PORT";
+    shell(client, &[("PORT", server.port())]).prints("True\n");
+    server.end();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Accepting for a loop: in measure, fairly among loops, and with patience when resources run out.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::listener::{Arrival, Listener};
 use crate::stream::Stream;
 use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::wait::Events;
-use crate::sys::{self, Errno};
+use crate::sys::Errno;
 
 /// How long accepting pauses when descriptors or memory have run out, unless a task ends before.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,9 +33,6 @@ pub(super) struct Acceptor<T> {
     make: Make<T>,
     state: State,
     since_rotation: u32,
-    /// Given up for a moment when there is no descriptor left, so that a newcomer can be accepted
-    /// and closed, where that is the policy.
-    reserve: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -63,21 +60,11 @@ impl<T> Acceptor<T> {
     pub(super) const AT_ONCE: usize = ROTATION as usize;
 
     pub(super) fn new(listener: Arc<Listener>, make: Make<T>) -> Self {
-        let mut acceptor = Self {
+        Self {
             listener,
             make,
             state: State::Open,
             since_rotation: 0,
-            reserve: None,
-        };
-        acceptor.keep_reserve();
-        acceptor
-    }
-
-    fn keep_reserve(&mut self) {
-        let closes = self.listener.options().close_when_full == Some(true);
-        if closes && self.reserve.is_none() {
-            self.reserve = sys::reserve().ok();
         }
     }
 
@@ -96,7 +83,7 @@ impl<T> Acceptor<T> {
 
     /// The next connection as a task.
     pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Accepted<T> {
-        match self.listener.arrival() {
+        match self.listener.arrival_in_turn() {
             Arrival::Stream(mut stream) => {
                 self.since_rotation += 1;
                 stream.set_blocking(false);
@@ -116,7 +103,7 @@ impl<T> Acceptor<T> {
             Arrival::ClosedFull => Counts::raise(&counts.full),
             Arrival::ClosedForAddress => Counts::raise(&counts.full_for_address),
             Arrival::Refused(_) => Counts::raise(&counts.failed),
-            Arrival::Failed(errno) if is_exhaustion(errno) && self.close_one() => {
+            Arrival::Failed(errno) if is_exhaustion(errno) && self.listener.close_one() => {
                 Counts::raise(&counts.full);
             }
             Arrival::Failed(errno) => {
@@ -142,16 +129,6 @@ impl<T> Acceptor<T> {
             idle: options.idle_timeout,
             expires,
         }
-    }
-
-    /// Accepts one connection with the reserve descriptor and closes it; whether that went well.
-    fn close_one(&mut self) -> bool {
-        if self.reserve.take().is_none() {
-            return false;
-        }
-        let closed = matches!(self.listener.arrival(), Arrival::Stream(_));
-        self.keep_reserve();
-        closed
     }
 
     /// Takes the listener out of the set while it has to wait, and moves it to the end of its
@@ -212,8 +189,6 @@ impl<T> Acceptor<T> {
     }
 
     pub(super) fn resume(&mut self, epoll: &Epoll, tokens: Tokens) {
-        // Another thread may have been quicker to take the descriptor when it was last given up.
-        self.keep_reserve();
         self.state = match self.watch(epoll, tokens.listener) {
             Ok(()) | Err(Errno::EXIST) => State::Open,
             // It is tried again.
