@@ -12,9 +12,9 @@ use crate::deadline::clock;
 use crate::gate::Waiting;
 use crate::listener::{Arrival, Listener};
 use crate::stream::Stream;
+use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::wait::Events;
-use crate::sys::Errno;
 
 /// How long accepting pauses when descriptors or memory have run out, unless a task ends before.
 const PAUSE: Duration = Duration::from_millis(100);
