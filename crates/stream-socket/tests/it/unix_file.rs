@@ -1,7 +1,4 @@
 //! The file of a unix socket: its mode and owner, when it is removed, and when it never is.
-//!
-//! That a forked child leaves the file to its parent is not tested here: fork(2) needs unsafe
-//! code, and a program started in the usual way drops nothing of its parent's.
 
 use std::env;
 use std::fs::{self, Metadata};
@@ -290,4 +287,26 @@ fn a_clients_own_file_goes_with_it() {
         drop(client);
         assert!(!own.exists());
     }
+}
+
+#[cfg(feature = "simulation")]
+#[test]
+fn a_forked_child_leaves_the_file_to_its_parent() {
+    use crate::support::child::{Surroundings, run};
+    use stream_socket::simulation::in_forked_child;
+
+    run(Surroundings::Alone, || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let url = format!("unix://{}", path.display());
+        let listener = Listener::bind(&url, &ListenOptions::default()).unwrap();
+        let listener = std::cell::Cell::new(Some(listener));
+        let child = || {
+            drop(listener.take());
+            path.exists()
+        };
+        assert!(in_forked_child(child, || {}), "the child removed it");
+        drop(listener.take());
+        assert!(!path.exists());
+    });
 }
