@@ -158,6 +158,23 @@ impl DatagramSocket {
         })
     }
 
+    /// Taken apart again, for a listener.
+    pub(crate) fn into_bound(self) -> (SocketUrl, Bound) {
+        let Self {
+            socket,
+            url,
+            address,
+            file,
+            ..
+        } = self;
+        let bound = Bound {
+            socket,
+            address,
+            file,
+        };
+        (url, bound)
+    }
+
     /// Receives one datagram into `buffer`, waiting for it up to the read timeout.
     ///
     /// # Errors

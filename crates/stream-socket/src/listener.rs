@@ -1,11 +1,13 @@
 //! A listening socket.
 
 use std::fmt;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::address::SocketAddress;
+use crate::datagram::DatagramSocket;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
@@ -118,6 +120,31 @@ impl Listener {
             .into_iter()
             .map(|bound| Self::new(&url, &options, bound))
             .collect()
+    }
+
+    /// Accepts peers from a bound socket of datagrams that was received on and sent from so far.
+    ///
+    /// What `options` say of binding is past; its limits count.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Parse`] for limits that can't be meant, at [`Stage::Socket`] when the system
+    /// has no descriptor left.
+    pub fn over(socket: DatagramSocket, options: &ListenOptions) -> Result<Self> {
+        let (url, bound) = socket.into_bound();
+        peers::check_limits(&url, options)?;
+        Self::new(&url, options, bound)
+    }
+
+    /// Ends one direction or both: shutdown(2). To end reading lets accept fail, for all who share
+    /// the socket.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] with the system's number.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        sys::socket::shutdown(self.socket.as_fd(), how)
+            .map_err(|errno| failed(Stage::Io, &self.url, errno).with_action("shut down"))
     }
 
     fn new(asked: &SocketUrl, options: &ListenOptions, bound: Bound) -> Result<Self> {
@@ -284,8 +311,9 @@ impl Listener {
     }
 
     fn accept_now(&self) -> std::result::Result<Option<(OwnedFd, Option<SocketAddress>)>, Errno> {
+        let inheritable = self.options.socket.inheritable;
         for _ in 0..FAULTS_IN_A_ROW {
-            match sys::socket::accept(self.socket.as_fd()) {
+            match sys::socket::accept(self.socket.as_fd(), inheritable) {
                 Ok(accepted) => return Ok(Some(accepted)),
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR) => {}

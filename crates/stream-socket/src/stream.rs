@@ -25,7 +25,7 @@ use crate::sys::socket::Take;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
-use crate::transport::{Connected, Race};
+use crate::transport::{Connected, Race, share};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A connected socket: a stream of bytes over tcp and unix, of datagrams over udp and udg.
@@ -104,6 +104,32 @@ impl Stream {
         let options = options.for_url(&url)?;
         let mut race = Race::new(url, options)?;
         let connected = race.run()?;
+        if race.options().socket.inheritable {
+            share(&connected.socket, true)
+                .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
+        }
+        Ok(Self::connected(&race, connected))
+    }
+
+    /// Begins to connect and returns at once: PHP's `STREAM_CLIENT_ASYNC_CONNECT`.
+    ///
+    /// The first of the URL's addresses that does not refuse at once is taken, and no other is
+    /// tried afterwards; a name is waited for. The stream is writable once the connect has come
+    /// out. Until then reads and writes wait as any, and one of them tells why it failed.
+    /// [`Connecting`](crate::Connecting) tries all addresses and tells the stage.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), as far as it comes without waiting.
+    pub fn begin<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
+        let url = url.to_socket_url()?.into_owned();
+        let options = options.for_url(&url)?;
+        let mut race = Race::new(url, options)?;
+        let connected = race.begin()?;
+        if race.options().socket.inheritable {
+            share(&connected.socket, false)
+                .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
+        }
         Ok(Self::connected(&race, connected))
     }
 

@@ -41,4 +41,8 @@ pub struct SocketOptions {
     pub read_timeout: Option<Duration>,
     /// How long one write may take; no limit by default. All transports.
     pub write_timeout: Option<Duration>,
+    /// Leaves descriptors open across exec and, but for those of listeners, blocking: as programs
+    /// expect them that inherit one. Reads and writes of ours keep their timeouts all the same.
+    /// No key of a URL. Off by default.
+    pub inheritable: bool,
 }

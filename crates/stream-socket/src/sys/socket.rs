@@ -118,9 +118,18 @@ pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<(), Errno> 
     call(Call::Listen, || net::listen(socket, backlog))
 }
 
-/// accept4(2): the connection and, unless it has no name, its peer.
-pub(crate) fn accept(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddress>), Errno> {
-    let (connection, peer) = call(Call::Accept, || net::acceptfrom_with(socket, OURS))?;
+/// accept4(2): the connection and, unless it has no name, its peer. An inheritable one blocks and
+/// stays open across exec.
+pub(crate) fn accept(
+    socket: BorrowedFd<'_>,
+    inheritable: bool,
+) -> Result<(OwnedFd, Option<SocketAddress>), Errno> {
+    let flags = if inheritable {
+        SocketFlags::empty()
+    } else {
+        OURS
+    };
+    let (connection, peer) = call(Call::Accept, || net::acceptfrom_with(socket, flags))?;
     Ok((connection, name::ours(peer)))
 }
 
@@ -267,6 +276,13 @@ pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddres
 pub(crate) fn replace(target: &mut OwnedFd, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     call(Call::Mode, || {
         rustix::io::dup3(socket, target, rustix::io::DupFlags::CLOEXEC)
+    })
+}
+
+/// fcntl(F_SETFD): leaves the descriptor open across exec.
+pub(crate) fn make_inheritable(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::Mode, || {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty())
     })
 }
 

@@ -102,6 +102,10 @@ fn bind_endpoint(url: &SocketUrl, endpoint: &Endpoint, options: &ListenOptions) 
     if !datagram && !options.bind_only {
         listen(url, &socket, options)?;
     }
+    if options.socket.inheritable {
+        // A listener stays non-blocking, or accept might wait beyond its deadline.
+        share(&socket, datagram).map_err(|errno| failed(Stage::Socket, url, errno))?;
+    }
     let address = sys::socket::local_address(socket.as_fd())
         .map_err(|errno| failed(Stage::Bind, url, errno))?
         .ok_or_else(|| Error::new(Stage::Bind, url, "the socket has no name"))?;
@@ -110,6 +114,15 @@ fn bind_endpoint(url: &SocketUrl, endpoint: &Endpoint, options: &ListenOptions) 
         address,
         file,
     })
+}
+
+/// Makes a socket one that programs can inherit; `blocking` as they expect it.
+pub(crate) fn share(socket: &OwnedFd, blocking: bool) -> std::result::Result<(), Errno> {
+    sys::socket::make_inheritable(socket.as_fd())?;
+    if blocking {
+        sys::socket::set_blocking(socket, true)?;
+    }
+    Ok(())
 }
 
 /// listen(2) with the backlog of the options.

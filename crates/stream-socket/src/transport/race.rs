@@ -160,6 +160,18 @@ impl Race {
         }
     }
 
+    /// Starts and does not wait: the first socket whose connect was not refused at once.
+    pub(crate) fn begin(&mut self) -> Result<Connected> {
+        loop {
+            if let Some(connected) = self.step()? {
+                return Ok(connected);
+            }
+            if let Some(attempt) = self.running.pop() {
+                return Ok(attempt.connected());
+            }
+        }
+    }
+
     pub(crate) fn url(&self) -> &SocketUrl {
         &self.url
     }

@@ -1,0 +1,37 @@
+//! Compiles `shim.c` against the headers of the PHP that `$PHP_CONFIG`, else `php-config`, names.
+
+use std::env;
+use std::error::Error;
+use std::process::Command;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=PHP_CONFIG");
+    println!("cargo::rerun-if-changed=src/zend/shim.c");
+    println!("cargo::rerun-if-changed=src/zend/shim.h");
+    let program = env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
+    let mut build = cc::Build::new();
+    build.file("src/zend/shim.c").warnings(true);
+    // PHP's headers are not ours to mend.
+    for flag in includes(&program)?.split_whitespace() {
+        build.flag(flag.replacen("-I", "-isystem", 1));
+    }
+    build.flag("-Wno-unused-parameter");
+    build.define(
+        "STREAM_SOCKET_VERSION",
+        Some(format!("\"{}\"", env::var("CARGO_PKG_VERSION")?).as_str()),
+    );
+    build.compile("stream_socket_shim");
+    Ok(())
+}
+
+/// The include flags that php-config tells.
+fn includes(program: &str) -> Result<String, Box<dyn Error>> {
+    let output = Command::new(program)
+        .arg("--includes")
+        .output()
+        .map_err(|error| format!("cannot run {program} (Debian's php-dev has it): {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{program} --includes failed: {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,93 @@
+//! Binding: the first of several addresses that can be bound, as PHP does it.
+
+use std::net::SocketAddr;
+
+use stream_socket::{
+    DatagramSocket, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Target, Transport,
+    UnixAddress, php,
+};
+
+use crate::failure::Failure;
+use crate::options::{Wishes, without_tcp};
+
+/// A bound socket. One of datagrams is a listener once it accepts.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Listener(Listener),
+    Datagrams(DatagramSocket, Box<ListenOptions>),
+}
+
+/// Binds the first address that can be bound; the failure is that of the last.
+pub(crate) fn bind_inet(
+    transport: Transport,
+    addresses: impl Iterator<Item = SocketAddr>,
+    wishes: &Wishes<'_>,
+) -> Result<Bound, Failure> {
+    let mut last = Failure::of_words("the name has no address");
+    for address in addresses {
+        let url = SocketUrl::from_address(transport, &SocketAddress::Inet(address))?;
+        let options = wishes.to_listen(transport.is_datagram(), address.is_ipv6())?;
+        match bind(&url, options) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Binds a path, an abstract name or, where the target is empty, a name of the kernel's choice.
+pub(crate) fn bind_unix(
+    transport: Transport,
+    name: &[u8],
+    wishes: &Wishes<'_>,
+) -> Result<Bound, Failure> {
+    let target = unix_target(name)?;
+    let is_file = matches!(&target, Target::Unix(unix) if unix.as_path().is_some());
+    let mut options = wishes.to_listen_unix(transport.is_datagram(), is_file)?;
+    without_tcp(&mut options.socket);
+    let url = SocketUrl::new(transport, target)?;
+    Ok(bind(&url, options)?)
+}
+
+/// The target that a unix name is. One that the kernel would cut or not see whole is refused.
+pub(crate) fn unix_target(name: &[u8]) -> Result<Target, Failure> {
+    let parsed = php::unix_target(name);
+    if parsed.truncated {
+        return Err(Failure::of_words(format!(
+            "the socket path is {} bytes long, and at most {} are possible",
+            name.len(),
+            parsed.limit()
+        )));
+    }
+    if !parsed.is_whole() {
+        return Err(Failure::of_words("the socket path contains a null byte"));
+    }
+    match name {
+        [] => Ok(Target::Autobind),
+        [0, abstract_name @ ..] => Ok(Target::Unix(UnixAddress::from_abstract(abstract_name)?)),
+        path => Ok(Target::Unix(unix_path(path)?)),
+    }
+}
+
+fn unix_path(path: &[u8]) -> Result<UnixAddress, Error> {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    UnixAddress::from_path(OsStr::from_bytes(path))
+}
+
+fn bind(url: &SocketUrl, mut options: ListenOptions) -> Result<Bound, Error> {
+    if !url.transport().is_datagram() {
+        options.max_peers = None;
+        options.peer_idle_timeout = None;
+        return Listener::bind(url, &options).map(Bound::Listener);
+    }
+    options.max_connections = None;
+    options.max_connections_per_ip = None;
+    options.close_when_full = None;
+    options.fast_open = None;
+    options.defer_accept = None;
+    let peers = Box::new(options.clone());
+    options.max_peers = None;
+    options.peer_idle_timeout = None;
+    DatagramSocket::bind(url, &options).map(|socket| Bound::Datagrams(socket, peers))
+}

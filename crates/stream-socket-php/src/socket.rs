@@ -1,0 +1,577 @@
+//! What a PHP stream of ours holds: a socket of the library, and what PHP itself reads of it.
+
+use std::io::{Read, Write};
+use std::mem;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use stream_socket::{
+    ConnectOptions, ListenOptions, Listener, PeerCredentials, Selectable, SocketAddress, SocketUrl,
+    Stream, Target, Transport,
+};
+
+use crate::counters::{self, count};
+use crate::failure::{self, Failure};
+use crate::listening::{self, Bound};
+use crate::options::{Wishes, local_address, without_tcp};
+
+/// `struct timeval`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct TimeVal {
+    pub(crate) seconds: i64,
+    pub(crate) microseconds: i64,
+}
+
+impl TimeVal {
+    /// A span; `None` is for ever, which PHP says by a negative number of seconds.
+    pub(crate) fn span(self) -> Option<Duration> {
+        let seconds = u64::try_from(self.seconds).ok()?;
+        let microseconds = u64::try_from(self.microseconds).unwrap_or(0);
+        Some(Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds)))
+    }
+}
+
+/// `php_netstream_data_t`, which other extensions cast a socket stream's data to.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct NetStream {
+    pub(crate) socket: i32,
+    is_blocked: i8,
+    timeout: TimeVal,
+    timeout_event: i8,
+    ownsize: usize,
+}
+
+/// The part that C reads: `ss_socket`.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Head {
+    pub(crate) net: NetStream,
+    transport: u8,
+    kind: Kind,
+    timeout_given: bool,
+    truncated: bool,
+}
+
+const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 48);
+
+/// `enum ss_kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Empty,
+    Listener,
+    Datagrams,
+    Stream,
+    Peer,
+}
+
+/// A PHP stream's data.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Socket {
+    pub(crate) head: Head,
+    object: Object,
+    target: Box<[u8]>,
+    connect_timeout: TimeVal,
+    last_error: i32,
+}
+
+#[derive(Debug)]
+enum Object {
+    Empty,
+    Bound(Bound),
+    Stream(Stream),
+}
+
+/// What a stream tells about itself.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) last_error: i32,
+    pub(crate) connected: bool,
+    pub(crate) credentials: Option<PeerCredentials>,
+}
+
+/// An address that PHP's resolver found.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Ip {
+    bytes: [u8; 16],
+    scope: u32,
+    v6: bool,
+}
+
+impl Ip {
+    fn with_port(&self, port: u16) -> SocketAddr {
+        if self.v6 {
+            return SocketAddrV6::new(Ipv6Addr::from(self.bytes), port, 0, self.scope).into();
+        }
+        let [a, b, c, d, ..] = self.bytes;
+        SocketAddr::new(IpAddr::from([a, b, c, d]), port)
+    }
+}
+
+const TRANSPORTS: [Transport; 4] = [
+    Transport::Tcp,
+    Transport::Udp,
+    Transport::Unix,
+    Transport::Udg,
+];
+
+/// How a connect came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    Made,
+    UnderWay,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        transport: u8,
+        timeout: TimeVal,
+        connect_timeout: TimeVal,
+        target: &[u8],
+    ) -> Self {
+        count(&counters::OPEN);
+        Self {
+            head: Head {
+                net: NetStream {
+                    socket: -1,
+                    is_blocked: 1,
+                    timeout,
+                    timeout_event: 0,
+                    ownsize: 0,
+                },
+                transport,
+                kind: Kind::Empty,
+                timeout_given: false,
+                truncated: false,
+            },
+            object: Object::Empty,
+            target: target.into(),
+            connect_timeout,
+            last_error: 0,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        TRANSPORTS[usize::from(self.head.transport)]
+    }
+
+    pub(crate) fn target(&self) -> (&[u8], TimeVal) {
+        (&self.target, self.connect_timeout)
+    }
+
+    // ---- opening ----
+
+    pub(crate) fn bind_inet(
+        &mut self,
+        ips: &[Ip],
+        port: u16,
+        wishes: &Wishes<'_>,
+    ) -> Result<(), Failure> {
+        let addresses = ips.iter().map(|ip| ip.with_port(port));
+        let bound = listening::bind_inet(self.transport(), addresses, wishes);
+        self.adopt_bound(bound)
+    }
+
+    pub(crate) fn bind_unix(&mut self, name: &[u8], wishes: &Wishes<'_>) -> Result<(), Failure> {
+        let bound = listening::bind_unix(self.transport(), name, wishes);
+        self.adopt_bound(bound)
+    }
+
+    fn adopt_bound(&mut self, bound: Result<Bound, Failure>) -> Result<(), Failure> {
+        let bound = bound.inspect_err(|_| count(&counters::FAILED))?;
+        count(&counters::BOUND);
+        (self.head.kind, self.head.net.socket) = match &bound {
+            Bound::Listener(listener) => (Kind::Listener, listener.as_fd().as_raw_fd()),
+            Bound::Datagrams(socket, _) => (Kind::Datagrams, socket.as_fd().as_raw_fd()),
+        };
+        self.object = Object::Bound(bound);
+        Ok(())
+    }
+
+    pub(crate) fn listen(&mut self) -> Result<(), Failure> {
+        match &self.object {
+            Object::Bound(Bound::Listener(listener)) => Ok(listener.listen()?),
+            Object::Bound(Bound::Datagrams(..)) => Err(Failure::of_system(failure::NOT_SUPPORTED)),
+            _ => Err(Failure::of_system(failure::INVALID)),
+        }
+    }
+
+    /// Connects to the first address that answers, all within `timeout`; with `begin`, to the
+    /// first that does not refuse at once, and without waiting.
+    pub(crate) fn connect_inet(
+        &mut self,
+        ips: &[Ip],
+        port: u16,
+        timeout: Option<Duration>,
+        begin: bool,
+        wishes: &Wishes<'_>,
+    ) -> Result<Connection, Failure> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut last = Failure::of_words("the name has no address");
+        for address in ips.iter().map(|ip| ip.with_port(port)) {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            match self.connect_to(address, left, begin, wishes) {
+                Ok(connection) => return Ok(connection),
+                Err(failure) => last = failure,
+            }
+        }
+        count(&counters::FAILED);
+        Err(last)
+    }
+
+    fn connect_to(
+        &mut self,
+        address: SocketAddr,
+        left: Option<Duration>,
+        begin: bool,
+        wishes: &Wishes<'_>,
+    ) -> Result<Connection, Failure> {
+        let transport = self.transport();
+        let mut options = wishes.to_connect(transport.is_datagram())?;
+        if let Some(bindto) = wishes.bindto {
+            options.bind = Some(local_address(bindto, address.ip())?);
+        }
+        let url = SocketUrl::from_address(transport, &SocketAddress::Inet(address))?;
+        self.open(&url, options, left, begin)
+    }
+
+    pub(crate) fn connect_unix(
+        &mut self,
+        name: &[u8],
+        timeout: Option<Duration>,
+        begin: bool,
+        wishes: &Wishes<'_>,
+    ) -> Result<Connection, Failure> {
+        let transport = self.transport();
+        let mut options = wishes.to_connect(transport.is_datagram())?;
+        without_tcp(&mut options.socket);
+        let url = match listening::unix_target(name)? {
+            // An empty name is nobody's; the kernel says so of it.
+            Target::Autobind => return Err(Failure::of_system(failure::INVALID)),
+            target => SocketUrl::new(transport, target)?,
+        };
+        self.open(&url, options, timeout, begin)
+            .inspect_err(|_| count(&counters::FAILED))
+    }
+
+    fn open(
+        &mut self,
+        url: &SocketUrl,
+        mut options: ConnectOptions,
+        timeout: Option<Duration>,
+        begin: bool,
+    ) -> Result<Connection, Failure> {
+        options.connect_timeout = Some(timeout.filter(|_| !begin).unwrap_or(Duration::MAX));
+        let stream = if begin {
+            Stream::begin(url, &options)?
+        } else {
+            Stream::connect(url, &options)?
+        };
+        count(&counters::CONNECTED);
+        self.head.kind = Kind::Stream;
+        self.head.net.socket = stream.as_fd().as_raw_fd();
+        self.object = Object::Stream(stream);
+        Ok(if begin {
+            Connection::UnderWay
+        } else {
+            Connection::Made
+        })
+    }
+
+    // ---- accepting ----
+
+    /// The next stream, and its peer's name.
+    pub(crate) fn accept(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<(Box<Socket>, Vec<u8>), Failure> {
+        if matches!(self.object, Object::Stream(_)) {
+            return Err(Failure::of_system(failure::INVALID));
+        }
+        let stream = self.listener()?.accept(timeout)?;
+        count(&counters::ACCEPTED);
+        let name = stream.peer_addr().map(text_of).unwrap_or_default();
+        let mut accepted = Socket::new(
+            self.head.transport,
+            self.head.net.timeout,
+            TimeVal::default(),
+            &[],
+        );
+        accepted.head.timeout_given = self.head.timeout_given;
+        if self.transport().is_datagram() {
+            // A descriptor of its own is made when something waits on it.
+            accepted.head.kind = Kind::Peer;
+        } else {
+            accepted.head.kind = Kind::Stream;
+            accepted.head.net.socket = stream.as_fd().as_raw_fd();
+        }
+        accepted.object = Object::Stream(stream);
+        Ok((Box::new(accepted), name))
+    }
+
+    /// The listener; one of datagrams becomes one when it accepts for the first time.
+    fn listener(&mut self) -> Result<&Listener, Failure> {
+        if let Object::Bound(Bound::Datagrams(..)) = &self.object {
+            let Object::Bound(Bound::Datagrams(socket, options)) =
+                mem::replace(&mut self.object, Object::Empty)
+            else {
+                return Err(Failure::of_system(failure::NO_SOCKET));
+            };
+            self.object = Object::Bound(Bound::Listener(into_listener(socket, &options)?));
+        }
+        match &self.object {
+            Object::Bound(Bound::Listener(listener)) => Ok(listener),
+            _ => Err(Failure::of_system(failure::NO_SOCKET)),
+        }
+    }
+
+    // ---- reading and writing ----
+
+    /// Bytes or one datagram; whether that was the end. `None`: nothing is there, and it does not
+    /// wait.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        look_once: bool,
+    ) -> Result<(Option<usize>, bool), Failure> {
+        let timeout = self.timeout(look_once);
+        self.head.net.timeout_event = 0;
+        let (datagram, waits) = (self.transport().is_datagram(), self.waits() && !look_once);
+        let result = match &mut self.object {
+            Object::Stream(stream) => {
+                stream.set_blocking(waits);
+                stream.set_read_timeout(timeout);
+                stream.read(buffer).map_err(Failure::from)
+            }
+            Object::Bound(Bound::Datagrams(socket, _)) => {
+                socket.set_read_timeout(timeout);
+                socket
+                    .recv_from(buffer)
+                    .map(|received| received.length)
+                    .map_err(Failure::from)
+            }
+            _ => Err(Failure::of_system(failure::NOT_CONNECTED)),
+        };
+        match result {
+            Ok(0) if !datagram => Ok((Some(0), true)),
+            Ok(0) => Ok((Some(0), self.is_at_end())),
+            Ok(length) => Ok((Some(length), false)),
+            Err(failure) if failure.timed_out || failure.number == failure::AGAIN => {
+                if waits {
+                    self.head.net.timeout_event = 1;
+                    return Err(failure);
+                }
+                Ok((None, false))
+            }
+            Err(failure) => {
+                self.last_error = failure.number;
+                Err(failure)
+            }
+        }
+    }
+
+    pub(crate) fn peek(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let timeout = self.timeout(false);
+        let Object::Stream(stream) = &mut self.object else {
+            return Err(Failure::of_system(failure::NOT_CONNECTED));
+        };
+        stream.set_read_timeout(timeout);
+        Ok(stream.peek(buffer)?)
+    }
+
+    /// How much was sent; zero where nothing can be and it does not wait.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
+        let (timeout, waits) = (self.timeout(false), self.waits());
+        self.head.net.timeout_event = 0;
+        let result = match &mut self.object {
+            Object::Stream(stream) => {
+                stream.set_blocking(waits);
+                stream.set_write_timeout(timeout);
+                stream.write(bytes).map_err(Failure::from)
+            }
+            Object::Bound(Bound::Datagrams(..)) => Err(Failure::of_system(failure::NO_DESTINATION)),
+            _ => Err(Failure::of_system(failure::PIPE)),
+        };
+        match result {
+            Err(failure) if failure.timed_out || failure.number == failure::AGAIN => {
+                if !waits {
+                    return Ok(0);
+                }
+                self.head.net.timeout_event = 1;
+                Err(Failure::of_system(failure::AGAIN))
+            }
+            Err(failure) => {
+                self.last_error = failure.number;
+                Err(failure)
+            }
+            sent => sent,
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.head.net.is_blocked != 0
+    }
+
+    fn timeout(&self, look_once: bool) -> Option<Duration> {
+        if look_once || !self.waits() {
+            return Some(Duration::ZERO);
+        }
+        self.head.net.timeout.span()
+    }
+
+    fn is_at_end(&mut self) -> bool {
+        match &mut self.object {
+            Object::Stream(stream) => stream.is_eof().unwrap_or(true),
+            _ => false,
+        }
+    }
+
+    /// Whether there is something to read still, or may be: `feof` asks this.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        match &mut self.object {
+            Object::Stream(stream) => match stream.is_eof() {
+                Ok(at_end) => !at_end,
+                Err(error) => {
+                    self.last_error = error.errno().unwrap_or(0);
+                    false
+                }
+            },
+            Object::Bound(_) => true,
+            Object::Empty => false,
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, how: i32) -> Result<(), Failure> {
+        let how = match how {
+            0 => Shutdown::Read,
+            1 => Shutdown::Write,
+            _ => Shutdown::Both,
+        };
+        match &mut self.object {
+            Object::Stream(stream) => Ok(stream.shutdown(how)?),
+            Object::Bound(Bound::Listener(listener)) if !self.head.is_datagram() => {
+                Ok(listener.shutdown(how)?)
+            }
+            _ => Err(Failure::of_system(failure::NOT_CONNECTED)),
+        }
+    }
+
+    // ---- what it is ----
+
+    /// This end's name or the peer's; empty where there is none.
+    pub(crate) fn name(&self, peer: bool) -> Result<Vec<u8>, Failure> {
+        match &self.object {
+            Object::Stream(stream) if peer => {
+                Ok(stream.peer_addr().map(text_of).unwrap_or_default())
+            }
+            Object::Stream(stream) => Ok(stream
+                .local_addr()?
+                .as_ref()
+                .map(text_of)
+                .unwrap_or_default()),
+            Object::Bound(_) if peer => Err(Failure::of_system(failure::NOT_CONNECTED)),
+            Object::Bound(Bound::Listener(listener)) => Ok(text_of(listener.local_addr())),
+            Object::Bound(Bound::Datagrams(socket, _)) => Ok(text_of(socket.local_addr())),
+            Object::Empty => Err(Failure::of_system(failure::NO_SOCKET)),
+        }
+    }
+
+    /// The descriptor; what waits on it gets the one that is readable when there is something.
+    pub(crate) fn descriptor(&mut self, for_waiting: bool) -> i32 {
+        match &self.object {
+            Object::Stream(stream) => self.head.net.socket = stream.as_fd().as_raw_fd(),
+            Object::Bound(Bound::Listener(listener)) if for_waiting => {
+                return listener.as_fd().as_raw_fd();
+            }
+            _ => {}
+        }
+        self.head.net.socket
+    }
+
+    /// Whether a read has something of which the descriptor does not know.
+    pub(crate) fn has_pending(&self) -> bool {
+        match &self.object {
+            Object::Stream(stream) => stream.has_buffered(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        let (received, sent, credentials) = match &self.object {
+            Object::Stream(stream) => (
+                stream.bytes_received(),
+                stream.bytes_sent(),
+                stream.peer_credentials().ok(),
+            ),
+            _ => (0, 0, None),
+        };
+        Facts {
+            received,
+            sent,
+            last_error: self.last_error,
+            connected: matches!(self.object, Object::Stream(_)),
+            credentials,
+        }
+    }
+
+    /// Gives the descriptor up to whoever goes on with it; -1 where there is none.
+    pub(crate) fn release(&mut self) -> i32 {
+        self.head.kind = Kind::Empty;
+        self.head.net.socket = -1;
+        let descriptor: Option<OwnedFd> = match mem::replace(&mut self.object, Object::Empty) {
+            Object::Stream(stream) => stream.into_parts().ok().map(|(descriptor, _)| descriptor),
+            Object::Bound(Bound::Listener(listener)) => Some(listener.into()),
+            Object::Bound(Bound::Datagrams(socket, _)) => Some(socket.into()),
+            Object::Empty => None,
+        };
+        descriptor.map_or(-1, IntoRawFd::into_raw_fd)
+    }
+}
+
+impl Head {
+    fn is_datagram(&self) -> bool {
+        TRANSPORTS[usize::from(self.transport)].is_datagram()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        counters::OPEN.fetch_sub(1, Relaxed);
+    }
+}
+
+fn into_listener(
+    socket: stream_socket::DatagramSocket,
+    options: &ListenOptions,
+) -> Result<Listener, Failure> {
+    Ok(Listener::over(socket, options)?)
+}
+
+/// An address as PHP writes it: abstract names with their NUL.
+fn text_of(address: &SocketAddress) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    match address {
+        SocketAddress::Unix(unix) => match (unix.as_path(), unix.as_abstract()) {
+            (Some(path), _) => path.as_os_str().as_bytes().to_owned(),
+            (None, Some(name)) => [b"\0", name].concat(),
+            (None, None) => Vec::new(),
+        },
+        address => without_zone(address).into_bytes(),
+    }
+}
+
+/// PHP leaves out the zone of a link-local address.
+fn without_zone(address: &SocketAddress) -> String {
+    match (address.ip(), address.port()) {
+        (Some(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
+        _ => address.to_string(),
+    }
+}

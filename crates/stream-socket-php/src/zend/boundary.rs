@@ -1,0 +1,53 @@
+//! Every call from C passes here: no panic goes through a frame of C, which would end the process.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use crate::failure::Failure;
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+static QUIET: Once = Once::new();
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) enum Ended<T> {
+    Well(T),
+    Failed(Failure),
+    Panicked(String),
+}
+
+/// Runs `body`; a panic in it is a result.
+pub(super) fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Ended<T> {
+    QUIET.call_once(silence);
+    let before = INSIDE.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(body));
+    INSIDE.set(before);
+    match result {
+        Ok(Ok(value)) => Ended::Well(value),
+        Ok(Err(failure)) => Ended::Failed(failure),
+        Err(payload) => Ended::Panicked(message(&*payload)),
+    }
+}
+
+/// PHP tells of a panic by an Error; standard error is the script's.
+fn silence() {
+    let others = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !INSIDE.get() {
+            others(info);
+        }
+    }));
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,1008 @@
+/* What Rust can't say to Zend: the module entry, tables of operations, argument parsing, variadic
+ * errors. Each callback unpacks what PHP hands over, calls Rust, which never calls back, and then
+ * allocates and complains: no Rust frame is on the stack when Zend leaves by longjmp. */
+#include "shim.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "ext/standard/file.h"
+#include "ext/standard/info.h"
+#include "php_ini.h"
+#include "streams/php_streams_int.h"
+
+ZEND_BEGIN_MODULE_GLOBALS(stream_socket)
+	bool strict;
+	char *transports;
+	/* The system's number of the last bind or listen that failed in this request. */
+	int bind_errno;
+ZEND_END_MODULE_GLOBALS(stream_socket)
+
+ZEND_DECLARE_MODULE_GLOBALS(stream_socket)
+#define SSG(field) ZEND_MODULE_GLOBALS_ACCESSOR(stream_socket, field)
+
+#if defined(ZTS) && defined(COMPILE_DL_STREAM_SOCKET)
+ZEND_TSRMLS_CACHE_DEFINE()
+#endif
+
+#define TRANSPORTS 4
+#define MOST_ADDRESSES 64
+
+static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg"};
+
+/* The factories that were registered before ours: where work goes that we leave to them. */
+static php_stream_transport_factory stock[TRANSPORTS];
+
+static zif_handler stock_server;
+static zif_handler stock_get_name;
+
+extern const php_stream_ops *const ss_operations[TRANSPORTS];
+
+/* ---- errors ---- */
+
+/* A panic of ours is PHP's Error, which `catch (Exception)` does not swallow. */
+static void panicked(const ss_outcome *outcome)
+{
+	zend_throw_error(NULL, "stream_socket: a fault of the extension: %.*s",
+		(int) outcome->text_length, outcome->text ? outcome->text : "");
+}
+
+static void forget(ss_outcome *outcome)
+{
+	ss_text_free(outcome->text, outcome->text_length);
+	outcome->text = NULL;
+	outcome->text_length = 0;
+}
+
+/* The text of a failure: the system's where there is a number and nothing better is known. */
+static zend_string *words(const ss_outcome *outcome)
+{
+	if (outcome->text_length > 0) {
+		return zend_string_init(outcome->text, outcome->text_length, 0);
+	}
+	const char *text = strerror(outcome->number);
+	return zend_string_init(text, strlen(text), 0);
+}
+
+/* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
+static int concluded(php_stream_xport_param *param, ss_outcome *outcome)
+{
+	if (outcome->status == SS_OK) {
+		forget(outcome);
+		return 0;
+	}
+	param->outputs.error_code = outcome->number;
+	if (param->want_errortext) {
+		param->outputs.error_text = words(outcome);
+	}
+	if (outcome->status == SS_PANICKED) {
+		panicked(outcome);
+	}
+	forget(outcome);
+	return -1;
+}
+
+/* ---- contexts ---- */
+
+static zval *option(php_stream *stream, const char *name)
+{
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
+	zval *value = context ? php_stream_context_get_option(context, "socket", name) : NULL;
+
+	if (value == NULL) {
+		return NULL;
+	}
+	ZVAL_DEREF(value);
+	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
+}
+
+static ss_number integer(php_stream *stream, const char *name)
+{
+	zval *value = option(stream, name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		number.value = zval_get_long(value);
+		number.given = true;
+	}
+	return number;
+}
+
+static ss_number truth(php_stream *stream, const char *name)
+{
+	zval *value = option(stream, name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		number.value = zend_is_true(value);
+		number.given = true;
+	}
+	return number;
+}
+
+/* A bool that stock PHP only looks at to turn something on. */
+static ss_number turned_on(php_stream *stream, const char *name)
+{
+	ss_number number = truth(stream, name);
+	number.given = number.value != 0;
+	return number;
+}
+
+/* Milliseconds of an option in seconds, which may be a float as PHP's other timeouts. */
+static ss_number milliseconds(php_stream *stream, const char *name)
+{
+	zval *value = option(stream, name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		double seconds = zval_get_double(value);
+		number.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
+		number.given = true;
+	}
+	return number;
+}
+
+static void string(php_stream *stream, const char *name, const char **text, size_t *length)
+{
+	zval *value = option(stream, name);
+
+	*text = NULL;
+	*length = 0;
+	if (value != NULL && Z_TYPE_P(value) == IS_STRING) {
+		*text = Z_STRVAL_P(value);
+		*length = Z_STRLEN_P(value);
+	}
+}
+
+static void collect(php_stream *stream, ss_options *options, bool server)
+{
+	memset(options, 0, sizeof(*options));
+	if (PHP_STREAM_CONTEXT(stream) == NULL) {
+		return;
+	}
+	options->keepalive = truth(stream, "so_keepalive");
+	options->keepalive_idle = integer(stream, "tcp_keepidle");
+	options->keepalive_interval = integer(stream, "tcp_keepintvl");
+	options->keepalive_count = integer(stream, "tcp_keepcnt");
+	options->linger = integer(stream, "so_linger");
+	options->user_timeout = integer(stream, "tcp_user_timeout");
+	options->receive_buffer = integer(stream, "so_rcvbuf");
+	options->send_buffer = integer(stream, "so_sndbuf");
+	options->broadcast = turned_on(stream, "so_broadcast");
+	if (!server) {
+		options->nodelay = turned_on(stream, "tcp_nodelay");
+		string(stream, "bindto", &options->bindto, &options->bindto_length);
+		return;
+	}
+	options->backlog = integer(stream, "backlog");
+	options->reuse_port = turned_on(stream, "so_reuseport");
+	options->v6only = truth(stream, "ipv6_v6only");
+	options->fast_open = truth(stream, "tcp_fastopen");
+	options->defer_accept = integer(stream, "tcp_defer_accept");
+	options->max_connections = integer(stream, "max_connections");
+	options->max_connections_per_ip = integer(stream, "max_connections_per_ip");
+	options->close_when_full = truth(stream, "close_when_full");
+	options->max_peers = integer(stream, "max_peers");
+	options->peer_idle_timeout = milliseconds(stream, "peer_idle_timeout");
+	options->unix_mode = integer(stream, "unix_mode");
+	options->unix_unlink = truth(stream, "unix_unlink");
+	string(stream, "unix_owner", &options->unix_owner, &options->unix_owner_length);
+	string(stream, "unix_group", &options->unix_group, &options->unix_group_length);
+}
+
+/* ---- addresses ---- */
+
+static size_t copy_addresses(struct sockaddr **found, int count, ss_ip *ips)
+{
+	size_t kept = 0;
+
+	for (int index = 0; index < count && kept < MOST_ADDRESSES; index++) {
+		ss_ip *ip = &ips[kept];
+		memset(ip, 0, sizeof(*ip));
+		if (found[index]->sa_family == AF_INET) {
+			memcpy(ip->ip, &((struct sockaddr_in *) found[index])->sin_addr, 4);
+			kept++;
+		} else if (found[index]->sa_family == AF_INET6) {
+			struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) found[index];
+			memcpy(ip->ip, &v6->sin6_addr, 16);
+			ip->scope = v6->sin6_scope_id;
+			ip->v6 = true;
+			kept++;
+		}
+	}
+	return kept;
+}
+
+/* Takes host:port apart and asks PHP's resolver, which warns on its own. */
+static bool addresses(php_stream_xport_param *param, bool datagram, ss_ip *ips, size_t *count, uint16_t *port)
+{
+	ss_outcome outcome = {0};
+	ss_target target = {0};
+	struct sockaddr **found;
+
+	ss_parse_inet(param->inputs.name, param->inputs.namelen, &target, &outcome);
+	if (concluded(param, &outcome) != 0) {
+		return false;
+	}
+	char *host = estrndup(target.host, target.host_length);
+	int amount = php_network_getaddresses(host, datagram ? SOCK_DGRAM : SOCK_STREAM, &found,
+		param->want_errortext ? &param->outputs.error_text : NULL);
+	efree(host);
+	if (amount == 0) {
+		return false;
+	}
+	*port = target.port;
+	*count = copy_addresses(found, amount, ips);
+	php_network_freeaddresses(found);
+	return true;
+}
+
+static bool is_unix(const ss_socket *socket)
+{
+	return socket->transport == SS_UNIX || socket->transport == SS_UDG;
+}
+
+static bool is_datagram(const ss_socket *socket)
+{
+	return socket->transport == SS_UDP || socket->transport == SS_UDG;
+}
+
+/* ---- the transport API ---- */
+
+static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+	ss_options options;
+	int result;
+
+	SSG(bind_errno) = 0;
+	collect(stream, &options, true);
+	if (is_unix(socket)) {
+		ss_bind_unix(socket, param->inputs.name, param->inputs.namelen, &options, &outcome);
+	} else {
+		ss_ip ips[MOST_ADDRESSES];
+		size_t count;
+		uint16_t port;
+
+		if (!addresses(param, is_datagram(socket), ips, &count, &port)) {
+			return -1;
+		}
+		ss_bind_inet(socket, ips, count, port, &options, &outcome);
+	}
+	result = concluded(param, &outcome);
+	SSG(bind_errno) = result == 0 ? 0 : param->outputs.error_code;
+	return result;
+}
+
+static int listen_on(ss_socket *socket, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+
+	ss_listen(socket, &outcome);
+	int result = concluded(param, &outcome);
+	SSG(bind_errno) = result == 0 ? 0 : param->outputs.error_code;
+	return result;
+}
+
+static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+	ss_options options;
+	bool begin = param->op == STREAM_XPORT_OP_CONNECT_ASYNC;
+	zval *bindto = is_unix(socket) || PHP_STREAM_CONTEXT(stream) == NULL
+		? NULL
+		: php_stream_context_get_option(PHP_STREAM_CONTEXT(stream), "socket", "bindto");
+
+	if (bindto != NULL && Z_TYPE_P(bindto) != IS_STRING) {
+		if (param->want_errortext) {
+			param->outputs.error_text =
+				zend_string_init(ZEND_STRL("local_addr context option is not a string."), 0);
+		}
+		return -1;
+	}
+	collect(stream, &options, false);
+	if (is_unix(socket)) {
+		options.bindto = NULL;
+		ss_connect_unix(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
+			begin, &options, &outcome);
+	} else {
+		ss_ip ips[MOST_ADDRESSES];
+		size_t count;
+		uint16_t port;
+
+		if (!addresses(param, is_datagram(socket), ips, &count, &port)) {
+			return -1;
+		}
+		ss_connect_inet(socket, ips, count, port, param->inputs.timeout, begin, &options, &outcome);
+	}
+	if (outcome.status == SS_OK && outcome.number == EINPROGRESS) {
+		param->outputs.error_code = EINPROGRESS;
+		forget(&outcome);
+		return 1;
+	}
+	return concluded(param, &outcome);
+}
+
+static void set_nodelay(php_stream *stream, const ss_socket *client)
+{
+	if (client->transport == SS_TCP && turned_on(stream, "tcp_nodelay").given) {
+		int on = 1;
+		setsockopt(client->netstream.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+}
+
+static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_param *param STREAMS_DC)
+{
+	ss_outcome outcome = {0};
+	ss_socket *client = ss_accept(socket, param->inputs.timeout, &outcome);
+
+	param->outputs.client = NULL;
+	if (client == NULL) {
+		return concluded(param, &outcome);
+	}
+	set_nodelay(stream, client);
+	php_stream *made = php_stream_alloc_rel(stream->ops, client, NULL, "r+");
+	if (is_datagram(client)) {
+		made->chunk_size = 65536;
+	}
+	made->ctx = stream->ctx;
+	if (stream->ctx) {
+		GC_ADDREF(stream->ctx);
+	}
+	param->outputs.client = made;
+	if (param->want_textaddr) {
+		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
+	}
+	return concluded(param, &outcome);
+}
+
+static int name_of(ss_socket *socket, php_stream_xport_param *param)
+{
+	bool peer = param->op == STREAM_XPORT_OP_GET_PEER_NAME;
+	ss_outcome outcome = {0};
+
+	if (param->want_addr || (socket->kind != SS_PEER && !is_unix(socket))) {
+		int (*tell)(php_socket_t, zend_string **, struct sockaddr **, socklen_t *) =
+			peer ? php_network_get_peer_name : php_network_get_sock_name;
+		return tell(ss_descriptor(socket, false),
+			param->want_textaddr ? &param->outputs.textaddr : NULL,
+			param->want_addr ? &param->outputs.addr : NULL,
+			param->want_addr ? &param->outputs.addrlen : NULL);
+	}
+	ss_name(socket, peer, &outcome);
+	if (outcome.status == SS_OK && param->want_textaddr) {
+		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
+	}
+	return concluded(param, &outcome);
+}
+
+/* Waits as long as a script asked for; false when the time is up. Only timeouts that were asked
+ * for count: a server that waits for ever in stock PHP must not end after a minute. */
+static bool may_receive(ss_socket *socket, int flags)
+{
+	php_netstream_data_t *net = &socket->netstream;
+	int ready;
+
+	if (!net->is_blocked || !socket->timeout_given || net->timeout.tv_sec == -1 || (flags & MSG_OOB)) {
+		return true;
+	}
+	net->timeout_event = 0;
+	do {
+		ready = php_pollfd_for(net->socket, PHP_POLLREADABLE, &net->timeout);
+	} while (ready < 0 && errno == EINTR);
+	net->timeout_event = ready == 0;
+	return ready != 0;
+}
+
+static int receive_of_peer(ss_socket *socket, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+	bool eof = false;
+	ssize_t length = param->inputs.flags & STREAM_PEEK
+		? ss_peek(socket, param->inputs.buf, param->inputs.buflen, &outcome)
+		: ss_read(socket, param->inputs.buf, param->inputs.buflen, false, &eof, &outcome);
+
+	if (outcome.status == SS_PANICKED) {
+		panicked(&outcome);
+	}
+	forget(&outcome);
+	if (length >= 0 && param->want_textaddr) {
+		ss_name(socket, true, &outcome);
+		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
+		forget(&outcome);
+	}
+	return (int) length;
+}
+
+/* recvfrom(2) past PHP's buffer, as stock; but a datagram cut to pieces is remembered. */
+static int receive_from(ss_socket *socket, php_stream_xport_param *param)
+{
+	php_sockaddr_storage sender;
+	socklen_t length = sizeof(sender);
+	int flags = (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0)
+		| (param->inputs.flags & STREAM_PEEK ? MSG_PEEK : 0);
+
+	if (socket->kind == SS_PEER && !(flags & MSG_OOB)) {
+		return receive_of_peer(socket, param);
+	}
+	if (!may_receive(socket, flags)) {
+		return -1;
+	}
+	flags |= is_datagram(socket) ? MSG_TRUNC : 0;
+	ssize_t came = recvfrom(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
+		(struct sockaddr *) &sender, &length);
+	if (came < 0) {
+		return -1;
+	}
+	socket->truncated = (size_t) came > param->inputs.buflen;
+	if (param->want_textaddr && length > sizeof(sa_family_t)) {
+		php_network_populate_name_from_sockaddr((struct sockaddr *) &sender, length,
+			&param->outputs.textaddr, NULL, NULL);
+	} else if (param->want_textaddr) {
+		param->outputs.textaddr = ZSTR_EMPTY_ALLOC();
+	}
+	return (int) (socket->truncated ? param->inputs.buflen : (size_t) came);
+}
+
+static int send_to(ss_socket *socket, php_stream_xport_param *param)
+{
+	if (socket->kind == SS_PEER && !(param->inputs.flags & STREAM_OOB)) {
+		ss_outcome outcome = {0};
+		ssize_t sent = ss_write(socket, param->inputs.buf, param->inputs.buflen, &outcome);
+		if (outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT) {
+			php_error_docref(NULL, E_WARNING, "%s\n", strerror(outcome.number));
+		}
+		forget(&outcome);
+		return (int) sent;
+	}
+	int flags = MSG_NOSIGNAL | (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0);
+	ssize_t sent = param->inputs.addr
+		? sendto(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
+			param->inputs.addr, param->inputs.addrlen)
+		: send(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags);
+	if (sent < 0) {
+		php_error_docref(NULL, E_WARNING, "%s\n", strerror(errno));
+	}
+	return (int) sent;
+}
+
+static int shut_down(ss_socket *socket, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+
+	ss_shutdown(socket, param->how, &outcome);
+	return concluded(param, &outcome);
+}
+
+static int transport_operation(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
+{
+	int *result = &param->outputs.returncode;
+
+	switch (param->op) {
+		case STREAM_XPORT_OP_BIND:
+			*result = bind_to(stream, socket, param);
+			break;
+		case STREAM_XPORT_OP_LISTEN:
+			*result = listen_on(socket, param);
+			break;
+		case STREAM_XPORT_OP_CONNECT:
+		case STREAM_XPORT_OP_CONNECT_ASYNC:
+			*result = connect_to(stream, socket, param);
+			break;
+		case STREAM_XPORT_OP_ACCEPT:
+			*result = accept_from(stream, socket, param STREAMS_CC);
+			break;
+		case STREAM_XPORT_OP_GET_NAME:
+		case STREAM_XPORT_OP_GET_PEER_NAME:
+			*result = name_of(socket, param);
+			break;
+		case STREAM_XPORT_OP_SEND:
+			*result = send_to(socket, param);
+			break;
+		case STREAM_XPORT_OP_RECV:
+			*result = receive_from(socket, param);
+			break;
+		case STREAM_XPORT_OP_SHUTDOWN:
+			*result = shut_down(socket, param);
+			break;
+		default:
+			return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+	return PHP_STREAM_OPTION_RETURN_OK;
+}
+
+/* ---- TLS, which PHP's own transport does ---- */
+
+/* Makes the stream one of the transport that was registered before ours, on the same socket. */
+static bool hand_over(php_stream *stream)
+{
+	ss_socket *ours = stream->abstract;
+	bool persistent = php_stream_is_persistent(stream);
+	struct timeval connect_timeout;
+	size_t length;
+	const char *target = ss_target_of(ours, &length, &connect_timeout);
+	char key[64];
+
+	snprintf(key, sizeof(key), "stream_socket__handed_over__%p", (void *) stream);
+	php_stream *theirs = stock[SS_TCP]("tcp", 3, target, length, persistent ? key : NULL, 0, 0,
+		&connect_timeout, PHP_STREAM_CONTEXT(stream) STREAMS_CC);
+	if (theirs == NULL) {
+		return false;
+	}
+	php_netstream_data_t *net = theirs->abstract;
+	*net = ours->netstream;
+	net->socket = ss_release(ours);
+	if (net->socket != -1 && !net->is_blocked) {
+		php_set_sock_blocking(net->socket, 0);
+	}
+	const php_stream_ops *operations = theirs->ops;
+	theirs->ops = stream->ops;
+	theirs->abstract = ours;
+	stream->ops = operations;
+	stream->abstract = net;
+	if (persistent) {
+		php_stream_pclose(theirs);
+	} else {
+		php_stream_close(theirs);
+	}
+	return true;
+}
+
+static int crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter)
+{
+	if (socket->transport != SS_TCP || socket->kind == SS_EMPTY || !hand_over(stream)) {
+		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+	return stream->ops->set_option(stream, PHP_STREAM_OPTION_CRYPTO_API, value, parameter);
+}
+
+/* ---- operations of a stream ---- */
+
+static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
+{
+	ss_socket *socket = stream->abstract;
+	ss_outcome outcome = {0};
+
+	if (socket->kind == SS_EMPTY) {
+		return 0;
+	}
+	ssize_t sent = ss_write(socket, bytes, count, &outcome);
+	if (outcome.status == SS_PANICKED) {
+		panicked(&outcome);
+	} else if (outcome.status != SS_OK && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
+		php_error_docref(NULL, E_NOTICE, "Send of " ZEND_LONG_FMT " bytes failed with errno=%d %s",
+			(zend_long) count, outcome.number, strerror(outcome.number));
+	}
+	forget(&outcome);
+	if (sent > 0) {
+		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), sent, 0);
+	}
+	return sent;
+}
+
+/* Whether a read may only look: since 8.3 PHP says so where it holds data already. */
+static bool looks_once(php_stream *stream)
+{
+#if PHP_VERSION_ID >= 80300
+	return stream->has_buffered_data;
+#else
+	return false;
+#endif
+}
+
+static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
+{
+	ss_socket *socket = stream->abstract;
+	ss_outcome outcome = {0};
+	bool eof = false;
+
+	if (socket->kind == SS_EMPTY) {
+		return -1;
+	}
+	/* One datagram a read: what is left of one in PHP's buffer is not to be joined by another. */
+	if (is_datagram(socket) && stream->writepos > stream->readpos) {
+		return 0;
+	}
+	ssize_t came = ss_read(socket, buffer, count, looks_once(stream), &eof, &outcome);
+	if (eof) {
+		stream->eof = 1;
+	}
+	if (outcome.status == SS_PANICKED) {
+		panicked(&outcome);
+	}
+	forget(&outcome);
+	if (came > 0) {
+		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), came, 0);
+	}
+	return came;
+}
+
+static int op_close(php_stream *stream, int close_handle)
+{
+	ss_socket *socket = stream->abstract;
+
+	if (socket == NULL) {
+		return 0;
+	}
+	if (!close_handle) {
+		/* Whoever cast the stream to a descriptor goes on with it. */
+		ss_release(socket);
+	}
+	ss_free(socket);
+	stream->abstract = NULL;
+	return 0;
+}
+
+static int op_flush(php_stream *stream)
+{
+	return 0;
+}
+
+static int op_stat(php_stream *stream, php_stream_statbuf *buffer)
+{
+	return zend_fstat(((ss_socket *) stream->abstract)->netstream.socket, &buffer->sb);
+}
+
+static int op_cast(php_stream *stream, int as, void **result)
+{
+	ss_socket *socket = stream->abstract;
+
+	switch (as) {
+		case PHP_STREAM_AS_STDIO: {
+			if (result == NULL) {
+				return SUCCESS;
+			}
+			*(FILE **) result = fdopen(ss_descriptor(socket, false), stream->mode);
+			return *result ? SUCCESS : FAILURE;
+		}
+		case PHP_STREAM_AS_FD_FOR_SELECT:
+		case PHP_STREAM_AS_FD:
+		case PHP_STREAM_AS_SOCKETD:
+			if (result != NULL) {
+				*(php_socket_t *) result = ss_descriptor(socket, as == PHP_STREAM_AS_FD_FOR_SELECT);
+			}
+			return SUCCESS;
+		default:
+			return FAILURE;
+	}
+}
+
+static int check_liveness(php_stream *stream, ss_socket *socket, int value)
+{
+	struct timeval wait = {value, 0};
+
+	if (socket->kind == SS_LISTENER || socket->kind == SS_EMPTY) {
+		return php_stream_socket_ops.set_option(stream, PHP_STREAM_OPTION_CHECK_LIVENESS, value, NULL);
+	}
+	if (value == -1) {
+		wait = socket->netstream.timeout;
+		wait.tv_sec = wait.tv_sec == -1 ? FG(default_socket_timeout) : wait.tv_sec;
+	}
+	if (value != 0 && php_pollfd_for(ss_descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
+		return PHP_STREAM_OPTION_RETURN_OK;
+	}
+	return ss_is_alive(socket) ? PHP_STREAM_OPTION_RETURN_OK : PHP_STREAM_OPTION_RETURN_ERR;
+}
+
+static int set_blocking(ss_socket *socket, int blocking)
+{
+	int before = socket->netstream.is_blocked;
+
+	if (socket->kind == SS_EMPTY) {
+		return PHP_STREAM_OPTION_RETURN_ERR;
+	}
+	/* A listener stays non-blocking, so that accept ends by its deadline; to wait is our matter. */
+	if (socket->kind != SS_LISTENER && socket->netstream.socket != -1
+		&& php_set_sock_blocking(socket->netstream.socket, blocking) != SUCCESS) {
+		return PHP_STREAM_OPTION_RETURN_ERR;
+	}
+	socket->netstream.is_blocked = blocking;
+	return before;
+}
+
+static void add_facts(ss_socket *socket, zval *into)
+{
+	ss_facts facts = {0};
+	zval section;
+
+	ss_tell(socket, &facts);
+	array_init(&section);
+	add_assoc_long(&section, "bytes_received", (zend_long) facts.received);
+	add_assoc_long(&section, "bytes_sent", (zend_long) facts.sent);
+	if (is_datagram(socket)) {
+		add_assoc_bool(&section, "truncated", socket->truncated);
+	}
+	if (facts.last_error != 0) {
+		add_assoc_long(&section, "error", facts.last_error);
+		add_assoc_string(&section, "error_message", strerror(facts.last_error));
+	}
+	if (facts.has_credentials) {
+		add_assoc_long(&section, "peer_pid", facts.process);
+		add_assoc_long(&section, "peer_uid", facts.user);
+		add_assoc_long(&section, "peer_gid", facts.group);
+	}
+	add_assoc_zval(into, "socket", &section);
+}
+
+static int op_set_option(php_stream *stream, int what, int value, void *parameter)
+{
+	ss_socket *socket = stream->abstract;
+
+	if (socket == NULL) {
+		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+	switch (what) {
+		case PHP_STREAM_OPTION_XPORT_API:
+			return transport_operation(stream, socket, parameter);
+		case PHP_STREAM_OPTION_CRYPTO_API:
+			return crypto_operation(stream, socket, value, parameter);
+		case PHP_STREAM_OPTION_CHECK_LIVENESS:
+			return check_liveness(stream, socket, value);
+		case PHP_STREAM_OPTION_BLOCKING:
+			return set_blocking(socket, value);
+		case PHP_STREAM_OPTION_READ_TIMEOUT:
+			socket->netstream.timeout = *(struct timeval *) parameter;
+			socket->netstream.timeout_event = 0;
+			socket->timeout_given = true;
+			return PHP_STREAM_OPTION_RETURN_OK;
+		case PHP_STREAM_OPTION_META_DATA_API:
+			add_assoc_bool((zval *) parameter, "timed_out", socket->netstream.timeout_event);
+			add_assoc_bool((zval *) parameter, "blocked", socket->netstream.is_blocked);
+			add_assoc_bool((zval *) parameter, "eof", stream->eof);
+			if (socket->kind != SS_EMPTY) {
+				add_facts(socket, parameter);
+			}
+			return PHP_STREAM_OPTION_RETURN_OK;
+		default:
+			return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+}
+
+/* Scripts know a stream's kind by its label. */
+#define OPERATIONS(variable, label) \
+	static php_stream_ops variable = {op_write, op_read, op_close, op_flush, label, NULL, op_cast, \
+		op_stat, op_set_option}
+
+OPERATIONS(tcp_operations, "tcp_socket");
+OPERATIONS(udp_operations, "udp_socket");
+OPERATIONS(unix_operations, "unix_socket");
+OPERATIONS(udg_operations, "udg_socket");
+
+const php_stream_ops *const ss_operations[TRANSPORTS] = {
+	&tcp_operations, &udp_operations, &unix_operations, &udg_operations,
+};
+
+/* ---- factories ---- */
+
+static int transport_named(const char *name, size_t length)
+{
+	for (int index = 0; index < TRANSPORTS; index++) {
+		if (strlen(names[index]) == length && memcmp(names[index], name, length) == 0) {
+			return index;
+		}
+	}
+	return -1;
+}
+
+/* Whether `stream_socket.transports` lists a name. */
+static bool lists(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *word = list; *word != '\0';) {
+		size_t end = strcspn(word, ", \t");
+		if (end == length && memcmp(word, name, length) == 0) {
+			return true;
+		}
+		word += end;
+		word += strspn(word, ", \t");
+	}
+	return false;
+}
+
+static bool is_ours(int transport, int flags)
+{
+	const char *list = SSG(transports);
+	bool opens = flags & (STREAM_XPORT_CONNECT | STREAM_XPORT_CONNECT_ASYNC | STREAM_XPORT_BIND);
+
+	if (!SSG(strict) || !opens || list == NULL) {
+		/* ext/sockets puts a socket of its own into a stream that opened none. */
+		return false;
+	}
+	return lists(list, "all") || lists(list, names[transport])
+		|| (lists(list, "server") && (flags & STREAM_XPORT_SERVER));
+}
+
+static php_stream *factory(const char *protocol, size_t protocol_length, const char *target,
+	size_t length, const char *persistent_id, int options, int flags, struct timeval *timeout,
+	php_stream_context *context STREAMS_DC)
+{
+	int transport = transport_named(protocol, protocol_length);
+	struct timeval read_timeout = {FG(default_socket_timeout), 0};
+
+	if (!is_ours(transport, flags)) {
+		return stock[transport](protocol, protocol_length, target, length, persistent_id, options, flags,
+			timeout, context STREAMS_REL_CC);
+	}
+	ss_socket *socket = ss_new(transport, &read_timeout, timeout, target,
+		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0);
+	php_stream *stream = php_stream_alloc_rel(ss_operations[transport], socket, persistent_id, "r+");
+	if (stream == NULL) {
+		ss_free(socket);
+		return NULL;
+	}
+	if (is_datagram(socket)) {
+		/* The largest datagram over UDP comes whole in one read. */
+		stream->chunk_size = 65536;
+	}
+	return stream;
+}
+
+/* ---- functions ---- */
+
+/* stream_socket_server, whose $error_code then carries the system's number. */
+static ZEND_NAMED_FUNCTION(server)
+{
+	SSG(bind_errno) = 0;
+	stock_server(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	if (Z_TYPE_P(return_value) == IS_FALSE && SSG(bind_errno) != 0 && ZEND_NUM_ARGS() >= 2) {
+		zval *code = ZEND_CALL_ARG(execute_data, 2);
+		if (Z_ISREF_P(code)) {
+			ZEND_TRY_ASSIGN_REF_LONG(code, SSG(bind_errno));
+		}
+	}
+}
+
+/* stream_socket_get_name, which tells abstract names too. */
+static ZEND_NAMED_FUNCTION(get_name)
+{
+	zval *resource;
+	bool remote;
+	php_stream *stream;
+	zend_string *name = NULL;
+
+	ZEND_PARSE_PARAMETERS_START(2, 2)
+		Z_PARAM_RESOURCE(resource)
+		Z_PARAM_BOOL(remote)
+	ZEND_PARSE_PARAMETERS_END();
+	php_stream_from_zval(stream, resource);
+	if (stream->ops->set_option != op_set_option) {
+		stock_get_name(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+		return;
+	}
+	if (php_stream_xport_get_name(stream, remote, &name, NULL, NULL) != 0 || name == NULL) {
+		RETURN_FALSE;
+	}
+	if (ZSTR_LEN(name) == 0) {
+		zend_string_release(name);
+		RETURN_FALSE;
+	}
+	RETURN_STR(name);
+}
+
+static zif_handler take_over(const char *name, zif_handler ours)
+{
+	zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
+
+	if (function == NULL || function->type != ZEND_INTERNAL_FUNCTION) {
+		return NULL;
+	}
+	zif_handler before = function->internal_function.handler;
+	function->internal_function.handler = ours;
+	return before;
+}
+
+static void give_back(const char *name, zif_handler before)
+{
+	if (before != NULL) {
+		take_over(name, before);
+	}
+}
+
+/* ---- the module ---- */
+
+PHP_INI_BEGIN()
+	STD_PHP_INI_BOOLEAN("stream_socket.strict", "1", PHP_INI_SYSTEM, OnUpdateBool, strict,
+		zend_stream_socket_globals, stream_socket_globals)
+	STD_PHP_INI_ENTRY("stream_socket.transports", "all", PHP_INI_SYSTEM, OnUpdateString, transports,
+		zend_stream_socket_globals, stream_socket_globals)
+PHP_INI_END()
+
+static PHP_MINIT_FUNCTION(stream_socket)
+{
+	HashTable *registered = php_stream_xport_get_hash();
+
+	REGISTER_INI_ENTRIES();
+	if (zend_hash_str_exists(registered, "ssl", 3)) {
+		/* Crypto can be switched on later, and scripts look for that in the label. */
+		tcp_operations.label = "tcp_socket/ssl";
+	}
+	for (int index = 0; index < TRANSPORTS; index++) {
+		stock[index] = zend_hash_str_find_ptr(registered, names[index], strlen(names[index]));
+		php_stream_xport_register(names[index], factory);
+	}
+	if (SSG(strict)) {
+		stock_server = take_over("stream_socket_server", server);
+		stock_get_name = take_over("stream_socket_get_name", get_name);
+	}
+	return SUCCESS;
+}
+
+static PHP_MSHUTDOWN_FUNCTION(stream_socket)
+{
+	for (int index = 0; index < TRANSPORTS; index++) {
+		php_stream_xport_register(names[index], stock[index]);
+	}
+	give_back("stream_socket_server", stock_server);
+	give_back("stream_socket_get_name", stock_get_name);
+	UNREGISTER_INI_ENTRIES();
+	return SUCCESS;
+}
+
+static void info_row(const char *name, uint64_t value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long) value);
+	php_info_print_table_row(2, name, text);
+}
+
+static PHP_MINFO_FUNCTION(stream_socket)
+{
+	ss_counters counters;
+
+	ss_count(&counters);
+	php_info_print_table_start();
+	php_info_print_table_row(2, "stream_socket", "enabled");
+	php_info_print_table_row(2, "Version", STREAM_SOCKET_VERSION);
+	php_info_print_table_row(2, "Built for PHP", PHP_VERSION);
+	php_info_print_table_row(2, "Transports", "tcp, udp, unix, udg");
+	php_info_print_table_row(2, "TLS", "by PHP's OpenSSL transport");
+	info_row("Listeners bound", counters.bound);
+	info_row("Streams accepted", counters.accepted);
+	info_row("Streams connected", counters.connected);
+	info_row("Binds and connects failed", counters.failed);
+	info_row("Sockets open", counters.open);
+	php_info_print_table_end();
+	DISPLAY_INI_ENTRIES();
+}
+
+static PHP_GINIT_FUNCTION(stream_socket)
+{
+#if defined(COMPILE_DL_STREAM_SOCKET) && defined(ZTS)
+	ZEND_TSRMLS_CACHE_UPDATE();
+#endif
+	memset(stream_socket_globals, 0, sizeof(*stream_socket_globals));
+}
+
+/* After openssl, whose start replaces "tcp". */
+static const zend_module_dep dependencies[] = {
+	ZEND_MOD_OPTIONAL("openssl")
+	ZEND_MOD_OPTIONAL("sockets")
+	ZEND_MOD_END
+};
+
+static zend_module_entry entry = {
+	STANDARD_MODULE_HEADER_EX,
+	NULL,
+	dependencies,
+	"stream_socket",
+	NULL,
+	PHP_MINIT(stream_socket),
+	PHP_MSHUTDOWN(stream_socket),
+	NULL,
+	NULL,
+	PHP_MINFO(stream_socket),
+	STREAM_SOCKET_VERSION,
+	PHP_MODULE_GLOBALS(stream_socket),
+	PHP_GINIT(stream_socket),
+	NULL,
+	NULL,
+	STANDARD_MODULE_PROPERTIES_EX,
+};
+
+zend_module_entry *ss_module(void)
+{
+	return &entry;
+}

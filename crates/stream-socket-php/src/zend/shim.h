@@ -1,0 +1,141 @@
+/* What C and Rust say to each other. Sizes are asserted on both sides. */
+#ifndef STREAM_SOCKET_SHIM_H
+#define STREAM_SOCKET_SHIM_H
+
+#include "php.h"
+#include "php_network.h"
+
+/* The transports that this extension serves. */
+enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG };
+
+/* An optional number of the context: absent, or what it is. */
+typedef struct {
+	int64_t value;
+	bool given;
+} ss_number;
+
+/* What the context's `socket` section says, converted by PHP's rules. Strings are borrowed. */
+typedef struct {
+	const char *bindto;
+	size_t bindto_length;
+	const char *unix_owner;
+	size_t unix_owner_length;
+	const char *unix_group;
+	size_t unix_group_length;
+	ss_number backlog;
+	ss_number reuse_port;
+	ss_number broadcast;
+	ss_number v6only;
+	ss_number nodelay;
+	ss_number keepalive;
+	ss_number keepalive_idle;
+	ss_number keepalive_interval;
+	ss_number keepalive_count;
+	ss_number linger;
+	ss_number user_timeout;
+	ss_number receive_buffer;
+	ss_number send_buffer;
+	ss_number fast_open;
+	ss_number defer_accept;
+	ss_number max_connections;
+	ss_number max_connections_per_ip;
+	ss_number close_when_full;
+	ss_number max_peers;
+	ss_number peer_idle_timeout;
+	ss_number unix_mode;
+	ss_number unix_unlink;
+} ss_options;
+
+/* An address that the resolver found. */
+typedef struct {
+	uint8_t ip[16];
+	uint32_t scope;
+	bool v6;
+} ss_ip;
+
+/* How an operation ended. `text` belongs to Rust, until ss_text_free. */
+typedef struct {
+	int status;
+	int number;
+	char *text;
+	size_t text_length;
+} ss_outcome;
+
+enum ss_status { SS_OK, SS_FAILED, SS_PANICKED, SS_TIMED_OUT };
+
+/* host:port, taken apart as PHP does. `host` points into what was given. */
+typedef struct {
+	const char *host;
+	size_t host_length;
+	uint16_t port;
+} ss_target;
+
+/* What a stream has to tell about itself beside PHP's own meta data. */
+typedef struct {
+	uint64_t received;
+	uint64_t sent;
+	int32_t process;
+	uint32_t user;
+	uint32_t group;
+	int last_error;
+	bool connected;
+	bool has_credentials;
+} ss_facts;
+
+/* Counters of the process. */
+typedef struct {
+	uint64_t bound;
+	uint64_t accepted;
+	uint64_t connected;
+	uint64_t failed;
+	uint64_t open;
+} ss_counters;
+
+/* What the abstract of a stream is, for Rust to go on from. */
+enum ss_kind { SS_EMPTY, SS_LISTENER, SS_DATAGRAMS, SS_STREAM, SS_PEER };
+
+/* The part of a stream's data that C reads. ext/sockets and mysqlnd cast to its first member. */
+typedef struct {
+	php_netstream_data_t netstream;
+	/* enum ss_transport, enum ss_kind */
+	uint8_t transport;
+	uint8_t kind;
+	/* Whether a script has set a timeout: raw receives honour it only then. */
+	bool timeout_given;
+	/* Whether the last datagram was longer than what was asked for. */
+	bool truncated;
+} ss_socket;
+
+ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length);
+void ss_free(ss_socket *socket);
+void ss_text_free(char *text, size_t length);
+void ss_parse_inet(const char *target, size_t length, ss_target *parsed, ss_outcome *outcome);
+void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
+void ss_bind_unix(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
+void ss_listen(ss_socket *socket, ss_outcome *outcome);
+void ss_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
+void ss_connect_unix(ss_socket *socket, const char *name, size_t length, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
+ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome);
+ssize_t ss_read(ss_socket *socket, char *buffer, size_t length, bool look_once, bool *eof, ss_outcome *outcome);
+ssize_t ss_peek(ss_socket *socket, char *buffer, size_t length, ss_outcome *outcome);
+ssize_t ss_write(ss_socket *socket, const char *bytes, size_t length, ss_outcome *outcome);
+bool ss_is_alive(ss_socket *socket);
+void ss_shutdown(ss_socket *socket, int how, ss_outcome *outcome);
+void ss_name(ss_socket *socket, bool peer, ss_outcome *outcome);
+int ss_descriptor(ss_socket *socket, bool for_waiting);
+bool ss_has_pending(const ss_socket *socket);
+int ss_release(ss_socket *socket);
+const char *ss_target_of(const ss_socket *socket, size_t *length, struct timeval *connect_timeout);
+void ss_tell(const ss_socket *socket, ss_facts *facts);
+void ss_count(ss_counters *counters);
+
+_Static_assert(sizeof(php_netstream_data_t) == 40, "Netstream in socket.rs mirrors it");
+_Static_assert(sizeof(ss_number) == 16, "ss_number");
+_Static_assert(sizeof(ss_ip) == 24, "ss_ip");
+_Static_assert(sizeof(ss_outcome) == 24, "ss_outcome");
+
+_Static_assert(sizeof(ss_socket) == 48, "Head in socket.rs mirrors it");
+
+zend_module_entry *ss_module(void);
+
+#endif
