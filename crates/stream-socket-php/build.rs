@@ -6,11 +6,14 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=PHP_CONFIG");
-    println!("cargo::rerun-if-changed=src/zend/shim.c");
     println!("cargo::rerun-if-changed=src/zend/shim.h");
     let program = env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
     let mut build = cc::Build::new();
-    build.file("src/zend/shim.c").warnings(true);
+    for source in ["shim.c", "fgetss.c", "contexts.c"] {
+        println!("cargo::rerun-if-changed=src/zend/{source}");
+        build.file(format!("src/zend/{source}"));
+    }
+    build.warnings(true);
     // PHP's headers are not ours to mend.
     for flag in includes(&program)?.split_whitespace() {
         build.flag(flag.replacen("-I", "-isystem", 1));

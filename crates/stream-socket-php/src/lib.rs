@@ -11,5 +11,6 @@ mod failure;
 mod listening;
 mod options;
 mod socket;
+mod strip_tags;
 mod target;
 mod zend;

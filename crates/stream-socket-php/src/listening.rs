@@ -13,8 +13,15 @@ use crate::options::{Wishes, without_tcp};
 /// A bound socket. One of datagrams is a listener once it accepts.
 #[derive(Debug)]
 pub(crate) enum Bound {
-    Listener(Listener),
-    Datagrams(DatagramSocket, Box<ListenOptions>),
+    Listener(Box<Listener>),
+    Datagrams(Box<Datagrams>),
+}
+
+/// A bound socket of datagrams, and the limits of peers for when it accepts.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    pub(crate) socket: DatagramSocket,
+    pub(crate) options: ListenOptions,
 }
 
 /// Binds the first address that can be bound; the failure is that of the last.
@@ -79,15 +86,20 @@ fn bind(url: &SocketUrl, mut options: ListenOptions) -> Result<Bound, Error> {
     if !url.transport().is_datagram() {
         options.max_peers = None;
         options.peer_idle_timeout = None;
-        return Listener::bind(url, &options).map(Bound::Listener);
+        let listener = Listener::bind(url, &options)?;
+        return Ok(Bound::Listener(Box::new(listener)));
     }
     options.max_connections = None;
     options.max_connections_per_ip = None;
     options.close_when_full = None;
     options.fast_open = None;
     options.defer_accept = None;
-    let peers = Box::new(options.clone());
+    let limits = options.clone();
     options.max_peers = None;
     options.peer_idle_timeout = None;
-    DatagramSocket::bind(url, &options).map(|socket| Bound::Datagrams(socket, peers))
+    let socket = DatagramSocket::bind(url, &options)?;
+    Ok(Bound::Datagrams(Box::new(Datagrams {
+        socket,
+        options: limits,
+    })))
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, ListenOptions, Listener, PeerCredentials, Selectable, SocketAddress, SocketUrl,
-    Stream, Target, Transport,
+    ConnectOptions, Listener, PeerCredentials, Selectable, SocketAddress, SocketUrl, Stream,
+    Target, Transport,
 };
 
 use crate::counters::{self, count};
 use crate::failure::{self, Failure};
-use crate::listening::{self, Bound};
+use crate::listening::{self, Bound, Datagrams};
 use crate::options::{Wishes, local_address, without_tcp};
 
 /// `struct timeval`.
@@ -54,6 +54,7 @@ pub(crate) struct Head {
     kind: Kind,
     timeout_given: bool,
     truncated: bool,
+    accepted: bool,
 }
 
 const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 48);
@@ -83,7 +84,8 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 enum Object {
     Empty,
-    Bound(Bound),
+    Listener(Box<Listener>),
+    Datagrams(Box<Datagrams>),
     Stream(Stream),
 }
 
@@ -151,6 +153,7 @@ impl Socket {
                 kind: Kind::Empty,
                 timeout_given: false,
                 truncated: false,
+                accepted: false,
             },
             object: Object::Empty,
             target: target.into(),
@@ -188,18 +191,23 @@ impl Socket {
     fn adopt_bound(&mut self, bound: Result<Bound, Failure>) -> Result<(), Failure> {
         let bound = bound.inspect_err(|_| count(&counters::FAILED))?;
         count(&counters::BOUND);
-        (self.head.kind, self.head.net.socket) = match &bound {
-            Bound::Listener(listener) => (Kind::Listener, listener.as_fd().as_raw_fd()),
-            Bound::Datagrams(socket, _) => (Kind::Datagrams, socket.as_fd().as_raw_fd()),
+        (self.head.kind, self.head.net.socket, self.object) = match bound {
+            Bound::Listener(listener) => {
+                let descriptor = listener.as_fd().as_raw_fd();
+                (Kind::Listener, descriptor, Object::Listener(listener))
+            }
+            Bound::Datagrams(datagrams) => {
+                let descriptor = datagrams.socket.as_fd().as_raw_fd();
+                (Kind::Datagrams, descriptor, Object::Datagrams(datagrams))
+            }
         };
-        self.object = Object::Bound(bound);
         Ok(())
     }
 
     pub(crate) fn listen(&mut self) -> Result<(), Failure> {
         match &self.object {
-            Object::Bound(Bound::Listener(listener)) => Ok(listener.listen()?),
-            Object::Bound(Bound::Datagrams(..)) => Err(Failure::of_system(failure::NOT_SUPPORTED)),
+            Object::Listener(listener) => Ok(listener.listen()?),
+            Object::Datagrams(_) => Err(Failure::of_system(failure::NOT_SUPPORTED)),
             _ => Err(Failure::of_system(failure::INVALID)),
         }
     }
@@ -306,6 +314,7 @@ impl Socket {
             &[],
         );
         accepted.head.timeout_given = self.head.timeout_given;
+        accepted.head.accepted = true;
         if self.transport().is_datagram() {
             // A descriptor of its own is made when something waits on it.
             accepted.head.kind = Kind::Peer;
@@ -319,16 +328,14 @@ impl Socket {
 
     /// The listener; one of datagrams becomes one when it accepts for the first time.
     fn listener(&mut self) -> Result<&Listener, Failure> {
-        if let Object::Bound(Bound::Datagrams(..)) = &self.object {
-            let Object::Bound(Bound::Datagrams(socket, options)) =
-                mem::replace(&mut self.object, Object::Empty)
-            else {
-                return Err(Failure::of_system(failure::NO_SOCKET));
-            };
-            self.object = Object::Bound(Bound::Listener(into_listener(socket, &options)?));
-        }
+        self.object = match mem::replace(&mut self.object, Object::Empty) {
+            Object::Datagrams(bound) => {
+                Object::Listener(Box::new(Listener::over(bound.socket, &bound.options)?))
+            }
+            object => object,
+        };
         match &self.object {
-            Object::Bound(Bound::Listener(listener)) => Ok(listener),
+            Object::Listener(listener) => Ok(listener),
             _ => Err(Failure::of_system(failure::NO_SOCKET)),
         }
     }
@@ -351,9 +358,10 @@ impl Socket {
                 stream.set_read_timeout(timeout);
                 stream.read(buffer).map_err(Failure::from)
             }
-            Object::Bound(Bound::Datagrams(socket, _)) => {
-                socket.set_read_timeout(timeout);
-                socket
+            Object::Datagrams(datagrams) => {
+                datagrams.socket.set_read_timeout(timeout);
+                datagrams
+                    .socket
                     .recv_from(buffer)
                     .map(|received| received.length)
                     .map_err(Failure::from)
@@ -397,7 +405,7 @@ impl Socket {
                 stream.set_write_timeout(timeout);
                 stream.write(bytes).map_err(Failure::from)
             }
-            Object::Bound(Bound::Datagrams(..)) => Err(Failure::of_system(failure::NO_DESTINATION)),
+            Object::Datagrams(_) => Err(Failure::of_system(failure::NO_DESTINATION)),
             _ => Err(Failure::of_system(failure::PIPE)),
         };
         match result {
@@ -444,7 +452,7 @@ impl Socket {
                     false
                 }
             },
-            Object::Bound(_) => true,
+            Object::Listener(_) | Object::Datagrams(_) => true,
             Object::Empty => false,
         }
     }
@@ -457,9 +465,7 @@ impl Socket {
         };
         match &mut self.object {
             Object::Stream(stream) => Ok(stream.shutdown(how)?),
-            Object::Bound(Bound::Listener(listener)) if !self.head.is_datagram() => {
-                Ok(listener.shutdown(how)?)
-            }
+            Object::Listener(listener) if !self.head.is_datagram() => Ok(listener.shutdown(how)?),
             _ => Err(Failure::of_system(failure::NOT_CONNECTED)),
         }
     }
@@ -477,9 +483,11 @@ impl Socket {
                 .as_ref()
                 .map(text_of)
                 .unwrap_or_default()),
-            Object::Bound(_) if peer => Err(Failure::of_system(failure::NOT_CONNECTED)),
-            Object::Bound(Bound::Listener(listener)) => Ok(text_of(listener.local_addr())),
-            Object::Bound(Bound::Datagrams(socket, _)) => Ok(text_of(socket.local_addr())),
+            Object::Listener(_) | Object::Datagrams(_) if peer => {
+                Err(Failure::of_system(failure::NOT_CONNECTED))
+            }
+            Object::Listener(listener) => Ok(text_of(listener.local_addr())),
+            Object::Datagrams(datagrams) => Ok(text_of(datagrams.socket.local_addr())),
             Object::Empty => Err(Failure::of_system(failure::NO_SOCKET)),
         }
     }
@@ -488,7 +496,7 @@ impl Socket {
     pub(crate) fn descriptor(&mut self, for_waiting: bool) -> i32 {
         match &self.object {
             Object::Stream(stream) => self.head.net.socket = stream.as_fd().as_raw_fd(),
-            Object::Bound(Bound::Listener(listener)) if for_waiting => {
+            Object::Listener(listener) if for_waiting => {
                 return listener.as_fd().as_raw_fd();
             }
             _ => {}
@@ -528,8 +536,8 @@ impl Socket {
         self.head.net.socket = -1;
         let descriptor: Option<OwnedFd> = match mem::replace(&mut self.object, Object::Empty) {
             Object::Stream(stream) => stream.into_parts().ok().map(|(descriptor, _)| descriptor),
-            Object::Bound(Bound::Listener(listener)) => Some(listener.into()),
-            Object::Bound(Bound::Datagrams(socket, _)) => Some(socket.into()),
+            Object::Listener(listener) => Some((*listener).into()),
+            Object::Datagrams(datagrams) => Some(datagrams.socket.into()),
             Object::Empty => None,
         };
         descriptor.map_or(-1, IntoRawFd::into_raw_fd)
@@ -546,13 +554,6 @@ impl Drop for Socket {
     fn drop(&mut self) {
         counters::OPEN.fetch_sub(1, Relaxed);
     }
-}
-
-fn into_listener(
-    socket: stream_socket::DatagramSocket,
-    options: &ListenOptions,
-) -> Result<Listener, Failure> {
-    Ok(Listener::over(socket, options)?)
 }
 
 /// An address as PHP writes it: abstract names with their NUL.

@@ -881,7 +881,7 @@ static ZEND_NAMED_FUNCTION(get_name)
 	RETURN_STR(name);
 }
 
-static zif_handler take_over(const char *name, zif_handler ours)
+zif_handler ss_take_over(const char *name, zif_handler ours)
 {
 	zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
 
@@ -896,11 +896,22 @@ static zif_handler take_over(const char *name, zif_handler ours)
 static void give_back(const char *name, zif_handler before)
 {
 	if (before != NULL) {
-		take_over(name, before);
+		ss_take_over(name, before);
 	}
 }
 
 /* ---- the module ---- */
+
+ZEND_BEGIN_ARG_INFO_EX(fgetss_arguments, 0, 0, 1)
+	ZEND_ARG_INFO(0, stream)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, length, IS_LONG, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, allowed_tags, IS_STRING, 1, "null")
+ZEND_END_ARG_INFO()
+
+static const zend_function_entry functions[] = {
+	ZEND_NAMED_FE(fgetss, ss_fgetss, fgetss_arguments)
+	ZEND_FE_END
+};
 
 PHP_INI_BEGIN()
 	STD_PHP_INI_BOOLEAN("stream_socket.strict", "1", PHP_INI_SYSTEM, OnUpdateBool, strict,
@@ -923,8 +934,9 @@ static PHP_MINIT_FUNCTION(stream_socket)
 		php_stream_xport_register(names[index], factory);
 	}
 	if (SSG(strict)) {
-		stock_server = take_over("stream_socket_server", server);
-		stock_get_name = take_over("stream_socket_get_name", get_name);
+		stock_server = ss_take_over("stream_socket_server", server);
+		stock_get_name = ss_take_over("stream_socket_get_name", get_name);
+		ss_contexts_begin();
 	}
 	return SUCCESS;
 }
@@ -936,7 +948,14 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	}
 	give_back("stream_socket_server", stock_server);
 	give_back("stream_socket_get_name", stock_get_name);
+	ss_contexts_end();
 	UNREGISTER_INI_ENTRIES();
+	return SUCCESS;
+}
+
+static PHP_RSHUTDOWN_FUNCTION(stream_socket)
+{
+	ss_fgetss_end();
 	return SUCCESS;
 }
 
@@ -988,11 +1007,11 @@ static zend_module_entry entry = {
 	NULL,
 	dependencies,
 	"stream_socket",
-	NULL,
+	functions,
 	PHP_MINIT(stream_socket),
 	PHP_MSHUTDOWN(stream_socket),
 	NULL,
-	NULL,
+	PHP_RSHUTDOWN(stream_socket),
 	PHP_MINFO(stream_socket),
 	STREAM_SOCKET_VERSION,
 	PHP_MODULE_GLOBALS(stream_socket),

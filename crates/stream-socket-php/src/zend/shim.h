@@ -104,6 +104,8 @@ typedef struct {
 	bool timeout_given;
 	/* Whether the last datagram was longer than what was asked for. */
 	bool truncated;
+	/* Whether its context is the one of its listener. */
+	bool accepted;
 } ss_socket;
 
 ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length);
@@ -128,6 +130,23 @@ int ss_release(ss_socket *socket);
 const char *ss_target_of(const ss_socket *socket, size_t *length, struct timeval *connect_timeout);
 void ss_tell(const ss_socket *socket, ss_facts *facts);
 void ss_count(ss_counters *counters);
+
+typedef struct ss_stripper ss_stripper;
+
+ss_stripper *ss_stripper_new(bool at_start);
+void ss_stripper_free(ss_stripper *stripper);
+bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const char *allowed, size_t allowed_length, ss_outcome *outcome);
+
+zif_handler ss_take_over(const char *name, zif_handler ours);
+extern const php_stream_ops *const ss_operations[];
+
+/* contexts.c */
+void ss_contexts_begin(void);
+void ss_contexts_end(void);
+
+/* fgetss.c */
+ZEND_NAMED_FUNCTION(ss_fgetss);
+void ss_fgetss_end(void);
 
 _Static_assert(sizeof(php_netstream_data_t) == 40, "Netstream in socket.rs mirrors it");
 _Static_assert(sizeof(ss_number) == 16, "ss_number");
