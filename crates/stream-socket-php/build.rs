@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=src/zend/shim.h");
     let program = env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
     let mut build = cc::Build::new();
-    for source in ["shim.c", "fgetss.c", "contexts.c"] {
+    for source in ["shim.c", "select.c", "fgetss.c", "contexts.c"] {
         println!("cargo::rerun-if-changed=src/zend/{source}");
         build.file(format!("src/zend/{source}"));
     }

@@ -1,6 +1,7 @@
 //! A connected socket, of bytes or of datagrams.
 
 mod accepted;
+mod in_call;
 mod line;
 mod parts;
 mod peer;
@@ -13,6 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use in_call::InCall;
 pub(crate) use peer::PeerEnd;
 use source::Source;
 
@@ -74,6 +76,8 @@ pub struct Stream {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     timed_out: Option<Limit>,
+    /// Where reads may wait in recv(2).
+    in_call: Option<InCall>,
     received: u64,
     sent: u64,
     /// What it takes of its listener's connections.
@@ -130,7 +134,10 @@ impl Stream {
             share(&connected.socket, false)
                 .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         }
-        Ok(Self::connected(&race, connected))
+        let mut stream = Self::connected(&race, connected);
+        // Its descriptor stays non-blocking.
+        stream.in_call = None;
+        Ok(stream)
     }
 
     /// Two streams connected to each other: socketpair(2).
@@ -193,6 +200,7 @@ impl Stream {
             read_timeout: options.read_timeout,
             write_timeout: options.write_timeout,
             timed_out: None,
+            in_call: options.inheritable.then(InCall::new),
             received: 0,
             sent: 0,
             place: None,
@@ -490,7 +498,7 @@ impl Read for Stream {
         let result = if self.transport.is_datagram() {
             self.receive_datagram(target)
         } else {
-            self.receive_with(|socket, _| sys::socket::receive(socket, target, Take::Consume))
+            self.receive_bytes(target)
         };
         match result {
             // No words are made for what a loop meets at every turn.

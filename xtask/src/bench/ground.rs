@@ -39,6 +39,8 @@ pub(super) struct Ground {
     pub(super) load: PathBuf,
     /// Or why it could not be built: it needs crates that nothing else here needs.
     pub(super) tokio: Result<PathBuf, String>,
+    /// Our extension, or why it could not be built: it needs PHP's headers.
+    pub(super) extension: Result<PathBuf, String>,
     /// The cores of the server and of the load.
     pub(super) cores: [usize; 2],
 }
@@ -83,6 +85,19 @@ impl Ground {
         Contender::new("php", &["php", "-n", &script, "127.0.0.1:{port}"])
     }
 
+    /// The same with our extension and nothing else.
+    pub(super) fn extension(&self, script: &str) -> Contender {
+        let script = text(&self.root.join("bench/php").join(script));
+        match &self.extension {
+            Ok(path) => {
+                let extension = format!("extension={}", text(path));
+                let words = ["php", "-n", "-d", &extension, &script, "127.0.0.1:{port}"];
+                Contender::new(OURS, &words)
+            }
+            Err(reason) => Contender::absent(OURS, reason),
+        }
+    }
+
     pub(super) fn milliseconds(&self) -> u128 {
         self.form.span.as_millis()
     }
@@ -124,6 +139,7 @@ pub(super) mod tests {
             floors: "/target/c".into(),
             load: "/target/bench-load".into(),
             tokio: Err("no network".into()),
+            extension: Ok("/target/libstream_socket_php.so".into()),
             cores: [0, 1],
         }
     }

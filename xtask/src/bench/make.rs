@@ -26,6 +26,13 @@ pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<G
     shell.run(command)?;
     let ours = main.join("release/stream-socket");
 
+    let mut command = shell.cargo(&["build", "--release", "-p", "stream-socket-php"]);
+    command.arg("--target-dir").arg(&main);
+    let extension = match shell.run(command) {
+        Ok(_) => Ok(main.join("release/libstream_socket_php.so")),
+        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
+    };
+
     // Apart from the project's own, or each build would throw away what the other compiled.
     let target = main.join("bench");
     cargo(shell, &target, "bench-load")?;
@@ -43,6 +50,7 @@ pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<G
         floors,
         load: target.join("release/bench-load"),
         tokio,
+        extension,
         cores,
     })
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod echo;
 mod idle;
+mod php;
 mod spawn;
 mod udp_echo;
 
@@ -14,6 +15,7 @@ pub(super) const ROWS: &[&Row] = &[
     &udp_echo::ROW,
     &spawn::ROW,
     &idle::ROW,
+    &php::ROW,
 ];
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The only part with unsafe code: what C calls, and how a panic is kept from it.
 
+#![allow(unsafe_code)]
+
 mod boundary;
-#[allow(unsafe_code)]
 mod ffi;
+mod opening;
+mod operating;
+mod stripping;

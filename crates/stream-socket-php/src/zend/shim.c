@@ -36,6 +36,7 @@ static php_stream_transport_factory stock[TRANSPORTS];
 
 static zif_handler stock_server;
 static zif_handler stock_get_name;
+static zif_handler stock_select;
 
 extern const php_stream_ops *const ss_operations[TRANSPORTS];
 
@@ -936,6 +937,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 	if (SSG(strict)) {
 		stock_server = ss_take_over("stream_socket_server", server);
 		stock_get_name = ss_take_over("stream_socket_get_name", get_name);
+		stock_select = ss_take_over("stream_select", ss_select);
 		ss_contexts_begin();
 	}
 	return SUCCESS;
@@ -948,6 +950,7 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	}
 	give_back("stream_socket_server", stock_server);
 	give_back("stream_socket_get_name", stock_get_name);
+	give_back("stream_select", stock_select);
 	ss_contexts_end();
 	UNREGISTER_INI_ENTRIES();
 	return SUCCESS;

@@ -144,6 +144,9 @@ extern const php_stream_ops *const ss_operations[];
 void ss_contexts_begin(void);
 void ss_contexts_end(void);
 
+/* select.c */
+ZEND_NAMED_FUNCTION(ss_select);
+
 /* fgetss.c */
 ZEND_NAMED_FUNCTION(ss_fgetss);
 void ss_fgetss_end(void);

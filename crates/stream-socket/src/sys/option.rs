@@ -50,6 +50,11 @@ pub(crate) fn send_timeout(socket: BorrowedFd<'_>, span: Option<Duration>) -> Se
     set(|| sockopt::set_socket_timeout(socket, sockopt::Timeout::Send, span))
 }
 
+/// `SO_RCVTIMEO`, socket(7): see `stream/in_call.rs`.
+pub(crate) fn receive_timeout(socket: BorrowedFd<'_>, span: Option<Duration>) -> Set {
+    set(|| sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, span))
+}
+
 /// `SO_LINGER`, socket(7): whole seconds; zero resets the connection on close.
 pub(crate) fn linger(socket: BorrowedFd<'_>, span: Duration) -> Set {
     set(|| sockopt::set_socket_linger(socket, Some(span)))

@@ -177,20 +177,22 @@ pub(crate) enum Take {
     Peek,
     /// The byte sent out of band: `MSG_OOB`.
     Urgent,
+    /// Away from the socket, waiting as long as that is set to.
+    Await,
 }
 
-/// recv(2), without waiting.
+/// recv(2), without waiting but for [`Take::Await`].
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     take: Take,
 ) -> Result<usize, Errno> {
-    let flags = RecvFlags::DONTWAIT
-        | match take {
-            Take::Consume => RecvFlags::empty(),
-            Take::Peek => RecvFlags::PEEK,
-            Take::Urgent => RecvFlags::OOB,
-        };
+    let flags = match take {
+        Take::Consume => RecvFlags::DONTWAIT,
+        Take::Peek => RecvFlags::DONTWAIT | RecvFlags::PEEK,
+        Take::Urgent => RecvFlags::DONTWAIT | RecvFlags::OOB,
+        Take::Await => RecvFlags::empty(),
+    };
     let wanted = clip(Call::Receive, buffer.len());
     let (length, _) = call(Call::Receive, || {
         net::recv(socket, &mut buffer[..wanted], flags)

@@ -242,6 +242,11 @@ impl Patience {
         self.waits && self.deadline().has_passed()
     }
 
+    /// The time runs from here, and not only from the first wait.
+    pub(crate) fn begin(&mut self) {
+        _ = self.deadline();
+    }
+
     fn deadline(&mut self) -> Deadline {
         *self
             .deadline

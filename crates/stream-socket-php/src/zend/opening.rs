@@ -1,0 +1,263 @@
+//! The calls of `shim.c` that make and unmake sockets.
+//!
+//! C hands over pointers that are valid for the call, see [`ffi`](super::ffi).
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+use std::slice;
+
+use super::boundary::guarded;
+use super::ffi::{Options, Outcome, Target, bytes, wishes};
+use crate::socket::{Connection, Ip, Socket, TimeVal};
+use crate::target;
+
+/// `EINPROGRESS`
+const IN_PROGRESS: c_int = 115;
+
+/// A stream's data without a socket, owned by C until [`ss_free`].
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_new(
+    transport: c_int,
+    timeout: *const TimeVal,
+    connect_timeout: *const TimeVal,
+    target: *const u8,
+    length: usize,
+) -> *mut Socket {
+    // SAFETY: C passes a valid timeval or null.
+    let timeout = unsafe { timeout.as_ref() }.copied();
+    // SAFETY: C passes a valid timeval or null.
+    let connect_timeout = unsafe { connect_timeout.as_ref() }.copied();
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let target = unsafe { bytes(target, length) }.unwrap_or_default();
+    let transport = u8::try_from(transport).unwrap_or_default();
+    let timeout = timeout.unwrap_or_default();
+    let connect_timeout = connect_timeout.unwrap_or_default();
+    Box::into_raw(Box::new(Socket::new(
+        transport,
+        timeout,
+        connect_timeout,
+        target,
+    )))
+}
+
+/// Closes and forgets.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_free(socket: *mut Socket) {
+    // SAFETY: it came from `Box::into_raw`, and C gives it up.
+    let socket = unsafe { Box::from_raw(socket) };
+    _ = guarded(|| {
+        drop(socket);
+        Ok(())
+    });
+}
+
+/// Takes back the text of an outcome.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_text_free(text: *mut c_char, length: usize) {
+    if text.is_null() {
+        return;
+    }
+    let text = ptr::slice_from_raw_parts_mut(text.cast::<u8>(), length);
+    // SAFETY: it came from `Box::into_raw` in `Outcome::tell`, with this length.
+    drop(unsafe { Box::from_raw(text) });
+}
+
+/// Splits `host:port`.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_parse_inet(
+    text: *const u8,
+    length: usize,
+    parsed: *mut Target,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let text = unsafe { bytes(text, length) }.unwrap_or_default();
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    // SAFETY: C passes a target on its stack.
+    let parsed = unsafe { &mut *parsed };
+    if let Some(target) = outcome.of(|| target::parse(text)) {
+        parsed.host = target.host.as_ptr();
+        parsed.host_length = target.host.len();
+        parsed.port = target.port;
+    }
+}
+
+/// Binds the first address that can be bound.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_bind_inet(
+    socket: *mut Socket,
+    ips: *const Ip,
+    count: usize,
+    port: u16,
+    options: *const Options,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes an array of that many addresses.
+    let ips = unsafe { slice::from_raw_parts(ips, count) };
+    // SAFETY: C passes options that it has just filled in, with strings of the context.
+    let options = unsafe { &*options };
+    // SAFETY: as above.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    _ = outcome.of(|| socket.bind_inet(ips, port, &wishes));
+}
+
+/// Binds a path or an abstract name.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_bind_unix(
+    socket: *mut Socket,
+    name: *const u8,
+    length: usize,
+    options: *const Options,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let name = unsafe { bytes(name, length) }.unwrap_or_default();
+    // SAFETY: C passes options that it has just filled in, with strings of the context.
+    let options = unsafe { &*options };
+    // SAFETY: as above.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    _ = outcome.of(|| socket.bind_unix(name, &wishes));
+}
+
+/// Listens.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_listen(socket: *mut Socket, outcome: *mut Outcome) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    _ = outcome.of(|| socket.listen());
+}
+
+/// Connects to the first address that answers.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_connect_inet(
+    socket: *mut Socket,
+    ips: *const Ip,
+    count: usize,
+    port: u16,
+    timeout: *const TimeVal,
+    begin: bool,
+    options: *const Options,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes an array of that many addresses.
+    let ips = unsafe { slice::from_raw_parts(ips, count) };
+    // SAFETY: C passes a valid timeval or null.
+    let timeout = unsafe { timeout.as_ref() }.copied();
+    // SAFETY: C passes options that it has just filled in, with strings of the context.
+    let options = unsafe { &*options };
+    // SAFETY: as above.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let timeout = timeout.and_then(TimeVal::span);
+    let result = outcome.of(|| socket.connect_inet(ips, port, timeout, begin, &wishes));
+    if let Some(Connection::UnderWay) = result {
+        outcome.number = IN_PROGRESS;
+    }
+}
+
+/// Connects to a path or an abstract name.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_connect_unix(
+    socket: *mut Socket,
+    name: *const u8,
+    length: usize,
+    timeout: *const TimeVal,
+    begin: bool,
+    options: *const Options,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let name = unsafe { bytes(name, length) }.unwrap_or_default();
+    // SAFETY: C passes a valid timeval or null.
+    let timeout = unsafe { timeout.as_ref() }.copied();
+    // SAFETY: C passes options that it has just filled in, with strings of the context.
+    let options = unsafe { &*options };
+    // SAFETY: as above.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let timeout = timeout.and_then(TimeVal::span);
+    let result = outcome.of(|| socket.connect_unix(name, timeout, begin, &wishes));
+    if let Some(Connection::UnderWay) = result {
+        outcome.number = IN_PROGRESS;
+    }
+}
+
+/// Accepts; the text of the outcome is the peer's name. Null when there is nobody.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_accept(
+    socket: *mut Socket,
+    timeout: *const TimeVal,
+    outcome: *mut Outcome,
+) -> *mut Socket {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes a valid timeval or null.
+    let timeout = unsafe { timeout.as_ref() }.copied();
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let timeout = timeout.and_then(TimeVal::span);
+    match outcome.of(|| socket.accept(timeout)) {
+        Some((accepted, name)) => {
+            outcome.tell(name);
+            Box::into_raw(accepted)
+        }
+        None => ptr::null_mut(),
+    }
+}

@@ -1,0 +1,268 @@
+/* stream_select by poll(2): as many descriptors as there are, and unread bytes of one stream do not
+ * hide what others have. */
+#include "shim.h"
+
+#include <poll.h>
+#include <time.h>
+
+#include "ext/standard/file.h"
+
+#define SETS 3
+enum { READ, WRITE, EXCEPT };
+
+/* What select(2) calls ready in each of its sets. */
+static const short wanted[SETS] = {POLLIN, POLLOUT, POLLPRI};
+static const short told[SETS] = {
+	POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR,
+	POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR,
+	POLLPRI,
+};
+
+/* An element that can be waited on: its place in the array is its place here. */
+typedef struct {
+	int descriptor;
+	bool buffered;
+	bool ready;
+} ss_member;
+
+typedef struct {
+	zval *array;
+	ss_member *members;
+	uint32_t count;
+} ss_set;
+
+typedef struct {
+	ss_set sets[SETS];
+	struct pollfd *polled;
+	uint32_t polled_count;
+	/* Place in `polled` by descriptor. */
+	HashTable places;
+	int highest;
+	bool buffered;
+} ss_selection;
+
+static bool has_unread(php_stream *stream)
+{
+	if (stream->writepos > stream->readpos) {
+		return true;
+	}
+	for (int index = 0; index < 4; index++) {
+		if (stream->ops == ss_operations[index]) {
+			return ss_has_pending(stream->abstract);
+		}
+	}
+	return false;
+}
+
+static void watch(ss_selection *selection, int descriptor, short events)
+{
+	zval *place = zend_hash_index_find(&selection->places, descriptor);
+	zval number;
+
+	if (place != NULL) {
+		selection->polled[Z_LVAL_P(place)].events |= events;
+		return;
+	}
+	ZVAL_LONG(&number, selection->polled_count);
+	zend_hash_index_add_new(&selection->places, descriptor, &number);
+	selection->polled[selection->polled_count++] = (struct pollfd) {descriptor, events, 0};
+	if (descriptor > selection->highest) {
+		selection->highest = descriptor;
+	}
+}
+
+/* Looks at every element once. False after a TypeError for what is no stream. */
+static bool gather(ss_selection *selection, int which)
+{
+	ss_set *set = &selection->sets[which];
+	uint32_t place = 0;
+	zval *element;
+
+	ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(set->array), element) {
+		ss_member *member = &set->members[place++];
+		php_stream *stream;
+		php_socket_t descriptor = -1;
+
+		member->descriptor = -1;
+		ZVAL_DEREF(element);
+		php_stream_from_zval_no_verify(stream, element);
+		if (stream == NULL) {
+			continue;
+		}
+		int cast = php_stream_cast(stream, PHP_STREAM_AS_FD_FOR_SELECT | PHP_STREAM_CAST_INTERNAL,
+			(void *) &descriptor, 1);
+		/* What the cast decrypted or decoded is in the buffer now. */
+		member->buffered = which == READ && has_unread(stream);
+		selection->buffered |= member->buffered;
+		if (cast == SUCCESS && descriptor != -1) {
+			member->descriptor = descriptor;
+			set->count++;
+			watch(selection, descriptor, wanted[which]);
+		}
+	} ZEND_HASH_FOREACH_END();
+	return !EG(exception);
+}
+
+static bool gather_all(ss_selection *selection)
+{
+	uint32_t elements = 0;
+
+	for (int which = 0; which < SETS; which++) {
+		ss_set *set = &selection->sets[which];
+		if (set->array != NULL) {
+			uint32_t count = zend_hash_num_elements(Z_ARRVAL_P(set->array));
+			set->members = ecalloc(count ? count : 1, sizeof(ss_member));
+			elements += count;
+		}
+	}
+	selection->polled = safe_emalloc(elements ? elements : 1, sizeof(struct pollfd), 0);
+	zend_hash_init(&selection->places, elements, NULL, NULL, 0);
+	for (int which = 0; which < SETS; which++) {
+		if (selection->sets[which].array != NULL && !gather(selection, which)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void release(ss_selection *selection)
+{
+	for (int which = 0; which < SETS; which++) {
+		if (selection->sets[which].members != NULL) {
+			efree(selection->sets[which].members);
+		}
+	}
+	efree(selection->polled);
+	zend_hash_destroy(&selection->places);
+}
+
+/* Waits. A signal ends it, so that its handler gets its turn. */
+static int wait_for(ss_selection *selection, const struct timespec *timeout)
+{
+	static const struct timespec none;
+
+	return ppoll(selection->polled, selection->polled_count, selection->buffered ? &none : timeout, NULL);
+}
+
+/* Marks what is ready, and counts it as select(2) does: once for each descriptor and set. */
+static zend_long mark(ss_selection *selection)
+{
+	zend_long ready = 0;
+
+	for (int which = 0; which < SETS; which++) {
+		ss_set *set = &selection->sets[which];
+		uint32_t count = set->array ? zend_hash_num_elements(Z_ARRVAL_P(set->array)) : 0;
+
+		for (uint32_t place = 0; place < count; place++) {
+			ss_member *member = &set->members[place];
+			member->ready = member->buffered;
+			if (member->descriptor == -1) {
+				ready += member->buffered;
+				continue;
+			}
+			zval *index = zend_hash_index_find(&selection->places, member->descriptor);
+			struct pollfd *polled = &selection->polled[Z_LVAL_P(index)];
+			bool first = (polled->events & wanted[which]) != 0;
+
+			member->ready |= (polled->revents & told[which]) != 0;
+			if (member->ready && first) {
+				polled->events &= ~wanted[which];
+				ready++;
+			}
+		}
+	}
+	return ready;
+}
+
+/* The array with what is ready in it, under the same keys. */
+static void keep_ready(ss_set *set)
+{
+	HashTable *kept = zend_new_array(0);
+	uint32_t place = 0;
+	zend_ulong number;
+	zend_string *key;
+	zval *element;
+
+	ZEND_HASH_FOREACH_KEY_VAL(Z_ARRVAL_P(set->array), number, key, element) {
+		if (!set->members[place++].ready) {
+			continue;
+		}
+		ZVAL_DEREF(element);
+		Z_TRY_ADDREF_P(element);
+		if (key != NULL) {
+			zend_hash_update(kept, key, element);
+		} else {
+			zend_hash_index_update(kept, number, element);
+		}
+	} ZEND_HASH_FOREACH_END();
+	zval_ptr_dtor(set->array);
+	ZVAL_ARR(set->array, kept);
+}
+
+/* False after a ValueError. */
+static bool times(zend_long seconds, bool for_ever, zend_long microseconds, bool no_microseconds,
+	struct timespec *timeout)
+{
+	if (for_ever) {
+		if (!no_microseconds && microseconds != 0) {
+			zend_argument_value_error(5, "must be null when argument #4 ($seconds) is null");
+			return false;
+		}
+		return true;
+	}
+	if (seconds < 0) {
+		zend_argument_value_error(4, "must be greater than or equal to 0");
+		return false;
+	}
+	if (microseconds < 0) {
+		zend_argument_value_error(5, "must be greater than or equal to 0");
+		return false;
+	}
+	timeout->tv_sec = seconds > ZEND_LONG_MAX / 2 ? ZEND_LONG_MAX / 2 : seconds;
+	timeout->tv_sec += microseconds / 1000000;
+	timeout->tv_nsec = (microseconds % 1000000) * 1000;
+	return true;
+}
+
+static void answer(ss_selection *selection, const struct timespec *timeout, zval *return_value)
+{
+	if (wait_for(selection, timeout) < 0) {
+		int error = errno;
+		php_error_docref(NULL, E_WARNING, "Unable to select [%d]: %s (max_fd=%d)", error,
+			strerror(error), selection->highest);
+		RETURN_FALSE;
+	}
+	zend_long ready = mark(selection);
+	for (int which = 0; which < SETS; which++) {
+		if (selection->sets[which].array != NULL) {
+			keep_ready(&selection->sets[which]);
+		}
+	}
+	RETURN_LONG(ready);
+}
+
+ZEND_NAMED_FUNCTION(ss_select)
+{
+	ss_selection selection = {0};
+	struct timespec timeout = {0};
+	zend_long seconds, microseconds = 0;
+	bool for_ever, no_microseconds = true;
+
+	ZEND_PARSE_PARAMETERS_START(4, 5)
+		Z_PARAM_ARRAY_EX2(selection.sets[READ].array, 1, 1, 0)
+		Z_PARAM_ARRAY_EX2(selection.sets[WRITE].array, 1, 1, 0)
+		Z_PARAM_ARRAY_EX2(selection.sets[EXCEPT].array, 1, 1, 0)
+		Z_PARAM_LONG_OR_NULL(seconds, for_ever)
+		Z_PARAM_OPTIONAL
+		Z_PARAM_LONG_OR_NULL(microseconds, no_microseconds)
+	ZEND_PARSE_PARAMETERS_END();
+
+	bool whole = gather_all(&selection);
+	bool any = selection.sets[READ].count || selection.sets[WRITE].count || selection.sets[EXCEPT].count;
+	if (!any && whole) {
+		zend_value_error("No stream arrays were passed");
+	} else if (any && times(seconds, for_ever, microseconds, no_microseconds, &timeout)) {
+		answer(&selection, for_ever ? NULL : &timeout, return_value);
+	}
+	release(&selection);
+}
