@@ -13,7 +13,7 @@ use crate::Refusal;
 #[derive(Debug)]
 struct Package {
     name: &'static str,
-    /// A program that no other package of the list brings.
+    /// A program that no other package of the list brings, or an extension of PHP: `php:NAME`.
     program: &'static str,
     /// The steps of `cargo xtask test` that use it, or `bench`.
     steps: &'static [&'static str],
@@ -24,8 +24,26 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "php-cli",
         program: "php",
-        steps: &["test", "bench"],
+        steps: &["test", "bench", "php", "phpt"],
         why: "stock PHP, as a peer and to compare behaviour with",
+    },
+    Package {
+        name: "php-dev",
+        program: "php-config",
+        steps: &["clippy", "test", "doc", "bench", "php", "phpt"],
+        why: "PHP's headers, which the extension is compiled against",
+    },
+    Package {
+        name: "php-curl",
+        program: "php:curl",
+        steps: &["test"],
+        why: "PHP's own curl, as a client of a server in PHP",
+    },
+    Package {
+        name: "xz-utils",
+        program: "xz",
+        steps: &["phpt"],
+        why: "unpacks PHP's source",
     },
     Package {
         name: "socat",
@@ -96,8 +114,8 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "gcc",
         program: "cc",
-        steps: &["bench"],
-        why: "compiles the floors in bench/c",
+        steps: &["clippy", "test", "doc", "bench", "php", "phpt"],
+        why: "compiles the extension's shim, and the floors in bench/c",
     },
     Package {
         name: "ucspi-tcp",
@@ -159,8 +177,18 @@ fn missing(steps: &BTreeSet<&str>, folders: &[PathBuf]) -> Vec<&'static Package>
     PACKAGES
         .iter()
         .filter(|package| package.steps.iter().any(|step| steps.contains(step)))
-        .filter(|package| !is_program(package.program, folders))
+        .filter(|package| !is_there(package.program, folders))
         .collect()
+}
+
+fn is_there(program: &str, folders: &[PathBuf]) -> bool {
+    match program.strip_prefix("php:") {
+        Some(name) => {
+            let code = format!("exit((int) !extension_loaded('{name}'));");
+            succeeds("php", &["-r", &code])
+        }
+        None => is_program(program, folders),
+    }
 }
 
 fn search_path() -> Vec<PathBuf> {

@@ -11,6 +11,7 @@
 
 mod bench;
 mod debian;
+mod php;
 mod shell;
 mod test;
 mod tools;
@@ -28,7 +29,13 @@ struct Subcommand {
     run: fn(&[String]) -> Result<ExitCode, Refusal>,
 }
 
-const SUBCOMMANDS: &[&Subcommand] = &[&test::SUBCOMMAND, &bench::SUBCOMMAND];
+const SUBCOMMANDS: &[&Subcommand] = &[
+    &test::SUBCOMMAND,
+    &bench::SUBCOMMAND,
+    &php::RUN,
+    &php::INSTALL,
+    &php::PHPT,
+];
 
 /// Why a subcommand ended without doing its work.
 #[derive(Debug)]
@@ -85,9 +92,9 @@ fn is_help(word: &str) -> bool {
 fn list() -> String {
     let mut text = String::from("Usage: cargo xtask SUBCOMMAND [OPTIONS]\n\nSubcommands:");
     for Subcommand { name, summary, .. } in SUBCOMMANDS {
-        text.push_str(&format!("\n  {name:<8} {summary}"));
+        text.push_str(&format!("\n  {name:<12} {summary}"));
     }
-    text.push_str("\n  help     this list; `cargo xtask SUBCOMMAND --help` tells more");
+    text.push_str("\n  help         this list; `cargo xtask SUBCOMMAND --help` tells more");
     text
 }
 

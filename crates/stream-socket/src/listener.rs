@@ -365,7 +365,6 @@ const FAULTS_IN_A_ROW: usize = 64;
 
 /// What there is to accept.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "taken apart where it is made")]
 pub(crate) enum Arrival {
     Stream(Stream),
     /// Nobody is there.

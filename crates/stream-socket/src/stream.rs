@@ -77,7 +77,7 @@ pub struct Stream {
     write_timeout: Option<Duration>,
     timed_out: Option<Limit>,
     /// Where reads may wait in recv(2).
-    in_call: Option<InCall>,
+    in_call: Option<Box<InCall>>,
     received: u64,
     sent: u64,
     /// What it takes of its listener's connections.
@@ -200,7 +200,7 @@ impl Stream {
             read_timeout: options.read_timeout,
             write_timeout: options.write_timeout,
             timed_out: None,
-            in_call: options.inheritable.then(InCall::new),
+            in_call: options.inheritable.then(Box::default),
             received: 0,
             sent: 0,
             place: None,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::shell::{Shell, Trouble};
-use crate::tools;
+use crate::{php, tools};
 
 /// One check.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ pub(super) const STEPS: &[Step] = &[
         features,
     ),
     step("release", "the command as users build it", release),
+    step(
+        "phpt",
+        "PHP's own tests of stream sockets, with the extension",
+        php::phpt_step,
+    ),
     step(
         "deny",
         "licences, banned crates and sources of dependencies",

@@ -71,8 +71,8 @@ static void watch(ss_selection *selection, int descriptor, short events)
 	}
 }
 
-/* Looks at every element once. False after a TypeError for what is no stream. */
-static bool gather(ss_selection *selection, int which)
+/* Looks at every element once. What is no stream is a TypeError, and left out. */
+static void gather(ss_selection *selection, int which)
 {
 	ss_set *set = &selection->sets[which];
 	uint32_t place = 0;
@@ -100,10 +100,9 @@ static bool gather(ss_selection *selection, int which)
 			watch(selection, descriptor, wanted[which]);
 		}
 	} ZEND_HASH_FOREACH_END();
-	return !EG(exception);
 }
 
-static bool gather_all(ss_selection *selection)
+static void gather_all(ss_selection *selection)
 {
 	uint32_t elements = 0;
 
@@ -118,11 +117,10 @@ static bool gather_all(ss_selection *selection)
 	selection->polled = safe_emalloc(elements ? elements : 1, sizeof(struct pollfd), 0);
 	zend_hash_init(&selection->places, elements, NULL, NULL, 0);
 	for (int which = 0; which < SETS; which++) {
-		if (selection->sets[which].array != NULL && !gather(selection, which)) {
-			return false;
+		if (selection->sets[which].array != NULL) {
+			gather(selection, which);
 		}
 	}
-	return true;
 }
 
 static void release(ss_selection *selection)
@@ -257,11 +255,11 @@ ZEND_NAMED_FUNCTION(ss_select)
 		Z_PARAM_LONG_OR_NULL(microseconds, no_microseconds)
 	ZEND_PARSE_PARAMETERS_END();
 
-	bool whole = gather_all(&selection);
+	gather_all(&selection);
 	bool any = selection.sets[READ].count || selection.sets[WRITE].count || selection.sets[EXCEPT].count;
-	if (!any && whole) {
+	if (!any) {
 		zend_value_error("No stream arrays were passed");
-	} else if (any && times(seconds, for_ever, microseconds, no_microseconds, &timeout)) {
+	} else if (times(seconds, for_ever, microseconds, no_microseconds, &timeout)) {
 		answer(&selection, for_ever ? NULL : &timeout, return_value);
 	}
 	release(&selection);

@@ -21,14 +21,16 @@ pub(super) struct InCall {
     in_force: Option<Option<Duration>>,
 }
 
-impl InCall {
-    pub(super) fn new() -> Self {
+impl Default for InCall {
+    fn default() -> Self {
         Self {
             process: fork::generation(),
             in_force: None,
         }
     }
+}
 
+impl InCall {
     /// Receives, waiting for it; `None` where the wait is left to others.
     pub(super) fn receive(
         &mut self,

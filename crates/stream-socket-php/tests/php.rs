@@ -1,0 +1,252 @@
+//! The scripts in `tests/php`, on stock PHP and with the extension.
+//!
+//! `same/` must say the same on both. `differ/` says what `NAME.stock` holds on stock PHP and what
+//! `NAME.ours` holds with the extension: a difference that is meant. `ours/` runs with the
+//! extension alone. `manual/` are the programs of PHP's manual, with clients of every make.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No script takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The value of `PHP_INI_SCAN_DIR` that loads the extension. Cargo builds no cdylib for tests.
+static SCANNED: LazyLock<String> = LazyLock::new(|| {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "-p", "stream-socket-php"])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(root())
+        .status()
+        .unwrap();
+    assert!(built.success(), "the extension can't be built");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
+    let library = target.join("release/libstream_socket_php.so");
+    fs::create_dir_all(&folder).unwrap();
+    let setting = format!("extension={}\n", library.display());
+    fs::write(folder.join("stream_socket.ini"), setting).unwrap();
+    format!(":{}", folder.display())
+});
+
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.join("../..").canonicalize().unwrap()
+}
+
+fn scripts(folder: &str) -> Vec<PathBuf> {
+    let mut scripts: Vec<PathBuf> = fs::read_dir(root().join("tests/php").join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "php"))
+        .collect();
+    scripts.sort();
+    assert!(!scripts.is_empty(), "no scripts in {folder}");
+    scripts
+}
+
+fn php(is_ours: bool) -> Command {
+    let mut command = Command::new("php");
+    if is_ours {
+        command.env("PHP_INI_SCAN_DIR", SCANNED.as_str());
+    }
+    command
+}
+
+/// What a script says; it has to end well.
+fn said(script: &Path, is_ours: bool) -> String {
+    let mut command = php(is_ours);
+    command.arg(script);
+    let output = bounded(command);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{}: {}\n{text}{complaints}",
+        script.display(),
+        output.status
+    );
+    text
+}
+
+/// Runs to the end, or ends what takes too long.
+fn bounded(mut command: Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let output = thread::spawn(move || read_all(&mut out));
+    let complaints = thread::spawn(move || read_all(&mut err));
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{command:?} takes too long");
+        }
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    Output {
+        status: child.wait().unwrap(),
+        stdout: output.join().unwrap(),
+        stderr: complaints.join().unwrap(),
+    }
+}
+
+fn read_all(source: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn assert_said(script: &Path, who: &str, said: &str, expected: &str) {
+    assert!(
+        said == expected,
+        "{} {who} says\n{said}\nand was to say\n{expected}",
+        script.display()
+    );
+}
+
+#[test]
+fn what_is_the_same_is_the_same() {
+    for script in scripts("same") {
+        let stock = said(&script, false);
+        assert_said(&script, "with the extension", &said(&script, true), &stock);
+    }
+}
+
+#[test]
+fn what_differs_differs_as_meant() {
+    for script in scripts("differ") {
+        for (is_ours, who, end) in [
+            (false, "on stock PHP", "stock"),
+            (true, "with the extension", "ours"),
+        ] {
+            let expected = fs::read_to_string(script.with_extension(end)).unwrap();
+            assert_said(&script, who, &said(&script, is_ours), &expected);
+        }
+    }
+}
+
+#[test]
+fn what_stock_php_has_not_is_there() {
+    for script in scripts("ours") {
+        let expected = fs::read_to_string(script.with_extension("expected")).unwrap();
+        let said = said(&script, true);
+        assert_said(&script, "with the extension", &said, &expected);
+    }
+}
+
+#[test]
+fn strict_0_is_stock_php() {
+    for name in ["addresses", "contexts", "errno", "names"] {
+        let script = root().join(format!("tests/php/differ/{name}.php"));
+        let mut command = php(true);
+        command.args(["-d", "stream_socket.strict=0"]).arg(&script);
+        let output = bounded(command);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let expected = fs::read_to_string(script.with_extension("stock")).unwrap();
+        assert_said(&script, "unstrict", &said, &expected);
+    }
+}
+
+/// A server of `manual/`, and the address that it says it has.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(name: &str) -> Self {
+        let mut child = php(true)
+            .arg(root().join("tests/php/manual").join(name))
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        let said = child.stdout.as_mut().unwrap();
+        BufReader::new(said).read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        assert!(address.starts_with("127.0.0.1:"), "{name} says {address:?}");
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn output_of(program: &str, words: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(words);
+    String::from_utf8_lossy(&bounded(command).stdout).into_owned()
+}
+
+/// What PHP says that is told `words`.
+fn php_says(is_ours: bool, words: &[&str]) -> String {
+    let mut command = php(is_ours);
+    command.args(words);
+    String::from_utf8_lossy(&bounded(command).stdout).into_owned()
+}
+
+fn client(name: &str, is_ours: bool, address: &str) -> String {
+    let script = root().join("tests/php/manual").join(name);
+    php_says(is_ours, &[&script.to_string_lossy(), address])
+}
+
+#[test]
+fn the_manuals_tcp_time_server_answers() {
+    let server = Server::start("time_server_tcp.php");
+    let address = &server.address;
+    let telnet = format!("telnet://{address}");
+    for time in [
+        client("http_client.php", true, address),
+        client("http_client.php", false, address),
+        output_of("curl", &["--silent", "--max-time", "5", &telnet]),
+        output_of("socat", &["-u", &format!("TCP:{address}"), "STDOUT"]),
+    ] {
+        assert!(time.starts_with("The local time is "), "{time:?}");
+    }
+}
+
+#[test]
+fn the_manuals_udp_time_server_answers() {
+    let server = Server::start("time_server_udp.php");
+    for is_ours in [true, false, true] {
+        let time = client("udp_client.php", is_ours, &server.address);
+        assert!((20..=26).contains(&time.len()), "{time:?}");
+    }
+}
+
+#[test]
+fn a_http_server_answers_curl_and_php() {
+    const CURL: &str =
+        "$c = curl_init($argv[1]); curl_setopt($c, CURLOPT_TIMEOUT, 5); curl_exec($c);";
+    const GET: &str = "echo file_get_contents($argv[1]);";
+    let server = Server::start("http_server.php");
+    let url = format!("http://{}/", server.address);
+    for page in [
+        output_of("curl", &["--silent", "--max-time", "5", &url]),
+        php_says(true, &["-r", GET, "--", &url]),
+        php_says(true, &["-r", CURL, "--", &url]),
+    ] {
+        assert_eq!(page, "hello from PHP\n");
+    }
+    let whole = client("http_client.php", true, &server.address);
+    assert!(whole.ends_with("\r\n\r\nhello from PHP\n"), "{whole:?}");
+}

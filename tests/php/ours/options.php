@@ -1,0 +1,42 @@
+<?php
+// Context options that stock PHP has not, as seen from outside.
+require __DIR__ . '/../report.php';
+function option(mixed $stream, int $level, int $name): mixed
+{
+    return socket_get_option(socket_import_stream($stream), $level, $name);
+}
+function listen(array $options, string $address = 'tcp://127.0.0.1:0'): mixed
+{
+    $context = stream_context_create(['socket' => $options]);
+    return stream_socket_server($address, $number, $text, STREAM_SERVER_BIND | STREAM_SERVER_LISTEN, $context);
+}
+$times = ['tcp_keepidle' => 30, 'tcp_keepintvl' => 5, 'tcp_keepcnt' => 3];
+$listener = listen($times + ['so_linger' => 4, 'so_rcvbuf' => 8192, 'tcp_user_timeout' => 7000]);
+$address = 'tcp://' . stream_socket_get_name($listener, false);
+$client = stream_socket_client($address);
+$served = stream_socket_accept($listener, 5);
+say(option($served, SOL_SOCKET, SO_KEEPALIVE), option($served, SOL_TCP, 4), option($served, SOL_TCP, 5));
+say(option($served, SOL_TCP, 6), option($served, SOL_SOCKET, SO_LINGER), option($served, SOL_TCP, 18));
+say(option($served, SOL_SOCKET, SO_RCVBUF));
+say(listen(['so_rcvbuf' => 0]), listen(['max_connections' => -1]));
+
+$listener = listen(['max_connections' => 1]);
+$address = 'tcp://' . stream_socket_get_name($listener, false);
+[$one, $two] = [stream_socket_client($address), stream_socket_client($address)];
+$served = stream_socket_accept($listener, 1);
+say(is_resource($served), stream_socket_accept($listener, 0.1));
+fclose($served);
+say(is_resource(stream_socket_accept($listener, 1)));
+
+$listener = listen(['max_connections_per_ip' => 1]);
+$address = 'tcp://' . stream_socket_get_name($listener, false);
+[$one, $two] = [stream_socket_client($address), stream_socket_client($address)];
+$served = stream_socket_accept($listener, 1);
+say(is_resource($served), stream_socket_accept($listener, 0.1), fread($two, 10), feof($two));
+
+$path = socket_path();
+$listener = listen(['unix_mode' => 0600, 'unix_unlink' => true], "unix://$path");
+say(decoct(fileperms($path) & 0777));
+fclose($listener);
+clearstatcache();
+say(file_exists($path));

@@ -1,0 +1,30 @@
+<?php
+// Calls that make no sense.
+require __DIR__ . '/../report.php';
+say(stream_socket_client('tcp://127.0.0.1:1', $number, $text), $number, $text);
+say(stream_socket_client('nonsense://x', $number, $text), $text);
+say(stream_socket_client('tcp://localhost', $number, $text), $number, $text);
+say(stream_socket_server('tcp://[::1]', $number, $text), $number, $text);
+say(stream_socket_client("tcp://a\0b:1", $number, $text), $number, $text);
+say(stream_socket_client('unix:///nonexistent/socket', $number, $text), $number, $text);
+say(fsockopen('127.0.0.1', 1, $number, $text), $number, $text);
+$listener = stream_socket_server('tcp://127.0.0.1:0');
+say(stream_socket_accept($listener, 0), stream_socket_accept($listener, 0.05));
+attempt(fn () => stream_socket_accept($listener, NAN));
+attempt(fn () => stream_socket_client('tcp://127.0.0.1:1', $number, $text, INF));
+attempt(fn () => stream_socket_shutdown($listener, 7));
+say(stream_socket_accept(fopen('php://memory', 'r'), 0));
+$bound = stream_socket_server('tcp://127.0.0.1:0', $number, $text, STREAM_SERVER_BIND);
+say(stream_socket_accept($bound, 0.05));
+$none = stream_socket_client('tcp://127.0.0.1:1', $number, $text, 1, 0);
+say(fread($none, 5), fwrite($none, 'x'), feof($none), stream_socket_get_name($none, false));
+say(stream_set_blocking($none, false));
+[$client, $served] = connected();
+fclose($served);
+attempt(fn () => fread($served, 1));
+attempt(fn () => fread($client, 0));
+$closed = connected()[0];
+usleep(20000);
+say(fwrite($closed, 'first') !== false);
+usleep(20000);
+say(fwrite($closed, 'second'));

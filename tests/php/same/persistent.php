@@ -1,0 +1,30 @@
+<?php
+// Persistent and asynchronous clients, fsockopen, and streams of ext/sockets.
+require __DIR__ . '/../report.php';
+$listener = stream_socket_server('tcp://127.0.0.1:0');
+$address = stream_socket_get_name($listener, false);
+[$host, $port] = explode(':', $address);
+$one = pfsockopen($host, (int) $port);
+say($one === pfsockopen($host, (int) $port));
+$flags = STREAM_CLIENT_CONNECT | STREAM_CLIENT_PERSISTENT;
+$pool = stream_socket_client("tcp://$address/pool", $number, $text, 5, $flags);
+say($pool === stream_socket_client("tcp://$address/pool", $number, $text, 5, $flags));
+say($pool === stream_socket_client("tcp://$address/other", $number, $text, 5, $flags));
+$served = stream_socket_accept($listener, 5);
+fclose($served);
+usleep(20000);
+say(is_resource(pfsockopen($host, (int) $port)));
+say(fwrite(fsockopen($host, (int) $port), 'opened'));
+$begun = stream_socket_client("tcp://$address", $number, $text, 5, STREAM_CLIENT_ASYNC_CONNECT);
+$write = [$begun];
+$none = null;
+say(stream_select($none, $write, $none, 5), stream_socket_get_name($begun, true));
+$refused = stream_socket_client('tcp://127.0.0.1:1', $number, $text, 5, STREAM_CLIENT_ASYNC_CONNECT);
+say(is_resource($refused), feof($refused), stream_socket_get_name($refused, true));
+$socket = socket_import_stream($begun);
+socket_getpeername($socket, $peer);
+say($peer, socket_write($socket, 'x'));
+$made = socket_create(AF_INET, SOCK_STREAM, SOL_TCP);
+socket_connect($made, $host, (int) $port);
+$exported = socket_export_stream($made);
+say(fwrite($exported, 'exported'), stream_get_meta_data($exported)['stream_type']);

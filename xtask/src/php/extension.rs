@@ -1,0 +1,35 @@
+//! Where the built extension is, and a folder of settings that loads it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::shell::{Shell, Trouble};
+
+/// Builds it; the path of the library that PHP loads.
+pub(super) fn build(shell: &mut Shell) -> Result<PathBuf, Trouble> {
+    shell.run(shell.cargo(&["build", "--release", "-p", "stream-socket-php"]))?;
+    Ok(shell
+        .target_folder()
+        .join("release/libstream_socket_php.so"))
+}
+
+/// The value of `PHP_INI_SCAN_DIR` that loads it beside what PHP loads anyway.
+///
+/// The command line's `-d extension=` would not reach PHP processes that a script starts.
+pub(super) fn scanned_folder(shell: &Shell, library: &Path) -> Result<String, Trouble> {
+    let folder = shell.target_folder().join("xtask/php-settings");
+    let file = folder.join("stream_socket.ini");
+    let text = setting(library);
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&file, text))
+        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", file.display())))?;
+    // Before the colon stands what is scanned already: nothing is what PHP was built with.
+    let before = env::var("PHP_INI_SCAN_DIR").unwrap_or_default();
+    Ok(format!("{before}:{}", folder.display()))
+}
+
+/// The line of a php.ini that loads it.
+pub(super) fn setting(library: &Path) -> String {
+    format!("extension={}\n", library.display())
+}
