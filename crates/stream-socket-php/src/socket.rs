@@ -82,10 +82,6 @@ pub(crate) struct Socket {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are streams, and all are in a box"
-)]
 enum Object {
     Empty,
     Listener(Box<Listener>),
