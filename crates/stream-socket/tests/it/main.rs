@@ -22,6 +22,7 @@ mod error;
 mod examples;
 #[cfg(feature = "simulation")]
 mod fault;
+mod inheritable;
 mod line;
 mod option_properties;
 mod options;
