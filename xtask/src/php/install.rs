@@ -15,8 +15,9 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     help: "\
 Usage: cargo xtask install-php [--uninstall]
 
-Builds the extension, copies it into PHP's folder of extensions, and writes a settings file into the
-folder that the php command scans: `php -m` then lists stream_socket. Needs the right to write there.
+Builds the extension, copies it into PHP's folder of extensions, and writes a settings file into
+the folder that the php command scans: `php -m` then lists stream_socket. Needs the right to write
+there.
 
   --uninstall  removes both
 
