@@ -20,7 +20,7 @@ static const short told[SETS] = {
 
 /* An element that can be waited on: its place in the array is its place here. */
 typedef struct {
-	int descriptor;
+	struct pollfd *polled;
 	bool buffered;
 	bool ready;
 } ss_member;
@@ -35,40 +35,50 @@ typedef struct {
 	ss_set sets[SETS];
 	struct pollfd *polled;
 	uint32_t polled_count;
-	/* Place in `polled` by descriptor. */
-	HashTable places;
 	int highest;
 	bool buffered;
 } ss_selection;
 
-static bool has_unread(php_stream *stream)
+/* The data of a stream of ours, or NULL. */
+static ss_socket *ours(php_stream *stream)
 {
-	if (stream->writepos > stream->readpos) {
-		return true;
-	}
 	for (int index = 0; index < 4; index++) {
 		if (stream->ops == ss_operations[index]) {
-			return ss_has_pending(stream->abstract);
+			return stream->abstract;
 		}
 	}
-	return false;
+	return NULL;
 }
 
-static void watch(ss_selection *selection, int descriptor, short events)
+/* The descriptor to wait on, or -1. A connection of ours is spared the way round by Zend. */
+static int descriptor_of(php_stream *stream, const ss_socket *socket)
 {
-	zval *place = zend_hash_index_find(&selection->places, descriptor);
-	zval number;
+	php_socket_t descriptor = -1;
 
-	if (place != NULL) {
-		selection->polled[Z_LVAL_P(place)].events |= events;
-		return;
+	if (socket != NULL && socket->kind == SS_STREAM) {
+		return socket->netstream.socket;
 	}
-	ZVAL_LONG(&number, selection->polled_count);
-	zend_hash_index_add_new(&selection->places, descriptor, &number);
-	selection->polled[selection->polled_count++] = (struct pollfd) {descriptor, events, 0};
+	int cast = php_stream_cast(stream, PHP_STREAM_AS_FD_FOR_SELECT | PHP_STREAM_CAST_INTERNAL,
+		(void *) &descriptor, 1);
+	return cast == SUCCESS ? descriptor : -1;
+}
+
+/* Whether a read has something of which the descriptor does not know. */
+static bool has_unread(const php_stream *stream, const ss_socket *socket)
+{
+	return stream->writepos > stream->readpos
+		|| (socket != NULL && socket->kind == SS_PEER && ss_has_pending(socket));
+}
+
+static struct pollfd *watch(ss_selection *selection, int descriptor, short events)
+{
+	struct pollfd *polled = &selection->polled[selection->polled_count++];
+
+	*polled = (struct pollfd) {descriptor, events, 0};
 	if (descriptor > selection->highest) {
 		selection->highest = descriptor;
 	}
+	return polled;
 }
 
 /* Looks at every element once. What is no stream is a TypeError, and left out. */
@@ -81,23 +91,20 @@ static void gather(ss_selection *selection, int which)
 	ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(set->array), element) {
 		ss_member *member = &set->members[place++];
 		php_stream *stream;
-		php_socket_t descriptor = -1;
 
-		member->descriptor = -1;
 		ZVAL_DEREF(element);
 		php_stream_from_zval_no_verify(stream, element);
 		if (stream == NULL) {
 			continue;
 		}
-		int cast = php_stream_cast(stream, PHP_STREAM_AS_FD_FOR_SELECT | PHP_STREAM_CAST_INTERNAL,
-			(void *) &descriptor, 1);
-		/* What the cast decrypted or decoded is in the buffer now. */
-		member->buffered = which == READ && has_unread(stream);
+		const ss_socket *socket = ours(stream);
+		int descriptor = descriptor_of(stream, socket);
+		/* What a cast has decrypted or decoded is in the buffer now. */
+		member->buffered = which == READ && has_unread(stream, socket);
 		selection->buffered |= member->buffered;
-		if (cast == SUCCESS && descriptor != -1) {
-			member->descriptor = descriptor;
+		if (descriptor != -1) {
 			set->count++;
-			watch(selection, descriptor, wanted[which]);
+			member->polled = watch(selection, descriptor, wanted[which]);
 		}
 	} ZEND_HASH_FOREACH_END();
 }
@@ -115,7 +122,6 @@ static void gather_all(ss_selection *selection)
 		}
 	}
 	selection->polled = safe_emalloc(elements ? elements : 1, sizeof(struct pollfd), 0);
-	zend_hash_init(&selection->places, elements, NULL, NULL, 0);
 	for (int which = 0; which < SETS; which++) {
 		if (selection->sets[which].array != NULL) {
 			gather(selection, which);
@@ -131,7 +137,6 @@ static void release(ss_selection *selection)
 		}
 	}
 	efree(selection->polled);
-	zend_hash_destroy(&selection->places);
 }
 
 /* Waits. A signal ends it, so that its handler gets its turn. */
@@ -142,33 +147,24 @@ static int wait_for(ss_selection *selection, const struct timespec *timeout)
 	return ppoll(selection->polled, selection->polled_count, selection->buffered ? &none : timeout, NULL);
 }
 
-/* Marks what is ready, and counts it as select(2) does: once for each descriptor and set. */
-static zend_long mark(ss_selection *selection)
+/* Marks what is ready of one set, and counts it as select(2) does: each descriptor once. */
+static zend_long mark(ss_set *set, short events)
 {
+	uint32_t count = set->array ? zend_hash_num_elements(Z_ARRVAL_P(set->array)) : 0;
 	zend_long ready = 0;
+	HashTable counted;
 
-	for (int which = 0; which < SETS; which++) {
-		ss_set *set = &selection->sets[which];
-		uint32_t count = set->array ? zend_hash_num_elements(Z_ARRVAL_P(set->array)) : 0;
+	zend_hash_init(&counted, 0, NULL, NULL, 0);
+	for (uint32_t place = 0; place < count; place++) {
+		ss_member *member = &set->members[place];
+		const struct pollfd *polled = member->polled;
 
-		for (uint32_t place = 0; place < count; place++) {
-			ss_member *member = &set->members[place];
-			member->ready = member->buffered;
-			if (member->descriptor == -1) {
-				ready += member->buffered;
-				continue;
-			}
-			zval *index = zend_hash_index_find(&selection->places, member->descriptor);
-			struct pollfd *polled = &selection->polled[Z_LVAL_P(index)];
-			bool first = (polled->events & wanted[which]) != 0;
-
-			member->ready |= (polled->revents & told[which]) != 0;
-			if (member->ready && first) {
-				polled->events &= ~wanted[which];
-				ready++;
-			}
+		member->ready = member->buffered || (polled != NULL && (polled->revents & events) != 0);
+		if (member->ready) {
+			ready += polled == NULL || zend_hash_index_add_empty_element(&counted, polled->fd) != NULL;
 		}
 	}
+	zend_hash_destroy(&counted);
 	return ready;
 }
 
@@ -230,8 +226,9 @@ static void answer(ss_selection *selection, const struct timespec *timeout, zval
 			strerror(error), selection->highest);
 		RETURN_FALSE;
 	}
-	zend_long ready = mark(selection);
+	zend_long ready = 0;
 	for (int which = 0; which < SETS; which++) {
+		ready += mark(&selection->sets[which], told[which]);
 		if (selection->sets[which].array != NULL) {
 			keep_ready(&selection->sets[which]);
 		}
