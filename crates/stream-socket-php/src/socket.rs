@@ -494,8 +494,14 @@ impl Socket {
 
     /// The descriptor; what waits on it gets the one that is readable when there is something.
     pub(crate) fn descriptor(&mut self, for_waiting: bool) -> i32 {
-        match &self.object {
-            Object::Stream(stream) => self.head.net.socket = stream.as_fd().as_raw_fd(),
+        match &mut self.object {
+            Object::Stream(stream) => {
+                if !for_waiting {
+                    // It can't fail on an open socket.
+                    _ = stream.share_descriptor();
+                }
+                self.head.net.socket = stream.as_fd().as_raw_fd();
+            }
             Object::Listener(listener) if for_waiting => {
                 return listener.as_fd().as_raw_fd();
             }

@@ -7,6 +7,16 @@ fclose($served);
 fwrite($client, "shout\n");
 stream_socket_shutdown($client, STREAM_SHUT_WR);
 say(stream_get_contents($client), proc_close($program));
+// One that waits longer than PHP would have.
+[$client, $served, $kept] = connected();
+stream_set_timeout($served, 0, 100000);
+say(fgets($served), stream_get_meta_data($served)['timed_out']);
+$program = proc_open(['cat'], [$served, $served, STDERR], $pipes);
+fclose($served);
+usleep(300000);
+fwrite($client, "late\n");
+stream_socket_shutdown($client, STREAM_SHUT_WR);
+say(stream_get_contents($client), proc_close($program));
 $address = 'tcp://' . stream_socket_get_name($listener, false);
 $children = [];
 for ($count = 0; $count < 2; $count++) {

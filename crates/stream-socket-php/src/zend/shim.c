@@ -430,6 +430,7 @@ static int receive_from(ss_socket *socket, php_stream_xport_param *param)
 	if (!may_receive(socket, flags)) {
 		return -1;
 	}
+	ss_descriptor(socket, false);
 	flags |= is_datagram(socket) ? MSG_TRUNC : 0;
 	ssize_t came = recvfrom(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
 		(struct sockaddr *) &sender, &length);

@@ -3,16 +3,18 @@
 //! Only on a descriptor that is blocking and ours, which is what
 //! [`inheritable`](crate::SocketOptions::inheritable) makes: the time is bounded by `SO_RCVTIMEO`,
 //! which belongs to the socket and so to everybody who has it. A forked child never sets it, or
-//! its parent would wait by the child's time. What ends such a wait early (a signal, somebody who
+//! its parent would wait by the child's time; and it is taken back before a program inherits the
+//! socket. What ends such a wait early (a signal, somebody who
 //! made the descriptor non-blocking) leaves the rest of it to poll(2).
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::Stream;
+use crate::error::{Error, Stage};
 use crate::sys::socket::Take;
 use crate::sys::wait::{Events, Patience, Stop};
-use crate::sys::{self, Errno, fork, option};
+use crate::sys::{self, Errno, failed, fork, option};
 
 /// The socket's timeout as this process has set it.
 #[derive(Debug)]
@@ -56,6 +58,25 @@ impl InCall {
 }
 
 impl Stream {
+    /// To be called before somebody else uses the descriptor of an
+    /// [`inheritable`](crate::SocketOptions::inheritable) stream: takes back the `SO_RCVTIMEO`
+    /// that reads may have set on it, which would end the other's waits. Reads poll from then on.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system refuses.
+    pub fn share_descriptor(&mut self) -> Result<(), Error> {
+        let Some(in_call) = self.in_call.take() else {
+            return Ok(());
+        };
+        // In a forked child it is the parent's, which goes on relying on it.
+        if in_call.in_force.flatten().is_none() || in_call.process != fork::generation() {
+            return Ok(());
+        }
+        option::receive_timeout(self.source.as_fd(), None)
+            .map_err(|errno| failed(Stage::Io, self, errno).with_action("share"))
+    }
+
     /// Receives past the buffer, from a socket of bytes.
     pub(super) fn receive_bytes(&mut self, target: &mut [u8]) -> std::result::Result<usize, Stop> {
         self.timed_out = None;

@@ -34,6 +34,7 @@ impl Stream {
     /// (`EOPNOTSUPP`).
     pub fn into_parts(mut self) -> Result<(OwnedFd, Vec<u8>)> {
         let name = self.to_string();
+        self.share_descriptor()?;
         let mut unread = Vec::new();
         let length = self.buffer.bytes().len();
         let mut buffer = mem::take(&mut self.buffer);

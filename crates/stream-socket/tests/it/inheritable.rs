@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::net::sockopt::{self, Timeout};
 use stream_socket::{
     ConnectOptions, DatagramSocket, Interest, ListenOptions, Listener, Member, Stage, Stream,
     select,
@@ -24,6 +25,10 @@ fn modes(socket: impl AsFd) -> (bool, bool) {
         !flags.contains(FdFlags::CLOEXEC),
         !status.contains(OFlags::NONBLOCK),
     )
+}
+
+fn receive_timeout(stream: &Stream) -> Option<Duration> {
+    sockopt::socket_timeout(stream, Timeout::Recv).unwrap()
 }
 
 fn inheritable() -> (Listener, Stream, Stream) {
@@ -128,4 +133,20 @@ fn a_socket_of_datagrams_becomes_a_listener() {
         _ = listener.accept(Some(Duration::ZERO));
         listener.peers().unwrap().refused > 0
     });
+}
+
+#[test]
+fn who_shares_the_descriptor_waits_as_long_as_it_likes() {
+    let (_listener, mut client, mut served) = inheritable();
+    served.set_read_timeout(Some(SHORT));
+    served.read(&mut [0]).unwrap_err();
+    assert!(receive_timeout(&served).is_some());
+    served.share_descriptor().unwrap();
+    assert_eq!(receive_timeout(&served), None);
+    client.write_all(b"x").unwrap();
+    assert_eq!(served.read(&mut [0]).unwrap(), 1);
+    assert_eq!(
+        served.read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::TimedOut
+    );
 }
