@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control::Counts;
-use super::event_loop::Limits;
+use super::slot::Limits;
 use super::slots::Token;
 use crate::deadline::clock;
 use crate::gate::Waiting;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use super::BUFFER;
 use super::accept::{Accepted, Acceptor, Tokens};
 use super::control::{Control, Counts};
+use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
-use super::task::{Cause, Next, Task, Turn, Wake};
-use super::timers::{Timer, Timers};
+use super::task::{Cause, Next, Task, Wake};
+use super::timers::Timers;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
@@ -43,40 +44,6 @@ pub struct Engine<T> {
     draining: bool,
     /// The process that the epoll descriptor was made in.
     generation: u32,
-}
-
-/// A task and what the loop knows of it.
-struct Slot<T> {
-    task: T,
-    /// Whether it came by a listener, not by [`Engine::add`].
-    accepted: bool,
-    /// What its descriptor is watched for; `None` while it is not watched.
-    watched: Option<Interest>,
-    timer: Timer,
-    /// When the task's own timer comes.
-    task_due: Option<Instant>,
-    limits: Limits,
-    last_active: Instant,
-}
-
-/// The limits in time of an accepted connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    pub(super) idle: Option<Duration>,
-    pub(super) expires: Option<Instant>,
-}
-
-impl<T> Slot<T> {
-    fn due(&self) -> Option<Instant> {
-        let idle = self
-            .limits
-            .idle
-            .and_then(|idle| self.last_active.checked_add(idle));
-        [self.task_due, idle, self.limits.expires]
-            .into_iter()
-            .flatten()
-            .min()
-    }
 }
 
 impl<T: Task> Engine<T> {
@@ -254,17 +221,9 @@ impl<T: Task> Engine<T> {
         limits: Option<Limits>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
-        let mut slot = Slot {
-            task,
-            accepted: limits.is_some(),
-            watched: None,
-            timer: Timer::default(),
-            task_due: None,
-            limits: limits.unwrap_or_default(),
-            last_active: now,
-        };
+        let mut slot = Slot::new(task, limits, now);
         // Many are done at once, and need no place and no watching.
-        let next = Self::run_slot(&mut slot, Wake::Start, &mut self.buffer, now, self.draining);
+        let next = slot.run(Wake::Start, &mut self.buffer, now, self.draining);
         if next == Next::Done {
             Counts::raise(&self.control.counts().closed);
             return Ok(());
@@ -277,29 +236,11 @@ impl<T: Task> Engine<T> {
         settled
     }
 
-    fn run_slot(
-        slot: &mut Slot<T>,
-        wake: Wake,
-        buffer: &mut [u8],
-        now: Instant,
-        draining: bool,
-    ) -> Next {
-        let mut turn = Turn::new(buffer, now, draining);
-        let next = slot.task.run(wake, &mut turn);
-        if let Some(due) = turn.timer {
-            slot.task_due = due;
-        }
-        next
-    }
-
     fn wake(&mut self, token: Token, wake: Wake, now: Instant) {
         let Some(slot) = self.slots.get_mut(token) else {
             return;
         };
-        if matches!(wake, Wake::Ready { .. } | Wake::Turn) {
-            slot.last_active = now;
-        }
-        let next = Self::run_slot(slot, wake, &mut self.buffer, now, self.draining);
+        let next = slot.run(wake, &mut self.buffer, now, self.draining);
         if self.settle(token, next).is_err() {
             self.end(token);
         }
@@ -384,14 +325,10 @@ impl<T: Task> Engine<T> {
             return;
         };
         let counts = self.control.counts();
-        let idle = slot
-            .limits
-            .idle
-            .and_then(|idle| slot.last_active.checked_add(idle));
         if slot.limits.expires.is_some_and(|expires| expires <= now) {
             Counts::raise(&counts.lifetime);
             self.give_up(token, Cause::Lifetime);
-        } else if idle.is_some_and(|idle| idle <= now) {
+        } else if slot.idles_out().is_some_and(|idle| idle <= now) {
             Counts::raise(&counts.idle);
             self.give_up(token, Cause::Idle);
         } else {

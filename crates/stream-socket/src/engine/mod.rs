@@ -63,6 +63,7 @@ mod accept;
 mod control;
 mod descriptors;
 mod event_loop;
+mod slot;
 mod slots;
 mod task;
 mod timers;
