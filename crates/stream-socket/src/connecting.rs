@@ -7,7 +7,6 @@ use crate::error::{Result, Stage};
 use crate::options::{ConnectOptions, Options};
 use crate::stream::Stream;
 use crate::sys::epoll::{Epoll, Mode};
-use crate::sys::wait::Events;
 use crate::sys::{Errno, failed};
 use crate::transport::Race;
 use crate::url::ToSocketUrl;
@@ -66,11 +65,12 @@ impl Connecting {
         if let Some(connected) = self.race.step()? {
             return Ok(Some(Stream::connected(&self.race, connected)));
         }
-        for descriptor in self.race.descriptors() {
-            match self.attempts.add(descriptor, 0, Events::WRITE, Mode::Level) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(failed(Stage::Socket, self.race.url(), errno)),
-            }
+        for (descriptor, events) in self.race.descriptors() {
+            let added = match self.attempts.add(descriptor, 0, events, Mode::Level) {
+                Err(Errno::EXIST) => self.attempts.modify(descriptor, 0, events, Mode::Level),
+                added => added,
+            };
+            added.map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
         }
         Ok(None)
     }

@@ -55,6 +55,8 @@ pub enum Stage {
     Accept,
     /// No address could be connected to.
     Connect,
+    /// A proxy on the way did not do its part, or said something that can't be understood.
+    Proxy,
     /// Reading, writing or waiting failed on a socket that was open.
     Io,
 }
@@ -69,7 +71,7 @@ impl Stage {
             Stage::Bind => "bind",
             Stage::Listen => "listen on",
             Stage::Accept => "accept from",
-            Stage::Connect => "connect to",
+            Stage::Connect | Stage::Proxy => "connect to",
             Stage::Io => "use",
         }
     }
@@ -86,6 +88,7 @@ impl fmt::Display for Stage {
             Stage::Listen => "listen",
             Stage::Accept => "accept",
             Stage::Connect => "connect",
+            Stage::Proxy => "proxy",
             Stage::Io => "io",
         })
     }

@@ -109,6 +109,7 @@ mod options;
 mod peers;
 mod poller;
 mod printable;
+mod proxy_protocol;
 mod read_buffer;
 mod select;
 mod stream;
@@ -128,6 +129,7 @@ pub use options::{
 };
 pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};
+pub use proxy_protocol::{ProxyHeader, ProxyTls, ProxyVersion, Tlv};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};

@@ -5,6 +5,7 @@ mod in_call;
 mod line;
 mod parts;
 mod peer;
+mod rare;
 mod source;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use in_call::InCall;
 pub(crate) use peer::PeerEnd;
+use rare::Rare;
 use source::Source;
 
 use crate::address::SocketAddress;
@@ -24,7 +26,6 @@ use crate::gate::Place;
 use crate::options::{ConnectOptions, Options, SocketOptions};
 use crate::read_buffer::{DATAGRAM, ReadBuffer};
 use crate::sys::socket::Take;
-use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
 use crate::transport::{Connected, Race, share};
@@ -82,8 +83,7 @@ pub struct Stream {
     sent: u64,
     /// What it takes of its listener's connections.
     place: Option<Place>,
-    /// The file that it was bound to, removed with it.
-    file: Option<Box<SocketFile>>,
+    rare: Option<Box<Rare>>,
 }
 
 /// What one attempt to receive comes to.
@@ -164,9 +164,14 @@ impl Stream {
     pub(crate) fn connected(race: &Race, connected: Connected) -> Self {
         let (url, options) = (race.url(), &race.options().socket);
         let origin = Some(Arc::new(url.clone()));
-        let Connected { socket, peer, file } = connected;
+        let Connected {
+            socket,
+            peer,
+            file,
+            prefix,
+        } = connected;
         let mut stream = Self::new(socket, url.transport(), Some(peer), origin, options);
-        stream.file = file.map(Box::new);
+        stream.rare = Rare::boxed(file, prefix);
         stream
     }
 
@@ -204,7 +209,7 @@ impl Stream {
             received: 0,
             sent: 0,
             place: None,
-            file: None,
+            rare: None,
         }
     }
 
@@ -460,7 +465,7 @@ impl Stream {
         self.refuse_if_idled_out("write to")?;
         let length = self
             .source
-            .send(patience, bytes, urgent)
+            .send(patience, Rare::prefix(&self.rare), bytes, urgent)
             .map_err(|stop| self.stopped(stop, Limit::Write))?;
         self.sent += length as u64;
         Ok(length)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::socket::SocketOptions;
+use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 
 /// How a [`Stream`](crate::Stream) is connected.
 ///
@@ -37,4 +38,10 @@ pub struct ConnectOptions {
     /// udp; a path or `@name` for unix and udg. A dead socket file in the way is replaced, and ours
     /// removed with the stream.
     pub bind: Option<String>,
+    /// Begins with a header of the PROXY protocol, written in this version: once over tcp and
+    /// unix, before every datagram over udp and udg, which version 1 is not made for.
+    pub send_proxy: Option<ProxyVersion>,
+    /// What that header says: whose connection is passed on. By default the two addresses of the
+    /// new connection itself. No key of a URL.
+    pub proxied: Option<ProxyHeader>,
 }

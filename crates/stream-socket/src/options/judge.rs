@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::connect::ConnectOptions;
 use super::listen::ListenOptions;
 use super::socket::SocketOptions;
+use crate::proxy_protocol::ProxyVersion;
 use crate::url::{SocketUrl, Target};
 
 /// Why the options can't be, if they can't.
@@ -25,6 +27,15 @@ pub(super) fn socket(options: &SocketOptions) -> Judgement {
         }
         _ => Ok(()),
     }
+}
+
+/// Of a connecting stream.
+pub(super) fn connect(options: &ConnectOptions, url: &SocketUrl) -> Judgement {
+    socket(&options.socket)?;
+    if options.send_proxy == Some(ProxyVersion::V1) && url.transport().is_datagram() {
+        return Err("option send_proxy is v1, which is made for streams; take v2".to_owned());
+    }
+    Ok(())
 }
 
 /// Of a bound socket.

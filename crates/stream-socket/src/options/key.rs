@@ -176,6 +176,8 @@ const TABLE: &[Key] = table! {
         Connect Span attempt_delay;
     bind ALL "any" "Local address to connect from" Some("bindto"),
         Connect Text bind;
+    send_proxy ALL "off" "Begin with a header of the PROXY protocol: v1 or v2" None,
+        Connect Choice send_proxy;
     nodelay TCP "0" "Send small writes at once" Some("tcp_nodelay"),
         Both Flag nodelay;
     keepalive TCP "0" "Probe an idle peer" Some("so_keepalive"),
@@ -264,8 +266,8 @@ impl Options for ListenOptions {
 impl Options for ConnectOptions {
     const ROLE: Role = Role::Connect;
 
-    fn judge(&self, _url: &SocketUrl) -> std::result::Result<(), String> {
-        judge::socket(&self.socket)
+    fn judge(&self, url: &SocketUrl) -> std::result::Result<(), String> {
+        judge::connect(self, url)
     }
 
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result as SocketResult, Stage};
 use crate::printable::excerpt;
+use crate::proxy_protocol::ProxyVersion;
 
 /// What a span looks like, for the sentence that refuses one.
 const SPAN: &str = "a span with its unit, as in 250ms, 2s, 5m or 1h, or never";
@@ -53,6 +54,8 @@ pub enum Kind {
     Mode,
     /// Text.
     Text,
+    /// One of a few words.
+    Choice,
 }
 
 impl Kind {
@@ -65,7 +68,39 @@ impl Kind {
             Kind::Span => "SPAN",
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
+            Kind::Choice => "WORD",
         }
+    }
+}
+
+/// A field whose value is one of a few words.
+pub(crate) trait Choice: std::fmt::Debug {
+    /// Takes the value of that word; whether there is one.
+    fn choose(&mut self, word: &str) -> bool;
+
+    fn is_set(&self) -> bool;
+
+    /// The words, for the sentence that refuses another.
+    fn expected(&self) -> &'static str;
+}
+
+impl Choice for Option<ProxyVersion> {
+    fn choose(&mut self, word: &str) -> bool {
+        let version = match word {
+            "v1" => ProxyVersion::V1,
+            "v2" => ProxyVersion::V2,
+            _ => return false,
+        };
+        self.replace(version);
+        true
+    }
+
+    fn is_set(&self) -> bool {
+        self.is_some()
+    }
+
+    fn expected(&self) -> &'static str {
+        "v1 or v2"
     }
 }
 
@@ -78,6 +113,7 @@ pub(crate) enum Slot<'a> {
     Span(&'a mut Option<Duration>),
     Mode(&'a mut Option<u32>),
     Text(&'a mut Option<String>),
+    Choice(&'a mut dyn Choice),
 }
 
 impl Slot<'_> {
@@ -89,6 +125,7 @@ impl Slot<'_> {
             Slot::Span(_) => Kind::Span,
             Slot::Mode(_) => Kind::Mode,
             Slot::Text(_) => Kind::Text,
+            Slot::Choice(_) => Kind::Choice,
         }
     }
 
@@ -99,6 +136,7 @@ impl Slot<'_> {
             Slot::Bytes(field) => field.is_some(),
             Slot::Span(field) => field.is_some(),
             Slot::Text(field) => field.is_some(),
+            Slot::Choice(field) => field.is_set(),
         }
     }
 
@@ -119,6 +157,10 @@ impl Slot<'_> {
                 (!text.is_empty()).then(|| text.to_owned()),
                 "text, but it is empty",
             ),
+            Slot::Choice(field) => match field.choose(text) {
+                true => Ok(()),
+                false => Err(field.expected()),
+            },
         }
     }
 }

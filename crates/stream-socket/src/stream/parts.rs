@@ -53,7 +53,7 @@ impl Stream {
             sys::socket::set_blocking(&socket, true)
                 .map_err(|errno| failed(Stage::Io, &name, errno).with_action("hand over"))?;
         }
-        if let Some(file) = self.file {
+        if let Some(file) = self.rare.and_then(|rare| rare.file) {
             // The new owner's to remove.
             file.leave();
         }

@@ -18,15 +18,19 @@ impl Source {
     pub(super) fn send(
         &self,
         patience: &mut Patience,
+        prefix: Option<&[u8]>,
         bytes: &[u8],
         urgent: bool,
     ) -> Result<usize, Stop> {
-        match self {
-            Source::Socket(socket) => patience.retry(socket, Events::WRITE, || {
+        match (self, prefix) {
+            (Source::Socket(socket), Some(prefix)) => patience.retry(socket, Events::WRITE, || {
+                sys::socket::send_with_prefix(socket.as_fd(), prefix, bytes)
+            }),
+            (Source::Socket(socket), None) => patience.retry(socket, Events::WRITE, || {
                 sys::socket::send(socket.as_fd(), bytes, urgent)
             }),
-            Source::Peer(_) if urgent => Err(Stop::System(Errno::OPNOTSUPP)),
-            Source::Peer(peer) => peer.send(patience, bytes),
+            (Source::Peer(_), _) if urgent => Err(Stop::System(Errno::OPNOTSUPP)),
+            (Source::Peer(peer), _) => peer.send(patience, bytes),
         }
     }
 

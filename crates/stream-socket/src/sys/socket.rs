@@ -4,7 +4,7 @@
 //! `MSG_DONTWAIT` besides, so that an inherited descriptor, whose mode others share, is never
 //! waited on inside a call; `MSG_NOSIGNAL` keeps SIGPIPE away.
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -252,6 +252,25 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], urgent: bool) -> Result
     }
     let wanted = clip(Call::Send, bytes.len());
     call(Call::Send, || net::send(socket, &bytes[..wanted], flags))
+}
+
+/// sendmsg(2) of one datagram that begins with `prefix`, without waiting; bytes sent after that.
+pub(crate) fn send_with_prefix(
+    socket: BorrowedFd<'_>,
+    prefix: &[u8],
+    bytes: &[u8],
+) -> Result<usize, Errno> {
+    let parts = [IoSlice::new(prefix), IoSlice::new(bytes)];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = call(Call::Send, || {
+        net::sendmsg(
+            socket,
+            &parts,
+            &mut net::SendAncillaryBuffer::default(),
+            flags,
+        )
+    })?;
+    Ok(sent.saturating_sub(prefix.len()))
 }
 
 /// shutdown(2).

@@ -7,6 +7,7 @@ mod apply;
 mod beside;
 mod bind;
 mod endpoint;
+mod prelude;
 mod race;
 
 pub(crate) use apply::accepted_options;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::apply;
 use super::bind::bind_or_replace;
 use super::endpoint::{Endpoint, endpoints};
+use super::prelude::{Prelude, Step};
 use crate::address::{SocketAddress, UnixAddress};
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
@@ -46,6 +47,8 @@ pub(crate) struct Race {
     next_start: Deadline,
     /// Whether a step may wait where nothing else tells of progress.
     waits: bool,
+    /// The connection on which something is said first.
+    prelude: Option<Prelude>,
 }
 
 /// A connect under way.
@@ -70,6 +73,8 @@ pub(crate) struct Connected {
     pub(crate) peer: SocketAddress,
     /// The file of its own name, to remove when it is closed.
     pub(crate) file: Option<SocketFile>,
+    /// What goes before each datagram.
+    pub(crate) prefix: Option<Box<[u8]>>,
 }
 
 impl Attempt {
@@ -78,6 +83,7 @@ impl Attempt {
             socket: self.socket,
             peer: self.address,
             file: self.file,
+            prefix: None,
         }
     }
 }
@@ -111,13 +117,39 @@ impl Race {
             failures,
             next_start,
             waits: false,
+            prelude: None,
         })
     }
 
-    /// Goes on without waiting: starts what is due and looks at what runs.
+    /// Goes on without waiting: starts what is due and looks at what runs; what is first to be
+    /// said on a connection is said.
     ///
     /// `None` while nothing is decided.
     pub(crate) fn step(&mut self) -> Result<Option<Connected>> {
+        let step = match self.prelude.take() {
+            Some(prelude) => prelude.advance(&self.url)?,
+            None => match self.connect_next()? {
+                Some(connected) => {
+                    // The others have lost.
+                    self.running.clear();
+                    self.waiting.clear();
+                    Prelude::begin(connected, &self.options, &self.url)?
+                }
+                None => return Ok(None),
+            },
+        };
+        match step {
+            Step::Done(connected) => Ok(Some(connected)),
+            Step::Wait(_) if self.deadline.has_passed() => Err(self.timed_out()),
+            Step::Wait(prelude) => {
+                self.prelude = Some(prelude);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Goes on until one address has answered.
+    fn connect_next(&mut self) -> Result<Option<Connected>> {
         if let Some(connected) = self.finished()? {
             return Ok(Some(connected));
         }
@@ -166,6 +198,10 @@ impl Race {
             if let Some(connected) = self.step()? {
                 return Ok(connected);
             }
+            // One that has something to say first is waited for: it is the first who speaks.
+            if self.options.send_proxy.is_some() {
+                return self.run();
+            }
             if let Some(attempt) = self.running.pop() {
                 return Ok(attempt.connected());
             }
@@ -180,9 +216,14 @@ impl Race {
         &self.options
     }
 
-    /// The descriptors of the attempts that run.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.running.iter().map(|attempt| attempt.socket.as_fd())
+    /// The descriptors of the attempts that run, and what each waits for.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Events)> {
+        let prelude = self.prelude.iter();
+        let prelude = prelude.map(|prelude| (prelude.connected().socket.as_fd(), prelude.events()));
+        let attempts = self.running.iter();
+        attempts
+            .map(|attempt| (attempt.socket.as_fd(), Events::WRITE))
+            .chain(prelude)
     }
 
     /// How long until [`step`](Self::step) has something to do that no descriptor tells.
@@ -196,9 +237,9 @@ impl Race {
     }
 
     fn watched(&self) -> Watched<'_> {
-        let mut watched = Watched::with_capacity(self.running.len());
-        for descriptor in self.descriptors() {
-            watched.push(descriptor, Events::WRITE);
+        let mut watched = Watched::with_capacity(self.running.len() + 1);
+        for (descriptor, events) in self.descriptors() {
+            watched.push(descriptor, events);
         }
         watched
     }

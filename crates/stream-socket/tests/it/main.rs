@@ -27,6 +27,7 @@ mod line;
 mod option_properties;
 mod options;
 mod php_address;
+mod proxy_protocol;
 mod select;
 mod slow_peers;
 mod support;

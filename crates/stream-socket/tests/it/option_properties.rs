@@ -27,6 +27,7 @@ fn value(kind: Kind) -> BoxedStrategy<String> {
         Kind::Mode => (0_u32..=0o777)
             .prop_map(|mode| format!("{mode:04o}"))
             .boxed(),
+        Kind::Choice => select(vec!["v1", "v2"]).prop_map(str::to_owned).boxed(),
         _ => "[^\\x00-\\x1f]{1,20}".boxed(),
     }
 }

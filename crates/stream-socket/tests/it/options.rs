@@ -174,6 +174,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("lifetime", "engine"),
     ("max_peers", "udp_accept"),
     ("peer_idle_timeout", "udp_accept"),
+    ("send_proxy", "proxy_protocol"),
 ];
 
 /// An option of tcp that python reads from its standard input, which is the socket.

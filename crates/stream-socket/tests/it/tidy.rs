@@ -9,7 +9,7 @@ const LINE_COLUMNS: usize = 100;
 /// On which floor each file or folder of `crates/stream-socket/src` stands: ARCHITECTURE.md.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["error", "deadline", "nearest", "printable"]),
-    (1, &["address", "url"]),
+    (1, &["address", "proxy_protocol", "url"]),
     (2, &["options"]),
     (3, &["sys"]),
     (4, &["transport"]),
