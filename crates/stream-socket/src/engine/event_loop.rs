@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::BUFFER;
 use super::accept::{Accepted, Acceptor, Tokens};
 use super::control::{Control, Counts};
+use super::post::{NEWS, Post, RETRY, WRITABLE};
 use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
 use super::task::{Cause, Next, Task, Wake};
@@ -16,6 +17,7 @@ use super::timers::Timers;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
+use crate::peers::Subscription;
 use crate::select::Interest;
 use crate::stream::Stream;
 use crate::sys::epoll::{Bell, Epoll, Mode};
@@ -40,6 +42,7 @@ pub struct Engine<T> {
     /// Tasks that gave way and have more to do.
     yielded: VecDeque<Token>,
     acceptors: Vec<Acceptor<T>>,
+    post: Post,
     buffer: Box<[u8]>,
     draining: bool,
     /// The process that the epoll descriptor was made in.
@@ -63,6 +66,7 @@ impl<T: Task> Engine<T> {
             timers: Timers::default(),
             yielded: VecDeque::new(),
             acceptors: Vec::new(),
+            post: Post::default(),
             buffer: vec![0; BUFFER].into(),
             draining: false,
             generation: fork::generation(),
@@ -85,20 +89,26 @@ impl<T: Task> Engine<T> {
     /// Several loops may accept from one listener; a new connection wakes only one or some of
     /// them. The listener's caps and limits in time are in force.
     ///
+    /// A listener of datagrams belongs to one loop, which receives for all its peers. The task of
+    /// a peer is woken for reading when a datagram has come for it, or when the peer was idle for
+    /// too long, which the next read tells. Its stream has no descriptor of its own meanwhile; a
+    /// task that waits for something else besides makes that its
+    /// [`descriptor`](Task::descriptor). A drain refuses new peers.
+    ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the system can't watch it; for a listener of datagrams, which belongs
-    /// to one loop: a task over a [`DatagramSocket`](crate::DatagramSocket) answers many peers.
+    /// At [`Stage::Io`] when the system can't watch it; when it is of datagrams and belongs to
+    /// another loop.
     pub fn listen(
         &mut self,
         listener: Arc<Listener>,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
-        if listener.transport().is_datagram() {
-            let reason = "the engine accepts connections: make a task of a DatagramSocket";
+        let mut acceptor = Acceptor::new(Arc::clone(&listener), Box::new(accepted));
+        if !acceptor.enter(|| self.post.notices(&self.bell)) {
+            let reason = "it is of datagrams, and belongs to another loop";
             return Err(Error::new(Stage::Io, listener, reason).with_action("watch"));
         }
-        let acceptor = Acceptor::new(listener, Box::new(accepted));
         let index = self.acceptors.len() as u32;
         acceptor
             .watch(&self.epoll, tokens(index).listener)
@@ -113,7 +123,7 @@ impl<T: Task> Engine<T> {
     ///
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
-        self.start(task, None, clock::now())
+        self.start(task, None, None, clock::now())
             .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
     }
 
@@ -159,6 +169,7 @@ impl<T: Task> Engine<T> {
         };
         #[cfg(feature = "simulation")]
         crate::sys::seam::shuffle(count, |one, other| self.epoll.swap_events(one, other));
+        self.post.awake();
         let now = clock::now();
         for index in 0..count {
             let (token, ready) = self.epoll.event(index);
@@ -185,6 +196,7 @@ impl<T: Task> Engine<T> {
         }
         self.expire(now);
         self.go_on(now);
+        self.hear(now);
         Ok(self.obey())
     }
 
@@ -196,13 +208,13 @@ impl<T: Task> Engine<T> {
 
     /// How long to wait: what was asked, but no longer than until something is due.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.yielded.is_empty() || self.control.is_stopped() {
+        if !self.yielded.is_empty() || !self.post.sleep() || self.control.is_stopped() {
             return Some(Duration::ZERO);
         }
         let now = clock::now();
         let timer = self.timers.next();
-        let pause = self.acceptors.iter().filter_map(Acceptor::resumes).min();
-        let due = timer.into_iter().chain(pause).min();
+        let accepting = self.acceptors.iter().filter_map(|one| one.due(now)).min();
+        let due = timer.into_iter().chain(accepting).min();
         let due = due.map(|due| due.saturating_duration_since(now));
         let drain = self.control.drain_until().map(|until| {
             // What the control said has not been heard yet: it is done at the end of this turn.
@@ -219,16 +231,17 @@ impl<T: Task> Engine<T> {
         &mut self,
         task: T,
         limits: Option<Limits>,
+        subscription: Option<Subscription>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
-        let mut slot = Slot::new(task, limits, now);
+        let mut slot = Slot::new(task, limits, subscription, now);
         // Many are done at once, and need no place and no watching.
         let next = slot.run(Wake::Start, &mut self.buffer, now, self.draining);
         if next == Next::Done {
             Counts::raise(&self.control.counts().closed);
             return Ok(());
         }
-        let token = self.slots.insert(slot);
+        let token = self.slots.insert(|token| slot.placed(token));
         let settled = self.settle(token, next);
         if settled.is_err() {
             self.end(token);
@@ -267,6 +280,13 @@ impl<T: Task> Engine<T> {
         let Some(slot) = self.slots.get_mut(token) else {
             return Ok(());
         };
+        if let Some(peer) = &slot.subscription {
+            peer.go_on();
+            if peer.is_shared(slot.task.descriptor()) {
+                slot.retry = interest.events().write.then(|| clock::now() + RETRY);
+                return Ok(());
+            }
+        }
         if slot.watched == Some(interest) {
             return Ok(());
         }
@@ -331,6 +351,8 @@ impl<T: Task> Engine<T> {
         } else if slot.idles_out().is_some_and(|idle| idle <= now) {
             Counts::raise(&counts.idle);
             self.give_up(token, Cause::Idle);
+        } else if slot.retry.take_if(|at| *at <= now).is_some() {
+            self.wake(token, WRITABLE, now);
         } else {
             slot.task_due = None;
             self.wake(token, Wake::Timer, now);
@@ -344,13 +366,20 @@ impl<T: Task> Engine<T> {
                 self.wake(token, Wake::Turn, now);
             }
         }
-        let paused = self
-            .acceptors
-            .iter()
-            .any(|acceptor| acceptor.resumes().is_some());
-        if paused {
-            self.resume(now);
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            if acceptor.due(now).is_some_and(|at| at <= now) {
+                acceptor.come(&self.epoll, tokens(index));
+            }
         }
+    }
+
+    /// Wakes the tasks whose peers have posted.
+    fn hear(&mut self, now: Instant) {
+        let heard = self.post.hear();
+        for token in &heard {
+            self.wake(Token::from_u64(*token), NEWS, now);
+        }
+        self.post.keep(heard);
     }
 
     fn accept(&mut self, index: usize, now: Instant) {
@@ -379,8 +408,8 @@ impl<T: Task> Engine<T> {
         match acceptor.accept(self.control.counts(), now) {
             Accepted::Nobody => false,
             Accepted::Lost => true,
-            Accepted::Task(task, limits) => {
-                if self.start(task, Some(limits), now).is_err() {
+            Accepted::Task(task, limits, peer) => {
+                if self.start(task, Some(limits), peer, now).is_err() {
                     Counts::raise(&self.control.counts().failed);
                 }
                 true
@@ -391,14 +420,6 @@ impl<T: Task> Engine<T> {
     fn open_gate(&mut self, index: usize) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
             acceptor.open(&self.epoll, tokens(index as u32));
-        }
-    }
-
-    fn resume(&mut self, now: Instant) {
-        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            if acceptor.resumes().is_some_and(|at| at <= now) {
-                acceptor.resume(&self.epoll, tokens(index));
-            }
         }
     }
 
@@ -415,9 +436,10 @@ impl<T: Task> Engine<T> {
             (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
             self.draining = true;
             self.acceptors
-                .iter()
-                .for_each(|acceptor| acceptor.leave(&self.epoll));
-            self.acceptors.clear();
+                .retain_mut(|acceptor| acceptor.drain(&self.epoll));
+            for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+                acceptor.resume(&self.epoll, tokens(index));
+            }
             let tokens: Vec<Token> = self.slots.tokens().collect();
             let now = clock::now();
             tokens
@@ -434,8 +456,8 @@ impl<T: Task> Engine<T> {
     }
 
     /// In a child that was forked, makes descriptors of its own: those of the parent would
-    /// report to both. Connections that were accepted before stay the parent's; the child drops
-    /// its half of them.
+    /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
+    /// parent's; the child drops its half of them.
     fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
         let generation = fork::generation();
         if self.generation == generation {
@@ -444,7 +466,9 @@ impl<T: Task> Engine<T> {
         let (epoll, bell) = Self::descriptors()?;
         self.control.remove(&self.bell);
         self.control.add(Arc::clone(&bell));
-        (self.epoll, self.bell) = (epoll, bell);
+        (self.epoll, self.bell, self.post) = (epoll, bell, Post::default());
+        self.acceptors
+            .retain(|acceptor| acceptor.listener().dispatcher().is_none());
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             acceptor.resume(&self.epoll, tokens(index));
         }

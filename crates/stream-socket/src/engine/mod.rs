@@ -9,6 +9,10 @@
 //! [`BUFFER`] bytes. A connection that always has more to do gives way to the others after a
 //! slice of time.
 //!
+//! Peers of a datagram listener are tasks as well. They share the listener's socket, from which
+//! the loop receives for all of them, so a peer costs no descriptor; such a listener belongs to
+//! one loop.
+//!
 //! # Examples
 //!
 //! An echo server for any number of clients:
@@ -63,6 +67,7 @@ mod accept;
 mod control;
 mod descriptors;
 mod event_loop;
+mod post;
 mod slot;
 mod slots;
 mod task;

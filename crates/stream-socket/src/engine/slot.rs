@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::slots::Token;
 use super::task::{Next, Task, Turn, Wake};
 use super::timers::Timer;
+use crate::peers::Subscription;
 use crate::select::Interest;
 
 /// A task and what the loop knows of it.
@@ -18,6 +20,10 @@ pub(super) struct Slot<T> {
     pub(super) task_due: Option<Instant>,
     pub(super) limits: Limits,
     pub(super) last_active: Instant,
+    /// Of the peer of a listener of datagrams.
+    pub(super) subscription: Option<Subscription>,
+    /// When such a peer tries again to write.
+    pub(super) retry: Option<Instant>,
 }
 
 /// The limits in time of an accepted connection.
@@ -29,7 +35,12 @@ pub(super) struct Limits {
 
 impl<T: Task> Slot<T> {
     /// A place for a task that was accepted, if it has limits, or added by hand.
-    pub(super) fn new(task: T, limits: Option<Limits>, now: Instant) -> Self {
+    pub(super) fn new(
+        task: T,
+        limits: Option<Limits>,
+        subscription: Option<Subscription>,
+        now: Instant,
+    ) -> Self {
         Self {
             task,
             accepted: limits.is_some(),
@@ -38,7 +49,17 @@ impl<T: Task> Slot<T> {
             task_due: None,
             limits: limits.unwrap_or_default(),
             last_active: now,
+            subscription,
+            retry: None,
         }
+    }
+
+    /// The same, where the loop knows it by `token`.
+    pub(super) fn placed(self, token: Token) -> Self {
+        if let Some(peer) = &self.subscription {
+            peer.begin(token.to_u64());
+        }
+        self
     }
 
     /// Runs the task, and notes the timer that it set.
@@ -67,9 +88,14 @@ impl<T: Task> Slot<T> {
 
     /// When the clock has something to do with it.
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.task_due, self.idles_out(), self.limits.expires]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.task_due,
+            self.idles_out(),
+            self.limits.expires,
+            self.retry,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
