@@ -136,6 +136,14 @@ impl Error {
         }))
     }
 
+    /// The error of a stream, which is ours wherever it went through our hands.
+    pub(crate) fn of_io(error: io::Error, url: impl fmt::Display) -> Self {
+        match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => Self::new(Stage::Io, url, error),
+        }
+    }
+
     /// The same error with the number that the system gave.
     pub(crate) fn with_errno(mut self, errno: i32) -> Self {
         self.0.errno = Some(errno);

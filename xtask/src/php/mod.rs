@@ -1,15 +1,11 @@
-//! Chores around the PHP extension: run a script with it, install it, PHP's own tests on it, and other PHPs.
+//! Chores around the PHP extension: run a script with it, install it, and PHP's own tests on it.
 
-mod compiled;
-mod debian13;
 mod extension;
 mod install;
-mod others;
 mod phpt;
 mod run;
 mod sources;
 
 pub(crate) use install::SUBCOMMAND as INSTALL;
-pub(crate) use others::{debian13_step, debug_step, zts_step};
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;

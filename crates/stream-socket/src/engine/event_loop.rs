@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use super::BUFFER;
 use super::accept::{Accepted, Acceptor, Tokens};
 use super::control::{Control, Counts};
-use super::post::{NEWS, Post, RETRY, WRITABLE};
+use super::pipes::Pipes;
 use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
-use super::task::{Cause, Next, Task, Wake};
+use super::task::{Cause, Lent, Next, Task, Wake};
 use super::timers::Timers;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
-use crate::peers::Subscription;
 use crate::select::Interest;
 use crate::stream::Stream;
 use crate::sys::epoll::{Bell, Epoll, Mode};
 use crate::sys::wait::Events;
 use crate::sys::{Errno, failed, fork};
+use crate::url::Transport;
 
 /// Indexes from here on are not tasks: the bell, and the listeners.
 const FIRST_ACCEPTOR: u32 = 1 << 30;
@@ -31,6 +31,16 @@ const BELL: u32 = u32::MAX;
 
 /// Connections accepted at the beginning of a drain: the largest backlog of an ordinary system.
 const LAST_ACCEPTED: usize = 4096;
+
+/// What a loop lends to a task while that is borrowed from the same loop.
+macro_rules! lent {
+    ($engine:expr) => {
+        Lent {
+            buffer: &mut $engine.buffer,
+            pipes: &mut $engine.pipes,
+        }
+    };
+}
 
 /// A readiness loop over tasks, for the thread that runs it.
 pub struct Engine<T> {
@@ -42,8 +52,8 @@ pub struct Engine<T> {
     /// Tasks that gave way and have more to do.
     yielded: VecDeque<Token>,
     acceptors: Vec<Acceptor<T>>,
-    post: Post,
     buffer: Box<[u8]>,
+    pipes: Pipes,
     draining: bool,
     /// The process that the epoll descriptor was made in.
     generation: u32,
@@ -66,8 +76,8 @@ impl<T: Task> Engine<T> {
             timers: Timers::default(),
             yielded: VecDeque::new(),
             acceptors: Vec::new(),
-            post: Post::default(),
             buffer: vec![0; BUFFER].into(),
+            pipes: Pipes::default(),
             draining: false,
             generation: fork::generation(),
         })
@@ -87,28 +97,24 @@ impl<T: Task> Engine<T> {
     /// or `None` to drop it. The stream does not wait.
     ///
     /// Several loops may accept from one listener; a new connection wakes only one or some of
-    /// them. The listener's caps and limits in time are in force.
-    ///
-    /// A listener of datagrams belongs to one loop, which receives for all its peers. The task of
-    /// a peer is woken for reading when a datagram has come for it, or when the peer was idle for
-    /// too long, which the next read tells. Its stream has no descriptor of its own meanwhile; a
-    /// task that waits for something else besides makes that its
-    /// [`descriptor`](Task::descriptor). A drain refuses new peers.
+    /// them. The listener's caps and limits in time are in force. A listener of datagrams belongs
+    /// to one loop, and each of its peers takes a descriptor there: to answer many without that, a
+    /// task over a [`DatagramSocket`](crate::DatagramSocket) is what is wanted.
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the system can't watch it; when it is of datagrams and belongs to
-    /// another loop.
+    /// At [`Stage::Io`] when the system can't watch it, and over udg, where a peer can't have a
+    /// descriptor of its own.
     pub fn listen(
         &mut self,
         listener: Arc<Listener>,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
-        let mut acceptor = Acceptor::new(Arc::clone(&listener), Box::new(accepted));
-        if !acceptor.enter(|| self.post.notices(&self.bell)) {
-            let reason = "it is of datagrams, and belongs to another loop";
+        if listener.transport() == Transport::Udg {
+            let reason = "its peers have no descriptors: make a task of a DatagramSocket";
             return Err(Error::new(Stage::Io, listener, reason).with_action("watch"));
         }
+        let acceptor = Acceptor::new(listener, Box::new(accepted));
         let index = self.acceptors.len() as u32;
         acceptor
             .watch(&self.epoll, tokens(index).listener)
@@ -123,7 +129,7 @@ impl<T: Task> Engine<T> {
     ///
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
-        self.start(task, None, None, clock::now())
+        self.start(task, None, clock::now())
             .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
     }
 
@@ -169,7 +175,6 @@ impl<T: Task> Engine<T> {
         };
         #[cfg(feature = "simulation")]
         crate::sys::seam::shuffle(count, |one, other| self.epoll.swap_events(one, other));
-        self.post.awake();
         let now = clock::now();
         for index in 0..count {
             let (token, ready) = self.epoll.event(index);
@@ -181,22 +186,13 @@ impl<T: Task> Engine<T> {
                     self.accept((index - FIRST_ACCEPTOR) as usize, now)
                 }
                 _ => {
-                    let (readable, writable, ended) = (ready.read, ready.write, ready.ended);
-                    self.wake(
-                        token,
-                        Wake::Ready {
-                            readable,
-                            writable,
-                            ended,
-                        },
-                        now,
-                    );
+                    let (token, is_second) = token.unmarked();
+                    self.wake(token, Wake::of(ready, is_second), now);
                 }
             }
         }
         self.expire(now);
         self.go_on(now);
-        self.hear(now);
         Ok(self.obey())
     }
 
@@ -208,13 +204,13 @@ impl<T: Task> Engine<T> {
 
     /// How long to wait: what was asked, but no longer than until something is due.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.yielded.is_empty() || !self.post.sleep() || self.control.is_stopped() {
+        if !self.yielded.is_empty() || self.control.is_stopped() {
             return Some(Duration::ZERO);
         }
         let now = clock::now();
         let timer = self.timers.next();
-        let accepting = self.acceptors.iter().filter_map(|one| one.due(now)).min();
-        let due = timer.into_iter().chain(accepting).min();
+        let pause = self.acceptors.iter().filter_map(Acceptor::resumes).min();
+        let due = timer.into_iter().chain(pause).min();
         let due = due.map(|due| due.saturating_duration_since(now));
         let drain = self.control.drain_until().map(|until| {
             // What the control said has not been heard yet: it is done at the end of this turn.
@@ -231,17 +227,16 @@ impl<T: Task> Engine<T> {
         &mut self,
         task: T,
         limits: Option<Limits>,
-        subscription: Option<Subscription>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
-        let mut slot = Slot::new(task, limits, subscription, now);
+        let mut slot = Slot::new(task, limits, now);
         // Many are done at once, and need no place and no watching.
-        let next = slot.run(Wake::Start, &mut self.buffer, now, self.draining);
+        let next = slot.run(Wake::Start, lent!(self), now, self.draining);
         if next == Next::Done {
             Counts::raise(&self.control.counts().closed);
             return Ok(());
         }
-        let token = self.slots.insert(|token| slot.placed(token));
+        let token = self.slots.insert(slot);
         let settled = self.settle(token, next);
         if settled.is_err() {
             self.end(token);
@@ -253,7 +248,7 @@ impl<T: Task> Engine<T> {
         let Some(slot) = self.slots.get_mut(token) else {
             return;
         };
-        let next = slot.run(wake, &mut self.buffer, now, self.draining);
+        let next = slot.run(wake, lent!(self), now, self.draining);
         if self.settle(token, next).is_err() {
             self.end(token);
         }
@@ -277,30 +272,10 @@ impl<T: Task> Engine<T> {
     }
 
     fn watch(&mut self, token: Token, interest: Interest) -> std::result::Result<(), Errno> {
-        let Some(slot) = self.slots.get_mut(token) else {
-            return Ok(());
-        };
-        if let Some(peer) = &slot.subscription {
-            peer.go_on();
-            if peer.is_shared(slot.task.descriptor()) {
-                slot.retry = interest.events().write.then(|| clock::now() + RETRY);
-                return Ok(());
-            }
+        match self.slots.get_mut(token) {
+            Some(slot) => slot.watch(&self.epoll, token, interest),
+            None => Ok(()),
         }
-        if slot.watched == Some(interest) {
-            return Ok(());
-        }
-        let (descriptor, events) = (slot.task.descriptor(), interest.events());
-        match slot.watched {
-            None => self
-                .epoll
-                .add(descriptor, token.to_u64(), events, Mode::Edge)?,
-            Some(_) => self
-                .epoll
-                .modify(descriptor, token.to_u64(), events, Mode::Edge)?,
-        }
-        slot.watched = Some(interest);
-        Ok(())
     }
 
     fn give_up(&mut self, token: Token, cause: Cause) {
@@ -311,12 +286,9 @@ impl<T: Task> Engine<T> {
     }
 
     fn end(&mut self, token: Token) {
-        if let Some(slot) = self.slots.remove(token) {
+        if let Some(mut slot) = self.slots.remove(token) {
             self.timers.forget(&slot.timer);
-            if slot.watched.is_some() {
-                // A descriptor that a child process has inherited would not leave by itself.
-                _ = self.epoll.remove(slot.task.descriptor());
-            }
+            slot.leave(&self.epoll);
             Counts::raise(&self.control.counts().closed);
             // What it held may be what accepting has been waiting for.
             self.acceptors.iter_mut().for_each(Acceptor::hurry);
@@ -351,8 +323,6 @@ impl<T: Task> Engine<T> {
         } else if slot.idles_out().is_some_and(|idle| idle <= now) {
             Counts::raise(&counts.idle);
             self.give_up(token, Cause::Idle);
-        } else if slot.retry.take_if(|at| *at <= now).is_some() {
-            self.wake(token, WRITABLE, now);
         } else {
             slot.task_due = None;
             self.wake(token, Wake::Timer, now);
@@ -366,20 +336,13 @@ impl<T: Task> Engine<T> {
                 self.wake(token, Wake::Turn, now);
             }
         }
-        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            if acceptor.due(now).is_some_and(|at| at <= now) {
-                acceptor.come(&self.epoll, tokens(index));
-            }
+        let paused = self
+            .acceptors
+            .iter()
+            .any(|acceptor| acceptor.resumes().is_some());
+        if paused {
+            self.resume(now);
         }
-    }
-
-    /// Wakes the tasks whose peers have posted.
-    fn hear(&mut self, now: Instant) {
-        let heard = self.post.hear();
-        for token in &heard {
-            self.wake(Token::from_u64(*token), NEWS, now);
-        }
-        self.post.keep(heard);
     }
 
     fn accept(&mut self, index: usize, now: Instant) {
@@ -408,8 +371,8 @@ impl<T: Task> Engine<T> {
         match acceptor.accept(self.control.counts(), now) {
             Accepted::Nobody => false,
             Accepted::Lost => true,
-            Accepted::Task(task, limits, peer) => {
-                if self.start(task, Some(limits), peer, now).is_err() {
+            Accepted::Task(task, limits) => {
+                if self.start(task, Some(limits), now).is_err() {
                     Counts::raise(&self.control.counts().failed);
                 }
                 true
@@ -420,6 +383,14 @@ impl<T: Task> Engine<T> {
     fn open_gate(&mut self, index: usize) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
             acceptor.open(&self.epoll, tokens(index as u32));
+        }
+    }
+
+    fn resume(&mut self, now: Instant) {
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            if acceptor.resumes().is_some_and(|at| at <= now) {
+                acceptor.resume(&self.epoll, tokens(index));
+            }
         }
     }
 
@@ -436,10 +407,9 @@ impl<T: Task> Engine<T> {
             (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
             self.draining = true;
             self.acceptors
-                .retain_mut(|acceptor| acceptor.drain(&self.epoll));
-            for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-                acceptor.resume(&self.epoll, tokens(index));
-            }
+                .iter()
+                .for_each(|acceptor| acceptor.leave(&self.epoll));
+            self.acceptors.clear();
             let tokens: Vec<Token> = self.slots.tokens().collect();
             let now = clock::now();
             tokens
@@ -456,8 +426,8 @@ impl<T: Task> Engine<T> {
     }
 
     /// In a child that was forked, makes descriptors of its own: those of the parent would
-    /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
-    /// parent's; the child drops its half of them.
+    /// report to both. Connections that were accepted before stay the parent's; the child drops
+    /// its half of them.
     fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
         let generation = fork::generation();
         if self.generation == generation {
@@ -466,9 +436,7 @@ impl<T: Task> Engine<T> {
         let (epoll, bell) = Self::descriptors()?;
         self.control.remove(&self.bell);
         self.control.add(Arc::clone(&bell));
-        (self.epoll, self.bell, self.post) = (epoll, bell, Post::default());
-        self.acceptors
-            .retain(|acceptor| acceptor.listener().dispatcher().is_none());
+        (self.epoll, self.bell) = (epoll, bell);
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             acceptor.resume(&self.epoll, tokens(index));
         }
@@ -476,7 +444,7 @@ impl<T: Task> Engine<T> {
             let Some(slot) = self.slots.get_mut(token) else {
                 continue;
             };
-            let interest = slot.watched.take();
+            let interest = slot.unwatched();
             if slot.accepted {
                 self.slots.remove(token);
             } else if let Some(interest) = interest {

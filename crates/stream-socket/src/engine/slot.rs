@@ -1,12 +1,15 @@
 //! A task in its place: what the loop knows of it.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::slots::Token;
-use super::task::{Next, Task, Turn, Wake};
+use super::task::{Lent, Next, Task, Turn, Wake};
 use super::timers::Timer;
-use crate::peers::Subscription;
 use crate::select::Interest;
+use crate::sys::Errno;
+use crate::sys::epoll::{Epoll, Mode};
+use crate::sys::wait::Events;
 
 /// A task and what the loop knows of it.
 pub(super) struct Slot<T> {
@@ -14,16 +17,28 @@ pub(super) struct Slot<T> {
     /// Whether it came by a listener, not by [`Engine::add`](super::Engine::add).
     pub(super) accepted: bool,
     /// What its descriptor is watched for; `None` while it is not watched.
-    pub(super) watched: Option<Interest>,
+    watched: Option<Interest>,
+    /// The same of its second descriptor, and which one that is.
+    second: Option<(Interest, u8)>,
     pub(super) timer: Timer,
     /// When the task's own timer comes.
     pub(super) task_due: Option<Instant>,
     pub(super) limits: Limits,
     pub(super) last_active: Instant,
-    /// Of the peer of a listener of datagrams.
-    pub(super) subscription: Option<Subscription>,
-    /// When such a peer tries again to write.
-    pub(super) retry: Option<Instant>,
+}
+
+fn put(
+    epoll: &Epoll,
+    is_new: bool,
+    descriptor: BorrowedFd<'_>,
+    token: Token,
+    events: Events,
+) -> Result<(), Errno> {
+    if is_new {
+        epoll.add(descriptor, token.to_u64(), events, Mode::Edge)
+    } else {
+        epoll.modify(descriptor, token.to_u64(), events, Mode::Edge)
+    }
 }
 
 /// The limits in time of an accepted connection.
@@ -35,50 +50,76 @@ pub(super) struct Limits {
 
 impl<T: Task> Slot<T> {
     /// A place for a task that was accepted, if it has limits, or added by hand.
-    pub(super) fn new(
-        task: T,
-        limits: Option<Limits>,
-        subscription: Option<Subscription>,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(task: T, limits: Option<Limits>, now: Instant) -> Self {
         Self {
             task,
             accepted: limits.is_some(),
             watched: None,
+            second: None,
             timer: Timer::default(),
             task_due: None,
             limits: limits.unwrap_or_default(),
             last_active: now,
-            subscription,
-            retry: None,
         }
-    }
-
-    /// The same, where the loop knows it by `token`.
-    pub(super) fn placed(self, token: Token) -> Self {
-        if let Some(peer) = &self.subscription {
-            peer.begin(token.to_u64());
-        }
-        self
     }
 
     /// Runs the task, and notes the timer that it set.
-    pub(super) fn run(
-        &mut self,
-        wake: Wake,
-        buffer: &mut [u8],
-        now: Instant,
-        draining: bool,
-    ) -> Next {
-        if matches!(wake, Wake::Ready { .. } | Wake::Turn) {
+    pub(super) fn run(&mut self, wake: Wake, lent: Lent<'_>, now: Instant, draining: bool) -> Next {
+        if matches!(wake, Wake::Ready { .. } | Wake::Second { .. } | Wake::Turn) {
             self.last_active = now;
         }
-        let mut turn = Turn::new(buffer, now, draining);
+        let mut turn = Turn::new(lent, now, draining);
         let next = self.task.run(wake, &mut turn);
         if let Some(due) = turn.timer {
             self.task_due = due;
         }
         next
+    }
+
+    /// Has its descriptors watched: the first one for `interest`, a second one if there is one.
+    pub(super) fn watch(
+        &mut self,
+        epoll: &Epoll,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        if self.watched != Some(interest) {
+            let (descriptor, events) = (self.task.descriptor(), interest.events());
+            let is_new = self.watched.is_none();
+            put(epoll, is_new, descriptor, token, events)?;
+            self.watched = Some(interest);
+        }
+        let Some(second) = self.task.second() else {
+            return Ok(());
+        };
+        let wanted = (second.interest, second.nth);
+        if self.second != Some(wanted) {
+            let is_new = self.second.is_none_or(|(_, nth)| nth != second.nth);
+            let events = second.interest.events();
+            put(epoll, is_new, second.descriptor, token.of_second(), events)?;
+            self.second = Some(wanted);
+        }
+        Ok(())
+    }
+
+    /// Takes its descriptors out of the set: one that a child process has inherited would not
+    /// leave by itself.
+    pub(super) fn leave(&mut self, epoll: &Epoll) {
+        let last = self.second;
+        if self.unwatched().is_some() {
+            _ = epoll.remove(self.task.descriptor());
+        }
+        if let (Some((_, nth)), Some(second)) = (last, self.task.second())
+            && nth == second.nth
+        {
+            _ = epoll.remove(second.descriptor);
+        }
+    }
+
+    /// Forgets what is watched; what the first descriptor was watched for.
+    pub(super) fn unwatched(&mut self) -> Option<Interest> {
+        self.second = None;
+        self.watched.take()
     }
 
     /// When it will have been idle for too long, if it goes on as it is.
@@ -88,14 +129,9 @@ impl<T: Task> Slot<T> {
 
     /// When the clock has something to do with it.
     pub(super) fn due(&self) -> Option<Instant> {
-        [
-            self.task_due,
-            self.idles_out(),
-            self.limits.expires,
-            self.retry,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.task_due, self.idles_out(), self.limits.expires]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

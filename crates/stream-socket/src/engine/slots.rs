@@ -8,7 +8,24 @@ pub(super) struct Token {
     pub(super) generation: u32,
 }
 
+/// In the index of a token, that it is of the tenant's second descriptor.
+const SECOND: u32 = 1 << 29;
+
 impl Token {
+    /// By which events of its second descriptor are known.
+    pub(super) fn of_second(self) -> Self {
+        Self {
+            index: self.index | SECOND,
+            ..self
+        }
+    }
+
+    /// The same token without the mark of a second descriptor, and whether it had it.
+    pub(super) fn unmarked(self) -> (Self, bool) {
+        let index = self.index & !SECOND;
+        (Self { index, ..self }, index != self.index)
+    }
+
     pub(super) fn to_u64(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
@@ -42,7 +59,7 @@ impl<T> Slots<T> {
         }
     }
 
-    pub(super) fn insert(&mut self, tenant: impl FnOnce(Token) -> T) -> Token {
+    pub(super) fn insert(&mut self, tenant: T) -> Token {
         let index = self.free.pop().unwrap_or(self.places.len() as u32);
         if index as usize == self.places.len() {
             self.places.push(Place {
@@ -51,12 +68,11 @@ impl<T> Slots<T> {
             });
         }
         let place = &mut self.places[index as usize];
-        let token = Token {
+        place.tenant = Some(tenant);
+        Token {
             index,
             generation: place.generation,
-        };
-        place.tenant = Some(tenant(token));
-        token
+        }
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&T> {
@@ -109,9 +125,9 @@ mod tests {
     #[test]
     fn a_place_used_again_does_not_answer_to_its_last_tenant() {
         let mut slots = Slots::new();
-        let first = slots.insert(|_| 'a');
+        let first = slots.insert('a');
         assert_eq!(slots.remove(first), Some('a'));
-        let second = slots.insert(|_| 'b');
+        let second = slots.insert('b');
         assert_eq!(second.index, first.index);
         assert_eq!(slots.get_mut(first), None);
         assert_eq!(slots.remove(first), None);
@@ -126,5 +142,8 @@ mod tests {
             generation: u32::MAX,
         };
         assert_eq!(Token::from_u64(token.to_u64()), token);
+        let second = Token::from_u64(token.of_second().to_u64());
+        assert_eq!(second.unmarked(), (token, true));
+        assert_eq!(token.unmarked(), (token, false));
     }
 }

@@ -3,8 +3,10 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use super::pipes::Pipes;
 use crate::deadline::clock;
 use crate::select::Interest;
+use crate::sys::epoll::Readiness;
 
 /// How long a task may go on while others wait: a few hundred reads and writes.
 const SLICE: Duration = Duration::from_millis(1);
@@ -12,7 +14,7 @@ const SLICE: Duration = Duration::from_millis(1);
 /// The clock is looked at once in so many steps.
 const STEPS_PER_LOOK: u32 = 8;
 
-/// A connection, or whatever else waits for a descriptor: a state machine.
+/// A connection, or whatever else waits for a descriptor, or for two: a state machine.
 ///
 /// It must never wait, and is dropped when it is done.
 pub trait Task {
@@ -26,8 +28,28 @@ pub trait Task {
     /// stream is enough, unless the wake said that the peer [`has ended`](Wake::has_ended).
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next;
 
+    /// A second descriptor that wakes it, as relays have one at each end; none by itself.
+    ///
+    /// It is asked for after every turn that ends with [`Next::Wait`], and watched as the first
+    /// one is; [`Wake::Second`] tells of it.
+    fn second(&self) -> Option<Second<'_>> {
+        None
+    }
+
     /// Is told why it is dropped before it is done. Does nothing by itself.
     fn given_up(&mut self, _cause: Cause) {}
+}
+
+/// The second descriptor of a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Second<'a> {
+    /// The descriptor.
+    pub descriptor: BorrowedFd<'a>,
+    /// What it is watched for.
+    pub interest: Interest,
+    /// Another number for another descriptor, which the number of a descriptor is not: one that is
+    /// closed may be given again. The last one is closed when another is told.
+    pub nth: u8,
 }
 
 /// Why the engine ends a task that is not done.
@@ -57,6 +79,15 @@ pub enum Wake {
         /// The peer has finished sending or is gone: a short read is not the last one.
         ended: bool,
     },
+    /// Its second descriptor is ready, told as [`Ready`](Self::Ready) is.
+    Second {
+        /// Reading won't wait.
+        readable: bool,
+        /// Writing won't wait.
+        writable: bool,
+        /// The peer has finished sending or is gone: a short read is not the last one.
+        ended: bool,
+    },
     /// It is its turn again after [`Next::Yield`].
     Turn,
     /// The time that it set with [`Turn::set_timer`] has come.
@@ -66,9 +97,28 @@ pub enum Wake {
 }
 
 impl Wake {
+    pub(super) fn of(ready: Readiness, is_second: bool) -> Self {
+        let (readable, writable, ended) = (ready.read, ready.write, ready.ended);
+        if is_second {
+            return Wake::Second {
+                readable,
+                writable,
+                ended,
+            };
+        }
+        Wake::Ready {
+            readable,
+            writable,
+            ended,
+        }
+    }
+
     /// Whether the peer has finished sending or is gone.
     pub fn has_ended(self) -> bool {
-        matches!(self, Wake::Ready { ended: true, .. })
+        matches!(
+            self,
+            Wake::Ready { ended: true, .. } | Wake::Second { ended: true, .. }
+        )
     }
 }
 
@@ -84,10 +134,17 @@ pub enum Next {
     Done,
 }
 
+/// What all tasks of a loop share.
+pub(super) struct Lent<'a> {
+    pub(super) buffer: &'a mut [u8],
+    pub(super) pipes: &'a mut Pipes,
+}
+
 /// A task's turn: what the engine lends it.
 #[derive(Debug)]
 pub struct Turn<'a> {
     buffer: &'a mut [u8],
+    pub(super) pipes: &'a mut Pipes,
     now: Instant,
     draining: bool,
     steps: u32,
@@ -96,9 +153,10 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(buffer: &'a mut [u8], now: Instant, draining: bool) -> Self {
+    pub(super) fn new(lent: Lent<'a>, now: Instant, draining: bool) -> Self {
         Self {
-            buffer,
+            buffer: lent.buffer,
+            pipes: lent.pipes,
             now,
             draining,
             steps: 0,

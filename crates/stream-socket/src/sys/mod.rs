@@ -15,6 +15,7 @@ pub(crate) mod fork;
 pub(crate) mod limit;
 mod name;
 pub(crate) mod option;
+pub(crate) mod pipe;
 pub(crate) mod resolve;
 pub(crate) mod seam;
 pub(crate) mod socket;

@@ -46,6 +46,8 @@ pub enum Call {
     File,
     /// fcntl(2): the blocking mode of a descriptor.
     Mode,
+    /// pipe2(2).
+    Pipe,
 }
 
 /// Makes one system call of the given kind, unless a fault is planned for it.

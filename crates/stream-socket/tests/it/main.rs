@@ -28,6 +28,9 @@ mod option_properties;
 mod options;
 mod php_address;
 mod proxy_protocol;
+mod relay;
+#[cfg(feature = "simulation")]
+mod relay_schedules;
 mod select;
 mod slow_peers;
 mod support;

@@ -1,0 +1,332 @@
+//! A relay: what one stream receives, another one sends, both ways.
+//!
+//! Nothing is held for a connection that is idle, and at most one buffer, or one pipe, for each
+//! direction whose receiver has stalled: then nothing more is read from the sender.
+
+mod end;
+mod flow;
+mod report;
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use self::end::End;
+use self::flow::{Fault, Flow, Step};
+pub use self::report::{RelayEnding, RelayReport, Side};
+use super::task::{Cause, Next, Second, Task, Turn, Wake};
+use crate::connecting::Connecting;
+use crate::error::{Error, Result};
+use crate::select::Interest;
+use crate::stream::Stream;
+
+/// How long the other direction may be silent after one has ended, where nothing else is said.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
+
+/// How long after its making a datagram may still turn up that a new peer's descriptor does not
+/// tell of; see `stream/peer.rs`.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
+
+/// How a relay comes to its target, and who is told of its end.
+pub trait Dial {
+    /// Begins to connect to the target. It must not wait, not even for a name.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way; it is handed to [`failed`](Self::failed).
+    fn dial(&mut self, client: &Stream) -> Result<Connecting>;
+
+    /// An attempt has failed: after how long to try again, or `None` to give up.
+    fn failed(&mut self, error: &Error) -> Option<Duration>;
+
+    /// Is told how it ended, once. Does nothing by itself.
+    fn ended(&mut self, _report: &RelayReport<'_>) {}
+}
+
+/// A client and a target, and what goes between them: a [`Task`].
+///
+/// The end of one direction is passed on when all before it is delivered, and the other goes on;
+/// from then on it may be silent for no longer than [`half_closed`](Self::half_closed). A peer
+/// that resets its connection has the other one reset, where the transport can; so nobody takes a
+/// part for the whole. A direction that moves much goes by splice(2), where the process ignores
+/// SIGPIPE.
+///
+/// Between datagrams and bytes, each read becomes a datagram, or its bytes.
+pub struct Relay<D> {
+    client: End,
+    target: Target,
+    dial: D,
+    up: Flow,
+    down: Flow,
+    /// How many descriptors the target has had.
+    nth: u8,
+    half_closed: Duration,
+    /// Which side ended first.
+    first: Option<Side>,
+    /// A side that could take no more, and why; what it has sent is still delivered.
+    broken: Option<(Side, Error)>,
+    is_told: bool,
+}
+
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "all but new relays are connected, and would pay for the allocation"
+)]
+enum Target {
+    /// To be dialled when the timer comes.
+    Later,
+    Connecting(Box<Connecting>),
+    Connected(End),
+}
+
+impl<D: Dial> Relay<D> {
+    /// A relay for `client`, which dials first.
+    pub fn new(client: Stream, dial: D) -> Self {
+        Self {
+            client: End::new(client),
+            target: Target::Later,
+            dial,
+            up: Flow::default(),
+            down: Flow::default(),
+            nth: 0,
+            half_closed: HALF_CLOSED,
+            first: None,
+            broken: None,
+            is_told: false,
+        }
+    }
+
+    /// The same, where the other direction may be silent for `silence` after one has ended; 60 s
+    /// by default.
+    #[must_use]
+    pub fn half_closed(mut self, silence: Duration) -> Self {
+        self.half_closed = silence;
+        self
+    }
+
+    /// Dials, or goes on connecting; `None` once the target is there.
+    fn reach(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Option<Next> {
+        let result = match &mut self.target {
+            Target::Connected(_) => return None,
+            Target::Later if !matches!(wake, Wake::Start | Wake::Timer) => {
+                return Some(Next::Wait(Interest::READ));
+            }
+            Target::Later => self.dial.dial(&self.client.stream).and_then(|connecting| {
+                self.nth = self.nth.wrapping_add(1);
+                let mut connecting = Box::new(connecting);
+                let stream = connecting.advance()?;
+                self.target = Target::Connecting(connecting);
+                Ok(stream)
+            }),
+            Target::Connecting(connecting) => connecting.advance(),
+        };
+        match (result, &self.target) {
+            (Ok(Some(stream)), _) => {
+                self.nth = self.nth.wrapping_add(1);
+                self.target = Target::Connected(End::new(stream));
+                self.begin(turn);
+                None
+            }
+            (Ok(None), Target::Connecting(connecting)) => {
+                turn.set_timer(connecting.next_step());
+                Some(Next::Wait(Interest::READ))
+            }
+            (Ok(None), _) => Some(Next::Yield),
+            (Err(error), _) => Some(self.retry(error, turn)),
+        }
+    }
+
+    fn retry(&mut self, error: Error, turn: &mut Turn<'_>) -> Next {
+        self.target = Target::Later;
+        match self.dial.failed(&error).filter(|_| !turn.is_draining()) {
+            Some(pause) => {
+                turn.set_timer(Some(pause));
+                Next::Wait(Interest::READ)
+            }
+            None => self.end(RelayEnding::Unreached(error)),
+        }
+    }
+
+    /// Both ends are there.
+    fn begin(&mut self, turn: &mut Turn<'_>) {
+        let is_new_peer = self.client.stream.transport().is_datagram();
+        if is_new_peer {
+            // It gets a descriptor of its own, so that what comes from now on is told by that.
+            _ = self.client.stream.as_fd();
+        }
+        turn.set_timer(is_new_peer.then_some(ON_ITS_WAY));
+    }
+
+    /// Moves what can be moved.
+    fn pump(&mut self, turn: &mut Turn<'_>) -> Next {
+        let mut has_moved = false;
+        loop {
+            let Target::Connected(target) = &mut self.target else {
+                return Next::Wait(Interest::READ);
+            };
+            let up = self.up.step(&mut self.client, target, turn);
+            let up = match self.settle(up, Side::Client, turn) {
+                Ok(step) => step,
+                Err(next) => return next,
+            };
+            let Target::Connected(target) = &mut self.target else {
+                return Next::Wait(Interest::READ);
+            };
+            let down = self.down.step(target, &mut self.client, turn);
+            let down = match self.settle(down, Side::Target, turn) {
+                Ok(step) => step,
+                Err(next) => return next,
+            };
+            if self.up.is_done() && self.down.is_done() {
+                return self.finish();
+            }
+            if (up, down) == (Step::Blocked, Step::Blocked) {
+                break;
+            }
+            has_moved = true;
+            if turn.is_over() {
+                return Next::Yield;
+            }
+        }
+        if has_moved && self.first.is_some() {
+            turn.set_timer(Some(self.half_closed));
+        }
+        Next::Wait(self.client.interest())
+    }
+
+    /// Looks at what came of a step from `side`; what is next, if that is the end.
+    fn settle(
+        &mut self,
+        result: std::result::Result<Step, Fault>,
+        side: Side,
+        turn: &mut Turn<'_>,
+    ) -> std::result::Result<Step, Next> {
+        let flow = match side {
+            Side::Client => &mut self.up,
+            Side::Target => &mut self.down,
+        };
+        match result {
+            Ok(step) => {
+                if flow.is_done() {
+                    self.first.get_or_insert(side);
+                }
+                Ok(step)
+            }
+            Err(Fault::Sender(error)) => {
+                let error = Error::of_io(error, side.name());
+                let (side, error) = self.broken.take().unwrap_or((side, error));
+                self.reset_other(side);
+                Err(self.end(RelayEnding::Failed(side, error)))
+            }
+            // What it has sent before it broke is still worth having.
+            Err(Fault::Receiver(error)) => {
+                flow.give_up(turn.pipes);
+                let error = Error::of_io(error, side.other().name());
+                self.broken.get_or_insert((side.other(), error));
+                self.first.get_or_insert(side.other());
+                Ok(Step::Moved)
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Next {
+        let first = self.first.unwrap_or(Side::Client);
+        match self.broken.take() {
+            Some((side, error)) => self.end(RelayEnding::Failed(side, error)),
+            None => self.end(RelayEnding::Finished { first }),
+        }
+    }
+
+    /// The side that did not fail is told by a reset, where that is possible.
+    fn reset_other(&self, failed: Side) {
+        match (failed, &self.target) {
+            (Side::Client, Target::Connected(target)) => target.stream.reset_on_close(),
+            (Side::Client, _) => {}
+            (Side::Target, _) => self.client.stream.reset_on_close(),
+        }
+    }
+
+    fn end(&mut self, ending: RelayEnding) -> Next {
+        if !self.is_told {
+            self.is_told = true;
+            let target = match &self.target {
+                Target::Connected(target) => Some(&target.stream),
+                _ => None,
+            };
+            self.dial.ended(&RelayReport {
+                client: &self.client.stream,
+                target,
+                up: self.up.sent(),
+                down: self.down.sent(),
+                ending: &ending,
+            });
+        }
+        Next::Done
+    }
+
+    /// The timer has come: a look for what is on its way, or the end of a silent half.
+    fn time_is_up(&mut self) -> Option<Next> {
+        match (self.broken.take(), self.first) {
+            (Some((side, error)), _) => Some(self.end(RelayEnding::Failed(side, error))),
+            (None, Some(first)) => Some(self.end(RelayEnding::HalfClosed { first })),
+            (None, None) => {
+                self.client.readable = true;
+                None
+            }
+        }
+    }
+}
+
+impl<D: Dial> Task for Relay<D> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.client.stream.as_fd()
+    }
+
+    fn second(&self) -> Option<Second<'_>> {
+        let (descriptor, interest) = match &self.target {
+            Target::Later => return None,
+            Target::Connecting(connecting) => (connecting.as_fd(), Interest::READ),
+            Target::Connected(end) => (end.stream.as_fd(), end.interest()),
+        };
+        Some(Second {
+            descriptor,
+            interest,
+            nth: self.nth,
+        })
+    }
+
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+        match (wake, &mut self.target) {
+            (Wake::Ready { .. }, _) => self.client.note(wake),
+            (Wake::Second { .. }, Target::Connected(end)) => end.note(wake),
+            (Wake::Timer, Target::Connected(_)) => {
+                if let Some(next) = self.time_is_up() {
+                    return next;
+                }
+            }
+            _ => {}
+        }
+        match self.reach(wake, turn) {
+            Some(next) => next,
+            None => self.pump(turn),
+        }
+    }
+
+    fn given_up(&mut self, cause: Cause) {
+        if cause != Cause::Idle {
+            self.reset_other(Side::Client);
+            self.reset_other(Side::Target);
+        }
+        self.end(RelayEnding::GivenUp(cause));
+    }
+}
+
+impl<D> fmt::Debug for Relay<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("client", &self.client)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}

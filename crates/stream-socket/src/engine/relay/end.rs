@@ -1,0 +1,133 @@
+//! One end of a relay: a stream, and what is known of its readiness.
+
+use std::io::{self, ErrorKind, Write};
+
+use crate::engine::task::Wake;
+use crate::error::Error;
+use crate::select::Interest;
+use crate::stream::Stream;
+use crate::sys::Errno;
+use crate::sys::pipe::Pipe;
+use crate::url::Transport;
+
+/// A stream that is relayed. It is watched edge-triggered, so what it is ready for is kept here.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) stream: Stream,
+    /// Whether a read may bring something.
+    pub(super) readable: bool,
+    /// Whether a write may be taken.
+    pub(super) writable: bool,
+    /// Whether the peer has finished sending or is gone: a short read is not the last one.
+    ended: bool,
+    /// Whether a write had to wait: from then on it is watched for both.
+    was_full: bool,
+}
+
+impl End {
+    pub(super) fn new(mut stream: Stream) -> Self {
+        stream.set_blocking(false);
+        // Something may have been received already that no descriptor tells of.
+        let readable = !stream.is_plain() || stream.has_buffered();
+        Self {
+            stream,
+            readable,
+            writable: true,
+            ended: false,
+            was_full: false,
+        }
+    }
+
+    /// Takes note of why the task was woken.
+    pub(super) fn note(&mut self, wake: Wake) {
+        if let Wake::Ready {
+            readable,
+            writable,
+            ended,
+        }
+        | Wake::Second {
+            readable,
+            writable,
+            ended,
+        } = wake
+        {
+            self.readable |= readable;
+            self.writable |= writable;
+            self.ended |= ended;
+        }
+    }
+
+    pub(super) fn interest(&self) -> Interest {
+        if self.was_full || !self.stream.is_plain() {
+            Interest::READ.and(Interest::WRITE)
+        } else {
+            Interest::READ
+        }
+    }
+
+    /// A read brought `length` bytes where there was room for `room`.
+    pub(super) fn has_read(&mut self, length: usize, room: usize) {
+        if length < room && !self.ended && self.stream.is_plain() && !self.stream.has_buffered() {
+            self.readable = false;
+        }
+    }
+
+    /// Whether nothing more comes after a read of nothing: an empty datagram is no end.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        !self.stream.transport().is_datagram() || self.stream.is_eof().unwrap_or(true)
+    }
+
+    /// Whether a read failed for having nothing to read now.
+    pub(super) fn would_block(&mut self, error: &io::Error) -> bool {
+        let would_block = error.kind() == ErrorKind::WouldBlock;
+        self.readable &= !would_block;
+        would_block
+    }
+
+    /// Writes without waiting. Datagrams that can't be delivered now are lost, as datagrams are.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
+            Err(error) if self.is_passing(&error) => Ok(bytes.len()),
+            result => result,
+        }
+    }
+
+    /// Moves what a pipe holds.
+    pub(super) fn drain(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        match self.stream.drain_pipe(pipe) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
+            result => result,
+        }
+    }
+
+    fn is_full(&mut self, error: io::Error) -> io::Result<usize> {
+        self.writable = false;
+        self.was_full = true;
+        Err(error)
+    }
+
+    /// Whether the error is of one datagram over udp, after which others go on: nobody listens on
+    /// the port now, the way is not open, it was too large.
+    pub(super) fn is_passing(&self, error: &io::Error) -> bool {
+        use ErrorKind::*;
+        let kind = error.kind();
+        let is_of_one = matches!(
+            kind,
+            ConnectionRefused
+                | HostUnreachable
+                | NetworkUnreachable
+                | NetworkDown
+                | PermissionDenied
+        );
+        let errno = Error::in_io(error).and_then(Error::errno);
+        self.stream.transport() == Transport::Udp && (is_of_one || errno.is_some_and(is_too_much))
+    }
+}
+
+/// A datagram that is too large, or one more than the system has memory for.
+fn is_too_much(errno: i32) -> bool {
+    [Errno::MSGSIZE, Errno::NOBUFS]
+        .iter()
+        .any(|known| known.raw_os_error() == errno)
+}

@@ -1,0 +1,223 @@
+//! One direction of a relay.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+
+use super::end::End;
+use crate::engine::pipes::Pipes;
+use crate::engine::task::Turn;
+use crate::sys::pipe::Pipe;
+
+/// A read this large counts as bulk; after [`BULK`] of them the bytes go through a pipe. Short
+/// connections and small messages never come so far.
+const LARGE: usize = 16 * 1024;
+const BULK: u8 = 2;
+
+/// From one end to the other.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    held: Held,
+    state: State,
+    /// Large reads in a row.
+    large: u8,
+    /// Whether splice(2) was tried and is not possible between these two.
+    copies: bool,
+    /// Bytes that the receiving end has taken.
+    sent: u64,
+}
+
+/// What was received and could not be sent yet: at most one buffer, or one pipe.
+#[derive(Debug, Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Bytes(Box<[u8]>, usize),
+    Pipe(Pipe),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The sender has ended, and the receiver is told when it has taken all.
+    Ending,
+    Done,
+}
+
+/// Whether a step came forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Moved,
+    Blocked,
+}
+
+/// Which end failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sender(io::Error),
+    Receiver(io::Error),
+}
+
+impl Flow {
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Ends it; what it holds is lost.
+    pub(super) fn give_up(&mut self, pipes: &mut Pipes) {
+        self.state = State::Done;
+        if let Held::Pipe(pipe) = std::mem::take(&mut self.held) {
+            pipes.give_back(pipe);
+        }
+    }
+
+    /// Sends what is held, or moves what one read brings.
+    pub(super) fn step(
+        &mut self,
+        from: &mut End,
+        to: &mut End,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step, Fault> {
+        if self.is_done() || !self.flush(to, turn)? {
+            return Ok(Step::Blocked);
+        }
+        if self.state == State::Ending {
+            self.state = State::Done;
+            // A receiver that is gone already needs not be told.
+            _ = to.stream.shutdown(Shutdown::Write);
+            return Ok(Step::Moved);
+        }
+        if !from.readable {
+            return Ok(Step::Blocked);
+        }
+        if self.large >= BULK
+            && !self.copies
+            && from.stream.is_plain()
+            && to.stream.is_plain()
+            && let Some(pipe) = turn.pipes.take()
+        {
+            return self.splice(from, to, turn, pipe);
+        }
+        self.copy(from, to, turn)
+    }
+
+    fn copy(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
+        let room = turn.buffer().len();
+        match from.stream.read(turn.buffer()) {
+            Ok(0) if from.is_at_end() => {
+                self.state = State::Ending;
+                Ok(Step::Moved)
+            }
+            Ok(length) => {
+                self.large = if length >= LARGE {
+                    self.large.saturating_add(1)
+                } else {
+                    0
+                };
+                from.has_read(length, room);
+                self.send(to, &turn.buffer()[..length])?;
+                Ok(Step::Moved)
+            }
+            Err(error) if from.would_block(&error) => Ok(Step::Blocked),
+            // There may be a datagram behind the message of one that was lost.
+            Err(error) if from.is_passing(&error) => Ok(Step::Moved),
+            Err(error) => Err(Fault::Sender(error)),
+        }
+    }
+
+    /// Sends what has just been received, and holds what can't be sent.
+    fn send(&mut self, to: &mut End, bytes: &[u8]) -> Result<(), Fault> {
+        let mut at = 0;
+        // An empty datagram is sent as well.
+        while at < bytes.len() || (at == 0 && to.stream.transport().is_datagram()) {
+            match to.write(&bytes[at..]) {
+                Ok(length) => {
+                    at += length;
+                    self.sent += length as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.held = Held::Bytes(bytes[at..].into(), 0);
+                    break;
+                }
+                Err(error) => return Err(Fault::Receiver(error)),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn splice(
+        &mut self,
+        from: &mut End,
+        to: &mut End,
+        turn: &mut Turn<'_>,
+        mut pipe: Pipe,
+    ) -> Result<Step, Fault> {
+        let filled = from.stream.fill_pipe(&mut pipe);
+        if matches!(filled, Ok(1..)) {
+            self.held = Held::Pipe(pipe);
+            // It is bulk no longer when little comes.
+            self.large = if matches!(filled, Ok(LARGE..)) {
+                BULK
+            } else {
+                self.large - 1
+            };
+            self.flush(to, turn)?;
+            return Ok(Step::Moved);
+        }
+        turn.pipes.give_back(pipe);
+        match filled {
+            Ok(_) => {
+                self.state = State::Ending;
+                Ok(Step::Moved)
+            }
+            Err(error) if from.would_block(&error) => Ok(Step::Blocked),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                self.copies = true;
+                Ok(Step::Moved)
+            }
+            Err(error) => Err(Fault::Sender(error)),
+        }
+    }
+
+    /// Sends what is held; whether all of it is gone.
+    fn flush(&mut self, to: &mut End, turn: &mut Turn<'_>) -> Result<bool, Fault> {
+        while !matches!(self.held, Held::Nothing) {
+            if !to.writable {
+                return Ok(false);
+            }
+            let sent = match &mut self.held {
+                Held::Nothing => break,
+                Held::Bytes(bytes, at) => to.write(&bytes[*at..]),
+                Held::Pipe(pipe) => to.drain(pipe),
+            };
+            match sent {
+                Ok(length) => self.has_sent(length, turn),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(Fault::Receiver(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_sent(&mut self, length: usize, turn: &mut Turn<'_>) {
+        self.sent += length as u64;
+        let is_gone = match &mut self.held {
+            Held::Nothing => true,
+            Held::Bytes(bytes, at) => {
+                *at += length;
+                *at >= bytes.len()
+            }
+            Held::Pipe(pipe) => pipe.is_empty(),
+        };
+        if is_gone && let Held::Pipe(pipe) = std::mem::take(&mut self.held) {
+            turn.pipes.give_back(pipe);
+        }
+    }
+}

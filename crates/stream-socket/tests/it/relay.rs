@@ -1,0 +1,323 @@
+//! Relays over real sockets: ends, resets, stalls, limits in time, bulk, datagrams.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
+use stream_socket::{ConnectOptions, Connecting, Error, Result, Stream};
+
+use crate::engine::listener;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Dials a URL once, and tells how each relay ended.
+struct ToUrl {
+    url: String,
+    told: Sender<(u64, u64, String)>,
+}
+
+impl Dial for ToUrl {
+    fn dial(&mut self, _client: &Stream) -> Result<Connecting> {
+        Connecting::start(&*self.url, &ConnectOptions::default())
+    }
+
+    fn failed(&mut self, _error: &Error) -> Option<Duration> {
+        None
+    }
+
+    fn ended(&mut self, report: &RelayReport<'_>) {
+        // A test that ended before need not be told.
+        _ = self
+            .told
+            .send((report.up, report.down, report.ending.to_string()));
+    }
+}
+
+/// A relay in a thread of its own.
+struct Server {
+    /// `host:port`
+    address: String,
+    control: Control,
+    engine: Option<JoinHandle<()>>,
+    endings: Receiver<(u64, u64, String)>,
+}
+
+impl Server {
+    fn start(listen: &str, target: &str, silence: Duration) -> Self {
+        let (listener, control) = (listener(listen), Control::new());
+        let address = listener.local_addr().to_string();
+        let (told, endings) = channel();
+        let (control_of_engine, url) = (control.clone(), target.to_owned());
+        let engine = thread::spawn(move || {
+            let mut engine = Engine::new(&control_of_engine).unwrap();
+            let made = engine.listen(listener, move |client| {
+                let (url, told) = (url.clone(), told.clone());
+                Some(Relay::new(client, ToUrl { url, told }).half_closed(silence))
+            });
+            made.unwrap();
+            engine.run().unwrap();
+        });
+        Self {
+            address,
+            control,
+            engine: Some(engine),
+            endings,
+        }
+    }
+
+    /// A client, and the target that it comes to.
+    fn pair(&self, backend: &TcpListener) -> (TcpStream, TcpStream) {
+        let client = TcpStream::connect(&*self.address).unwrap();
+        let (target, _) = backend.accept().unwrap();
+        for stream in [&client, &target] {
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            stream.set_write_timeout(Some(SOON)).unwrap();
+        }
+        (client, target)
+    }
+
+    fn ending(&self) -> (u64, u64, String) {
+        self.endings.recv_timeout(SOON).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control.stop();
+        if let Some(Err(panic)) = self.engine.take().map(JoinHandle::join)
+            && !thread::panicking()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn over_tcp(silence: Duration) -> (Server, TcpListener) {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", backend.local_addr().unwrap());
+    let server = Server::start("tcp://127.0.0.1:0", &target, silence);
+    (server, backend)
+}
+
+fn read_all(mut stream: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map(|_| bytes)
+}
+
+#[test]
+fn the_end_of_one_direction_leaves_the_other_open() {
+    let (server, backend) = over_tcp(SOON);
+    let (mut client, mut target) = server.pair(&backend);
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&target).unwrap(), b"question");
+    target.write_all(b"the answer").unwrap();
+    drop(target);
+    assert_eq!(read_all(&client).unwrap(), b"the answer");
+    assert_eq!(server.ending(), (8, 10, "closed by client".to_owned()));
+}
+
+#[test]
+fn after_one_end_the_other_may_not_be_silent_for_ever() {
+    let silence = Duration::from_millis(300);
+    let (server, backend) = over_tcp(silence);
+    let (client, mut target) = server.pair(&backend);
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&target).unwrap(), b"");
+    // As long as something moves, it goes on.
+    let begun = Instant::now();
+    while begun.elapsed() < silence * 3 {
+        target.write_all(b"x").unwrap();
+        thread::sleep(silence / 10);
+    }
+    let last = Instant::now();
+    read_all(&client).unwrap();
+    assert!(last.elapsed() >= silence / 2);
+    let (_, _, ending) = server.ending();
+    assert_eq!(ending, "closed by client, and target kept silent");
+}
+
+#[test]
+fn a_reset_is_passed_on_as_a_reset() {
+    for resetting_client in [true, false] {
+        let (server, backend) = over_tcp(SOON);
+        let (client, target) = server.pair(&backend);
+        let (reset, mut other) = if resetting_client {
+            (client, target)
+        } else {
+            (target, client)
+        };
+        (&reset).write_all(b"half of").unwrap();
+        other.read_exact(&mut [0; 7]).unwrap();
+        socket2::SockRef::from(&reset)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(reset);
+        let error = read_all(&other).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let (_, _, ending) = server.ending();
+        let side = if resetting_client { "client" } else { "target" };
+        assert!(ending.starts_with(&format!("{side} failed: ")), "{ending}");
+        assert!(ending.ends_with("(ECONNRESET)"), "{ending}");
+    }
+}
+
+#[test]
+fn a_target_that_is_not_there_is_told_of() {
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let server = Server::start("tcp://127.0.0.1:0", &format!("tcp://{gone}"), SOON);
+    let client = TcpStream::connect(&*server.address).unwrap();
+    assert_eq!(read_all(&client).unwrap(), b"");
+    let sentence = format!(
+        "target not reached: cannot connect to tcp://{gone}: connection refused (ECONNREFUSED)"
+    );
+    assert_eq!(server.ending(), (0, 0, sentence));
+}
+
+#[test]
+fn a_receiver_that_stalls_stops_its_sender() {
+    let (server, backend) = over_tcp(SOON);
+    let (client, target) = server.pair(&backend);
+    client.set_nonblocking(true).unwrap();
+    let (mut taken, mut full) = (0, 0);
+    // It is full when nothing is taken for a while.
+    while full < 50 {
+        match (&client).write(&[7; 65536]) {
+            Ok(length) => (taken, full) = (taken + length, 0),
+            Err(_) => {
+                full += 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+    // Two pairs of socket buffers, of at most 6 MiB and 4 MiB each (tcp(7)), and one pipe.
+    assert!(taken < 24 << 20, "{taken} bytes were taken");
+    drop(client);
+    assert_eq!(read_all(target).unwrap().len(), taken);
+}
+
+#[test]
+fn bulk_arrives_whole_both_ways_at_once() {
+    const LENGTH: usize = 32 << 20;
+    let (server, backend) = over_tcp(SOON);
+    let (client, target) = server.pair(&backend);
+    let data = |seed: u32| -> Vec<u8> {
+        let mut state = seed;
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_ne_bytes()
+        })
+        .flatten()
+        .take(LENGTH)
+        .collect()
+    };
+    thread::scope(|scope| {
+        for (stream, seed, expected) in [(&client, 1, 2), (&target, 2, 1)] {
+            let data = &data;
+            scope.spawn(move || {
+                let mut stream = stream;
+                stream.write_all(&data(seed)).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+            });
+            scope.spawn(move || assert!(read_all(stream).unwrap() == data(expected)));
+        }
+    });
+    let (up, down, _) = server.ending();
+    assert_eq!((up, down), (LENGTH as u64, LENGTH as u64));
+}
+
+/// Runs both ends and the relay in this thread, so that its system calls are seen.
+#[cfg(feature = "simulation")]
+#[test]
+fn only_bulk_goes_by_pipes() {
+    use stream_socket::simulation::{Call, calls};
+
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", backend.local_addr().unwrap());
+    let listener = listener("tcp://127.0.0.1:0");
+    let address = listener.local_addr().to_string();
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let (told, _endings) = channel();
+    let dial = move |client| {
+        let (url, told) = (url.clone(), told.clone());
+        Some(Relay::new(client, ToUrl { url, told }))
+    };
+    engine.listen(listener, dial).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let mut turn = || engine.turn(Some(Duration::from_millis(20))).unwrap();
+    (0..5).for_each(|_| _ = turn());
+    let (mut target, _) = backend.accept().unwrap();
+    let mut pass = |bytes: &[u8]| {
+        let ((), calls) = calls(|| {
+            client.write_all(bytes).unwrap();
+            (0..5).for_each(|_| _ = turn());
+        });
+        let mut received = vec![0; bytes.len()];
+        target.read_exact(&mut received).unwrap();
+        assert!(received == bytes);
+        calls
+    };
+    for _ in 0..10 {
+        let calls = pass(&[1; 4000]);
+        let moves = |call| calls.iter().filter(|made| **made == call).count();
+        assert_eq!(
+            (moves(Call::Receive), moves(Call::Send)),
+            (1, 1),
+            "{calls:?}"
+        );
+    }
+    let pipes = |calls: &[Call]| calls.iter().filter(|call| **call == Call::Pipe).count();
+    let first = pass(&[2; 400_000]);
+    assert_eq!(pipes(&first), 1, "{first:?}");
+    // The pipe is kept for the next.
+    let second = pass(&[3; 400_000]);
+    assert_eq!(pipes(&second), 0, "{second:?}");
+}
+
+#[test]
+fn datagrams_are_relayed_each_whole_to_their_own_peer() {
+    let backend = UdpSocket::bind("127.0.0.1:0").unwrap();
+    backend.set_read_timeout(Some(SOON)).unwrap();
+    let target = format!("udp://{}", backend.local_addr().unwrap());
+    let listen = "udp://127.0.0.1:0?peer_idle_timeout=1s";
+    let server = Server::start(listen, &target, SOON);
+    let echo = thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        for _ in 0..3 * 4 {
+            let (length, peer) = backend.recv_from(&mut buffer).unwrap();
+            backend.send_to(&buffer[..length], peer).unwrap();
+        }
+    });
+    let clients: Vec<UdpSocket> = (0..3)
+        .map(|_| {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(SOON)).unwrap();
+            client.connect(&*server.address).unwrap();
+            client
+        })
+        .collect();
+    let mut buffer = vec![0; 65536];
+    for length in [1, 0, 20_000, 1200] {
+        for (client, byte) in clients.iter().zip(1..) {
+            client.send(&vec![byte; length]).unwrap();
+        }
+        for (client, byte) in clients.iter().zip(1..) {
+            let received = client.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..received], vec![byte; length]);
+        }
+    }
+    echo.join().unwrap();
+    // Peers that are idle are forgotten.
+    for _ in 0..3 {
+        assert_eq!(
+            server.ending(),
+            (21_201, 21_201, "idle for too long".to_owned())
+        );
+    }
+}
