@@ -1,20 +1,25 @@
 //! Serving: the library's engine in as many threads as asked for, over listeners they all share.
 //!
 //! The main thread waits for signals and for the loops to end. Each loop accepts from every
-//! listener; a socket of datagrams belongs to one loop, since its answers go in batches.
+//! listener of connections; a socket of datagrams belongs to one loop, which answers in batches or
+//! receives for all the peers.
 
 mod connection;
 mod correspondence;
+mod dialogue;
 mod entrances;
 mod live;
 mod mailbox;
+mod process;
 mod program;
+mod refusals;
 mod running;
 mod served;
+mod servers;
 mod spares;
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +31,7 @@ use stream_socket::{
 pub(crate) use self::entrances::Entrances;
 use self::live::LiveCount;
 pub(crate) use self::program::Program;
+use self::refusals::Refusals;
 use self::served::Desk;
 use crate::failure::Failure;
 use crate::notify;
@@ -67,9 +73,19 @@ pub(crate) fn run(
     let (ended, alive) = lifeline()?;
     let desk = Desk::new(Arc::new(answerer), entrances.addresses(), open);
     let mut loops = Vec::with_capacity(settings.threads);
-    for sockets in share(entrances.sockets, settings.threads) {
+    let peers: Vec<_> = entrances
+        .peers
+        .iter()
+        .map(|(listener, _)| Arc::downgrade(listener))
+        .collect();
+    let shares = share(entrances.sockets, settings.threads);
+    let shares = shares
+        .into_iter()
+        .zip(share(entrances.peers, settings.threads));
+    for (sockets, peers) in shares {
         let (control, alive) = (control.clone(), alive.clone());
-        let (listeners, desk) = (entrances.listeners.clone(), desk.clone());
+        let (mut listeners, desk) = (entrances.listeners.clone(), desk.clone());
+        listeners.extend(peers);
         loops.push(thread::spawn(move || {
             let result = serve(&control, listeners, sockets, desk);
             if result.is_err() {
@@ -87,6 +103,7 @@ pub(crate) fn run(
         closed,
         ended,
         live,
+        peers,
         drain: settings.drain,
     };
     watch.run()?;
@@ -105,8 +122,8 @@ fn lifeline() -> Result<(Stream, Arc<Stream>), Failure> {
 }
 
 /// Gives each socket of datagrams to one of the loops.
-fn share(sockets: Vec<DatagramSocket>, threads: usize) -> Vec<Vec<DatagramSocket>> {
-    let mut shares: Vec<Vec<DatagramSocket>> = (0..threads.max(1)).map(|_| Vec::new()).collect();
+fn share<T>(sockets: Vec<T>, threads: usize) -> Vec<Vec<T>> {
+    let mut shares: Vec<Vec<T>> = (0..threads.max(1)).map(|_| Vec::new()).collect();
     let count = shares.len();
     for (index, socket) in sockets.into_iter().enumerate() {
         shares[index % count].push(socket);
@@ -145,6 +162,8 @@ struct Watch {
     /// Ends when all loops have.
     ended: Stream,
     live: LiveCount,
+    /// What peers of datagrams are accepted from.
+    peers: Vec<Weak<Listener>>,
     drain: Duration,
 }
 
@@ -177,7 +196,7 @@ impl Watch {
             }
             let now = Instant::now();
             if now >= looked + REPORT {
-                refusals.look(&self.control);
+                refusals.look(&self.control, &self.peers);
                 looked = now;
             }
             match (self.signals.take(), &draining) {
@@ -190,7 +209,7 @@ impl Watch {
                 }
             }
         }
-        refusals.look(&self.control);
+        refusals.look(&self.control, &self.peers);
         Ok(())
     }
 
@@ -236,40 +255,5 @@ fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failu
     match result {
         Err(error) if error.io_kind() != ErrorKind::Interrupted => Err(error.into()),
         _ => Ok(()),
-    }
-}
-
-/// What is told of connections that were refused: that it has begun, not each of them, and how
-/// many there were when it is over.
-#[derive(Default)]
-struct Refusals {
-    counted: u64,
-    go_on: bool,
-}
-
-impl Refusals {
-    /// Looks whether there were any since the last time.
-    fn look(&mut self, control: &Control) {
-        let counters = control.counters();
-        let (full, per_ip) = (counters.refused_full, counters.refused_per_ip);
-        let exhausted = counters.exhausted;
-        let counted = full + per_ip + exhausted;
-        let go_on = counted > self.counted;
-        if go_on && !self.go_on {
-            tracing::warn!(
-                full,
-                per_ip,
-                exhausted,
-                "refused for lack of places or descriptors; counted since the start"
-            );
-        } else if self.go_on && !go_on {
-            tracing::info!(
-                full,
-                per_ip,
-                exhausted,
-                "no longer refused; counted since the start"
-            );
-        }
-        (self.counted, self.go_on) = (counted, go_on);
     }
 }

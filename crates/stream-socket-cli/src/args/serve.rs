@@ -100,8 +100,8 @@ const USAGE: &str = "\
 stream-socket serve [OPTIONS] <URL>... <SERVICE>
        stream-socket serve [OPTIONS] <URL>... -- <CMD> [ARG]...";
 
-/// Programs at once, for each address, where no other limit is given, so that a flood of clients
-/// does not become one of processes.
+/// Programs at once, for each address, where no other limit is given, so that a flood of clients,
+/// or of datagrams with forged senders, does not become one of processes.
 const PROGRAMS: &str = "100";
 
 const ABOUT: &str = "\
@@ -124,6 +124,7 @@ Examples:
   stream-socket serve 'tcp://127.0.0.1:0?backlog=16' --nodelay --keepalive-idle 1m echo
   stream-socket serve tcp://127.0.0.1:13 daytime --daytime-format '%F %T %Z'
   stream-socket serve unix:///run/date.sock --max-connections 10 -- date --utc
+  stream-socket serve udp://127.0.0.1:8000 --peer-idle-timeout 5s -- tr a-z A-Z
 
 A program has the socket as its standard input and output, and is told of the connection by the \
 variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT; on unix \
@@ -132,11 +133,18 @@ that is listened on, at most --max-connections run at once (100 unless given oth
 waits. Where descriptors or processes run out, a connection waits until its program can be \
 started. Its standard error is ours. At the end of --drain it is killed.
 
+Over udp and udg a program is started for each peer, and told of it by UDPREMOTEIP, \
+UDPREMOTEPORT, UDPLOCALIP, UDPLOCALPORT, or UDGREMOTEPATH, UDGLOCALPATH. One read of its standard \
+input is one datagram, of which a short read loses the rest; one write is an answer to that peer. \
+It reads the end when the peer has been idle for --peer-idle-timeout (60s), when the peer has no \
+name to be answered at, and when the server drains, and is killed 5 seconds later. At most \
+--max-peers run at once (100); datagrams of further peers are dropped and counted.
+
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 
-An answer over udp is at most three times as large as what was asked, headers included, so that \
-nobody can use it against others. Datagrams from the ports of these services (7, 9, 13, 17, 19, \
-37) are not answered, since two servers would answer each other for ever.";
+An answer of a service over udp is at most three times as large as what was asked, headers included, so that \
+nobody can use it against others; see to that in a program of yours. Datagrams from the ports of \
+these services (7, 9, 13, 17, 19, 37) are not answered, since two servers would answer each other for ever.";
 
 pub(super) fn command() -> Command {
     let services = ServiceName::ALL.iter().map(|service| {
@@ -224,8 +232,9 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ServeArguments, Failure>
         .map(super::url)
         .collect::<Result<Vec<_>, _>>()?;
     let mut flags = option_flags::given(matches, Role::Listen);
-    if let Answer::Program(_) = answer {
-        judge_for_programs(&urls, &mut flags)?;
+    match answer {
+        Answer::Program(_) => judge_for_programs(&urls, &mut flags)?,
+        Answer::Service(_) => judge_for_services(&urls, &flags)?,
     }
     Ok(ServeArguments {
         urls,
@@ -243,31 +252,42 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Programs need connections, and a limit to their number; what they do with the socket we don't
+/// Programs need a limit to their number; what they do with the socket of a connection we don't
 /// see.
 fn judge_for_programs(urls: &[SocketUrl], flags: &mut Vec<Flag>) -> Result<(), Failure> {
-    if let Some(url) = urls.iter().find(|url| url.transport().is_datagram()) {
-        let transport = url.transport();
-        let sentence = format!("cannot serve {url}: {transport} has no connections for a program");
-        return Err(Failure::Usage(sentence));
-    }
     const UNSEEN: [&str; 3] = ["idle_timeout", "read_timeout", "write_timeout"];
-    let given = flags.iter().map(|flag| flag.key.name);
-    let asked = urls
-        .iter()
-        .flat_map(|url| url.query().map(|(name, _)| name));
-    if let Some(name) = given.chain(asked).find(|name| UNSEEN.contains(name)) {
+    if let Some(name) = given(urls, flags).find(|name| UNSEEN.contains(name)) {
         let sentence = format!("{name} can't be told of a program's connection: use lifetime");
         return Err(Failure::Usage(sentence));
     }
-    if !flags.iter().any(|flag| flag.key.name == "max_connections") {
-        let key = stream_socket::keys()
-            .iter()
-            .find(|key| key.name == "max_connections");
-        flags.extend(key.map(|key| Flag {
-            key,
-            value: PROGRAMS.to_owned(),
-        }));
+    for (name, of_datagrams) in [("max_connections", false), ("max_peers", true)] {
+        let applies = |url: &SocketUrl| url.transport().is_datagram() == of_datagrams;
+        let is_given = flags.iter().any(|flag| flag.key.name == name);
+        if !is_given && urls.iter().any(applies) {
+            let key = stream_socket::keys().iter().find(|key| key.name == name);
+            flags.extend(key.map(|key| Flag {
+                key,
+                value: PROGRAMS.to_owned(),
+            }));
+        }
     }
     Ok(())
+}
+
+/// A service answers each datagram by itself.
+fn judge_for_services(urls: &[SocketUrl], flags: &[Flag]) -> Result<(), Failure> {
+    const OF_PEERS: [&str; 2] = ["max_peers", "peer_idle_timeout"];
+    match given(urls, flags).find(|name| OF_PEERS.contains(name)) {
+        Some(name) => Err(Failure::Usage(format!(
+            "{name} is for programs: a service answers datagrams without regard to their peers"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The names of the options in flags and URLs.
+fn given<'a>(urls: &'a [SocketUrl], flags: &'a [Flag]) -> impl Iterator<Item = &'a str> {
+    let asked = urls.iter().flat_map(SocketUrl::query);
+    let flagged = flags.iter().map(|flag| flag.key.name);
+    flagged.chain(asked.map(|(name, _)| name))
 }

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         }
     }
     let options = options::listening(&arguments.urls, &arguments.flags)?;
-    let entrances = Entrances::bind(&arguments.urls, &options)?;
+    let entrances = Entrances::bind(&arguments.urls, &options, &answerer)?;
     let signals = Signals::install()?;
     let mut bound = String::new();
     let service = arguments.answer.name();

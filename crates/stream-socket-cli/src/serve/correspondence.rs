@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use stream_socket::{Batch, Datagram, SocketAddress};
 
 use super::mailbox::{Mailbox, Refusal};
+use super::servers::Servers;
 use crate::service::{Reply, Service, largest_answer};
 
 /// Datagrams moved by one system call at most: what the library moves at once.
@@ -13,10 +14,6 @@ const BATCH: usize = 64;
 
 /// The largest datagram of IPv4 and IPv6 has less.
 const ROOM: usize = 64 * 1024;
-
-/// The ports of the services that answer whatever comes: echo, discard, daytime, qotd, chargen,
-/// time. Two servers would answer each other for ever (CERT CA-1996-01).
-const SERVICE_PORTS: [u16; 6] = [7, 9, 13, 17, 19, 37];
 
 /// Failed receives in a row after which a socket is left alone until something new comes: more
 /// than the errors of a socket that has something to say, fewer than would spin.
@@ -32,8 +29,7 @@ struct Answers {
     batch: Batch,
     /// The one that is being made.
     answer: Vec<u8>,
-    /// The addresses of our own sockets: what comes from there is an answer.
-    own: Vec<SocketAddress>,
+    servers: Servers,
     destinations: Destinations,
 }
 
@@ -42,14 +38,14 @@ struct Answers {
 struct Destinations(VecDeque<(SocketAddress, usize)>);
 
 impl Correspondence {
-    /// For sockets of which `own` are the addresses.
-    pub(super) fn new(own: Vec<SocketAddress>) -> Self {
+    /// For sockets that don't answer `servers`.
+    pub(super) fn new(servers: Servers) -> Self {
         Self {
             asked: Batch::new(BATCH, ROOM),
             answers: Answers {
                 batch: Batch::new(BATCH, ROOM),
                 answer: Vec::new(),
-                own,
+                servers,
                 destinations: Destinations::default(),
             },
         }
@@ -94,7 +90,12 @@ impl Answers {
         self.answer.clear();
         let refusal = match service.answer(datagram.payload, limit, &mut self.answer) {
             Reply::Silence => return,
-            _ if self.is_server(datagram, peer) => Refusal::OtherServer,
+            _ if self
+                .servers
+                .include(peer, datagram.local.map(|local| local.ip)) =>
+            {
+                Refusal::OtherServer
+            }
             _ if datagram.is_truncated() => Refusal::Truncated,
             Reply::TooLarge => Refusal::TooLarge,
             Reply::Answer => match self.put(mailbox, datagram, peer) {
@@ -103,17 +104,6 @@ impl Answers {
             },
         };
         mailbox.refuse(refusal, Some(peer), None);
-    }
-
-    /// Whether an answer would be answered.
-    fn is_server(&self, datagram: &Datagram<'_>, peer: &SocketAddress) -> bool {
-        let Some(port) = peer.port() else {
-            return self.own.contains(peer);
-        };
-        let asked = datagram.local.map(|local| local.ip.to_canonical());
-        let is_here = peer.ip().map(|ip| ip.to_canonical()) == asked;
-        let is_ours = || self.own.iter().any(|own| own.port() == Some(port));
-        SERVICE_PORTS.contains(&port) || (is_here && is_ours())
     }
 
     /// Adds the answer to those that are sent together.

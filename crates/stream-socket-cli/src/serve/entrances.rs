@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use stream_socket::{DatagramSocket, ListenOptions, Listener, SocketAddress, SocketUrl};
 
+use super::Answerer;
 use crate::failure::Failure;
 use crate::options;
 
@@ -12,19 +13,31 @@ use crate::options;
 pub(crate) struct Entrances {
     /// Each with the options that its connections have.
     pub(super) listeners: Vec<(Arc<Listener>, ListenOptions)>,
+    /// The same for programs that answer datagrams.
+    pub(super) peers: Vec<(Arc<Listener>, ListenOptions)>,
     pub(super) sockets: Vec<DatagramSocket>,
     urls: Vec<SocketUrl>,
 }
 
 impl Entrances {
     /// Binds every address of every URL, all or none.
-    pub(crate) fn bind(urls: &[SocketUrl], options: &[ListenOptions]) -> Result<Self, Failure> {
+    pub(crate) fn bind(
+        urls: &[SocketUrl],
+        options: &[ListenOptions],
+        answerer: &Answerer,
+    ) -> Result<Self, Failure> {
         let mut bound = Self::default();
         for (url, options) in urls.iter().zip(options) {
-            if url.transport().is_datagram() {
-                bound.bind_sockets(url, options.clone())?;
-            } else {
-                bound.bind_listeners(url, options)?;
+            match (url.transport().is_datagram(), answerer) {
+                (true, Answerer::Service(_)) => bound.bind_sockets(url, options.clone())?,
+                (true, Answerer::Program(_)) => {
+                    let listeners = bound.bind_listeners(url, options)?;
+                    bound.peers.extend(listeners);
+                }
+                (false, _) => {
+                    let listeners = bound.bind_listeners(url, options)?;
+                    bound.listeners.extend(listeners);
+                }
             }
         }
         Ok(bound)
@@ -39,14 +52,17 @@ impl Entrances {
         Ok(())
     }
 
-    fn bind_listeners(&mut self, url: &SocketUrl, options: &ListenOptions) -> Result<(), Failure> {
+    fn bind_listeners(
+        &mut self,
+        url: &SocketUrl,
+        options: &ListenOptions,
+    ) -> Result<Vec<(Arc<Listener>, ListenOptions)>, Failure> {
         let listeners = Listener::bind_all(url, options)?;
         let merged = options::merged_listening(url, options)?;
-        for listener in listeners {
-            self.urls.push(listener.url().clone());
-            self.listeners.push((Arc::new(listener), merged.clone()));
-        }
-        Ok(())
+        let urls = listeners.iter().map(|listener| listener.url().clone());
+        self.urls.extend(urls);
+        let shared = listeners.into_iter().map(Arc::new);
+        Ok(shared.map(|listener| (listener, merged.clone())).collect())
     }
 
     /// The URL of each socket, by which clients reach it, in the order in which they were given.
@@ -56,7 +72,8 @@ impl Entrances {
 
     /// The addresses of the sockets of datagrams: what comes from there is an answer.
     pub(super) fn addresses(&self) -> Vec<SocketAddress> {
-        let addresses = self.sockets.iter().map(DatagramSocket::local_addr);
-        addresses.cloned().collect()
+        let sockets = self.sockets.iter().map(DatagramSocket::local_addr);
+        let peers = self.peers.iter().map(|(listener, _)| listener.local_addr());
+        sockets.chain(peers).cloned().collect()
     }
 }

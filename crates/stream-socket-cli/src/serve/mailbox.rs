@@ -24,6 +24,9 @@ pub(super) enum Refusal {
     Unsendable,
 }
 
+/// Whoever sends from such a port, or claims to.
+pub(super) const OTHER_SERVER: &str = "it is a server like this one, and would answer the answer";
+
 impl Refusal {
     const ALL: [Refusal; 5] = [
         Refusal::Unnamed,
@@ -36,7 +39,7 @@ impl Refusal {
     fn reason(self) -> &'static str {
         match self {
             Refusal::Unnamed => "the peer has no name to answer to",
-            Refusal::OtherServer => "it is a server like this one, and would answer the answer",
+            Refusal::OtherServer => OTHER_SERVER,
             Refusal::Truncated => "the datagram is larger than 64 KiB",
             Refusal::TooLarge => "the answer is more than three times as large as what was asked",
             Refusal::Unsendable => "the answer could not be sent",

@@ -1,11 +1,10 @@
-//! A program for each connection, its standard input and output the socket.
+//! A program for each client, its standard input and output a socket.
 //!
-//! What the program is told of the connection, it is told as by the UCSPI servers of D. J.
+//! What the program is told of the client, it is told as by the UCSPI servers of D. J.
 //! Bernstein: <https://cr.yp.to/proto/ucspi.txt>.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -14,17 +13,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stream_socket::{SocketAddress, Stream, Transport};
+use stream_socket::{SocketAddress, Stream, Transport, UnixAddress};
 
 use super::spares::{Lent, Spares};
 
-/// How often at most it is told that programs can't be started: what lacks to one lacks to all.
+/// How often at most it is told that programs can't be started, or are not: what lacks to one
+/// lacks to all.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// errno(3) of Linux, which std has no kinds for: the system or the process has no descriptors.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
+
+/// Whom a program is started for.
+#[derive(Clone, Copy)]
+pub(super) struct Client<'a> {
+    /// Who it is.
+    pub(super) stream: &'a Stream,
+    /// What becomes the program's standard input and output.
+    pub(super) socket: &'a Stream,
+}
+
+impl<'a> Client<'a> {
+    /// One whose connection itself is given to the program.
+    pub(super) fn over(stream: &'a Stream) -> Self {
+        let socket = stream;
+        Self { stream, socket }
+    }
+}
 
 /// The program and its arguments.
 #[derive(Debug)]
@@ -35,7 +52,9 @@ pub(crate) struct Program {
     /// How many run.
     running: AtomicUsize,
     /// When it was last told that it can't be started for want of something.
-    told: Mutex<Option<Instant>>,
+    told: Occasion,
+    /// When it was last told that a peer is refused.
+    told_refused: Occasion,
 }
 
 impl Program {
@@ -45,29 +64,30 @@ impl Program {
             arguments,
             spares: Spares::default(),
             running: AtomicUsize::new(0),
-            told: Mutex::default(),
+            told: Occasion::default(),
+            told_refused: Occasion::default(),
         }
     }
 
-    /// Starts it for a connection, if need be with the descriptors that are kept back for that.
-    /// They are taken again when the second of the pair is dropped.
-    pub(super) fn start(&self, stream: &Stream) -> (io::Result<Child>, Option<Lent<'_>>) {
+    /// Starts it for a client, if need be with the descriptors that are kept back for that. They
+    /// are taken again when the second of the pair is dropped.
+    pub(super) fn start(&self, client: Client<'_>) -> (io::Result<Child>, Option<Lent<'_>>) {
         self.spares.refill();
-        match self.spawn(stream) {
+        match self.spawn(client) {
             Err(error) if is_lack(&error) => {
                 let lent = self.spares.lend();
-                (self.spawn(stream), Some(lent))
+                (self.spawn(client), Some(lent))
             }
             result => (result, None),
         }
     }
 
     /// Without a hook before exec, so that std takes its fast way, posix_spawn(3).
-    fn spawn(&self, stream: &Stream) -> io::Result<Child> {
+    fn spawn(&self, client: Client<'_>) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
-        describe(&mut command, stream)?;
-        let socket = blocking(stream)?;
+        describe(&mut command, client.stream)?;
+        let socket = blocking(client.socket)?;
         command.stdout(Stdio::from(socket.try_clone()?));
         command.stdin(Stdio::from(socket));
         let child = command.spawn()?;
@@ -96,15 +116,36 @@ impl Program {
         tracing::error!(%peer, "cannot start {program}: {error}");
     }
 
+    /// Says, now and then, that it is not started for a peer.
+    pub(super) fn refuse(&self, peer: &Stream, reason: &str) {
+        if self.told_refused.comes() {
+            tracing::warn!(%peer, reason, others = "not told within a second", "refused");
+        }
+    }
+
     /// Says, now and then, that connections wait for it to be started.
     pub(super) fn delayed(&self, error: &io::Error) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|told| told.elapsed() < REPORT) {
+        if !self.told.comes() {
             return;
         }
-        *told = Some(Instant::now());
         let program = self.program.display();
         tracing::warn!("cannot start {program} now, connections wait: {error}");
+    }
+}
+
+/// Something that is told now and then.
+#[derive(Debug, Default)]
+struct Occasion(Mutex<Option<Instant>>);
+
+impl Occasion {
+    /// Whether to tell it once more.
+    fn comes(&self) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| told.elapsed() < REPORT) {
+            return false;
+        }
+        *told = Some(Instant::now());
+        true
     }
 }
 
@@ -115,7 +156,7 @@ pub(super) fn is_lack(error: &io::Error) -> bool {
 }
 
 /// The system's number, also of an error that went through the library.
-fn number(error: &io::Error) -> Option<i32> {
+pub(super) fn number(error: &io::Error) -> Option<i32> {
     stream_socket::Error::in_io(error)
         .map_or_else(|| error.raw_os_error(), stream_socket::Error::errno)
 }
@@ -129,8 +170,8 @@ fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// All that a UCSPI server may tell, by tcp or by unix.
-const VARIABLES: [&str; 13] = [
+/// All that a UCSPI server may tell, by any transport.
+const VARIABLES: [&str; 22] = [
     "PROTO",
     "TCPLOCALHOST",
     "TCPLOCALIP",
@@ -139,6 +180,15 @@ const VARIABLES: [&str; 13] = [
     "TCPREMOTEINFO",
     "TCPREMOTEIP",
     "TCPREMOTEPORT",
+    "UDGLOCALPATH",
+    "UDGREMOTEPATH",
+    "UDPLOCALHOST",
+    "UDPLOCALIP",
+    "UDPLOCALPORT",
+    "UDPREMOTEHOST",
+    "UDPREMOTEINFO",
+    "UDPREMOTEIP",
+    "UDPREMOTEPORT",
     "UNIXLOCALPATH",
     "UNIXREMOTEEGID",
     "UNIXREMOTEEUID",
@@ -152,21 +202,12 @@ fn describe(command: &mut Command, stream: &Stream) -> io::Result<()> {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
+    let protocol = stream.transport().name().to_ascii_uppercase();
+    command.env("PROTO", &protocol);
     let local = stream.local_addr()?;
-    match (stream.peer_addr(), local) {
-        (Some(SocketAddress::Inet(peer)), Some(SocketAddress::Inet(local))) => {
-            command.env("PROTO", "TCP");
-            describe_inet(command, "TCPREMOTE", peer);
-            describe_inet(command, "TCPLOCAL", &local);
-        }
-        (peer, local) => {
-            command.env("PROTO", "UNIX");
-            let names = [("UNIXREMOTEPATH", peer.cloned()), ("UNIXLOCALPATH", local)];
-            for (name, address) in names {
-                if let Some(path) = address.as_ref().and_then(path) {
-                    command.env(name, path);
-                }
-            }
+    for (end, address) in [("REMOTE", stream.peer_addr()), ("LOCAL", local.as_ref())] {
+        if let Some(address) = address {
+            describe_address(command, &format!("{protocol}{end}"), address);
         }
     }
     if stream.transport() == Transport::Unix {
@@ -178,19 +219,24 @@ fn describe(command: &mut Command, stream: &Stream) -> io::Result<()> {
     Ok(())
 }
 
-fn describe_inet(command: &mut Command, prefix: &str, address: &SocketAddr) {
-    command.env(
-        format!("{prefix}IP"),
-        address.ip().to_canonical().to_string(),
-    );
-    command.env(format!("{prefix}PORT"), address.port().to_string());
+fn describe_address(command: &mut Command, prefix: &str, address: &SocketAddress) {
+    match address {
+        SocketAddress::Inet(inet) => {
+            let ip = inet.ip().to_canonical();
+            command.env(format!("{prefix}IP"), ip.to_string());
+            command.env(format!("{prefix}PORT"), inet.port().to_string());
+        }
+        SocketAddress::Unix(unix) => {
+            if let Some(path) = path(unix) {
+                command.env(format!("{prefix}PATH"), path);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A path as it is; an abstract name, which an environment can't hold, as `@name`.
-fn path(address: &SocketAddress) -> Option<OsString> {
-    let SocketAddress::Unix(unix) = address else {
-        return None;
-    };
+fn path(unix: &UnixAddress) -> Option<OsString> {
     let path = unix.as_path().map(|path| path.as_os_str().to_owned());
     path.or_else(|| {
         let name = unix.as_abstract()?;

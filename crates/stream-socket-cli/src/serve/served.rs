@@ -11,15 +11,18 @@ use stream_socket::{DatagramSocket, ListenOptions, SocketAddress, Stream};
 use super::Answerer;
 use super::connection::Connection;
 use super::correspondence::Correspondence;
+use super::dialogue::Dialogue;
 use super::live::{Live, LiveCount};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, OTHER_SERVER};
+use super::program::Program;
 use super::running::Running;
+use super::servers::Servers;
 
 /// What makes tasks of connections, in each loop.
 #[derive(Clone)]
 pub(super) struct Desk {
     answerer: Arc<Answerer>,
-    own: Vec<SocketAddress>,
+    servers: Servers,
     /// Held by whatever newcomers can reach.
     open: Arc<Stream>,
     live: LiveCount,
@@ -29,7 +32,7 @@ impl Desk {
     pub(super) fn new(answerer: Arc<Answerer>, own: Vec<SocketAddress>, open: Arc<Stream>) -> Self {
         Self {
             answerer,
-            own,
+            servers: Servers::new(own),
             open,
             live: LiveCount::default(),
         }
@@ -48,10 +51,26 @@ impl Desk {
                 let connection = Connection::new(stream, service.session(), options);
                 Some(Served::Connection { connection, _live })
             }
+            Answerer::Program(program) if stream.transport().is_datagram() => {
+                let dialogue = self.begin(program, stream)?;
+                Some(Served::Dialogue { dialogue, _live })
+            }
             Answerer::Program(program) => {
                 Running::new(program, stream).map(|running| Served::Program { running, _live })
             }
         }
+    }
+
+    /// Has a program answer a peer, unless that is a server.
+    fn begin(&self, program: &Arc<Program>, peer: Stream) -> Option<Box<Dialogue>> {
+        let asked = peer.local_addr().ok().flatten();
+        let asked = asked.as_ref().and_then(SocketAddress::ip);
+        let is_server = |address| self.servers.include(address, asked);
+        if peer.peer_addr().is_some_and(is_server) {
+            program.refuse(&peer, OTHER_SERVER);
+            return None;
+        }
+        Dialogue::new(program, peer).map(Box::new)
     }
 
     /// Tasks for the sockets of datagrams of one loop, which answers one after the other.
@@ -59,7 +78,7 @@ impl Desk {
         if sockets.is_empty() {
             return Vec::new();
         }
-        let correspondence = Rc::new(RefCell::new(Correspondence::new(self.own.clone())));
+        let correspondence = Rc::new(RefCell::new(Correspondence::new(self.servers.clone())));
         let letters = sockets.into_iter().map(|socket| Letters {
             mailbox: Mailbox::new(socket),
             answerer: Arc::clone(&self.answerer),
@@ -72,9 +91,19 @@ impl Desk {
 
 /// What the engine drives.
 pub(super) enum Served {
-    Connection { connection: Connection, _live: Live },
+    Connection {
+        connection: Connection,
+        _live: Live,
+    },
     Mailbox(Box<Letters>),
-    Program { running: Running, _live: Live },
+    Program {
+        running: Running,
+        _live: Live,
+    },
+    Dialogue {
+        dialogue: Box<Dialogue>,
+        _live: Live,
+    },
 }
 
 /// A socket of datagrams that are answered.
@@ -110,6 +139,7 @@ impl Task for Served {
             Served::Connection { connection, .. } => connection.descriptor(),
             Served::Mailbox(letters) => letters.mailbox.descriptor(),
             Served::Program { running, .. } => running.descriptor(),
+            Served::Dialogue { dialogue, .. } => dialogue.descriptor(),
         }
     }
 
@@ -118,6 +148,7 @@ impl Task for Served {
             Served::Connection { connection, .. } => connection.run(wake, turn),
             Served::Mailbox(letters) => letters.run(wake, turn),
             Served::Program { running, .. } => running.run(wake, turn),
+            Served::Dialogue { dialogue, .. } => dialogue.run(wake, turn),
         }
     }
 
@@ -126,6 +157,7 @@ impl Task for Served {
             Served::Connection { connection, .. } => connection.given_up(cause),
             Served::Mailbox(letters) => letters.mailbox.close(),
             Served::Program { running, .. } => running.given_up(cause),
+            Served::Dialogue { dialogue, .. } => dialogue.given_up(cause),
         }
     }
 }

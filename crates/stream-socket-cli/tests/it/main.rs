@@ -3,7 +3,8 @@
 //! `services` has every service over every transport, `datagrams` what is special to udp and udg,
 //! `connect` the other side, `patience` peers that are slow, silent or many, `neighbours` what the
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
-//! descriptors, `programs` a program for each connection, `ending` signals and what they leave
+//! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
+//! datagrams, `ending` signals and what they leave
 //! behind, `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
 #![allow(
@@ -17,6 +18,7 @@
 mod connect;
 mod crowds;
 mod datagrams;
+mod dialogues;
 mod ending;
 mod exhaustion;
 mod messages;

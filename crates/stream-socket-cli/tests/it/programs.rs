@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::{BINARY, Folder, LIMIT, Script, Server, abstract_name, shell};
 
 /// `stream-socket serve` with these words, and a program for each connection.
-fn serve(words: &str, program: &[&str]) -> Server {
+pub(crate) fn serve(words: &str, program: &[&str]) -> Server {
     let mut command = Command::new(BINARY);
     command.arg("serve").args(words.split_whitespace());
     command.arg("--").args(program);
@@ -40,18 +40,18 @@ fn ask(mut stream: &TcpStream) {
 }
 
 /// The number of the process that a line of the log tells of.
-fn process(line: &str) -> u32 {
+pub(crate) fn process(line: &str) -> u32 {
     let (_, rest) = line.split_once("process=").expect(line);
     let (number, _) = rest.split_once(' ').unwrap();
     number.parse().unwrap()
 }
 
-fn exists(process: u32) -> bool {
+pub(crate) fn exists(process: u32) -> bool {
     Path::new(&format!("/proc/{process}")).exists()
 }
 
 /// The children of all its threads, zombies among them: proc_pid_task_tid_children(5).
-fn children(server: &Server) -> usize {
+pub(crate) fn children(server: &Server) -> usize {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
     let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
     children
@@ -104,9 +104,9 @@ print('', count, flush=True)";
 }
 
 /// The variables of UCSPI among what `env` prints, in order.
-fn variables(environment: &str) -> Vec<&str> {
+pub(crate) fn variables(environment: &str) -> Vec<&str> {
     let ours = |line: &&str| {
-        ["PROTO=", "TCP", "UNIX"]
+        ["PROTO=", "TCP", "UDG", "UDP", "UNIX"]
             .iter()
             .any(|start| line.starts_with(start))
     };

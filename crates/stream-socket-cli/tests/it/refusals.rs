@@ -22,8 +22,12 @@ const NONSENSE: &[(&str, &str)] = &[
         "0 is not in 1..=1024",
     ),
     (
-        "serve udp://127.0.0.1:0 -- cat",
-        "udp has no connections for a program",
+        "serve udp://127.0.0.1:0 --max-peers 3 echo",
+        "max_peers is for programs",
+    ),
+    (
+        "serve udg://@x?peer_idle_timeout=1s daytime",
+        "peer_idle_timeout is for programs",
     ),
     (
         "serve tcp://127.0.0.1:0 --idle-timeout 1s -- cat",
