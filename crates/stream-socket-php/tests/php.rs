@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,28 @@ use std::time::{Duration, Instant};
 /// No script takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The value of `PHP_INI_SCAN_DIR` that loads the extension. Cargo builds no cdylib for tests.
+/// The PHP that is tried: `$PHP`, else the `php` of the `PATH`.
+static PHP: LazyLock<OsString> = LazyLock::new(|| env::var_os("PHP").unwrap_or("php".into()));
+
+/// Its version, as `8.2`.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let code = "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;";
+    php_says(false, &["-n", "-r", code])
+});
+
+/// The value of `PHP_INI_SCAN_DIR` that loads the extension.
 static SCANNED: LazyLock<String> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
+    let library = env::var_os("PHP_EXTENSION").map_or_else(built, PathBuf::from);
+    fs::create_dir_all(&folder).unwrap();
+    let setting = format!("extension={}\n", library.display());
+    fs::write(folder.join("stream_socket.ini"), setting).unwrap();
+    format!(":{}", folder.display())
+});
+
+/// The extension for the `php` of the `PATH`. Cargo builds no cdylib for tests.
+fn built() -> PathBuf {
+    assert!(env::var_os("PHP").is_none(), "$PHP needs $PHP_EXTENSION");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--quiet", "-p", "stream-socket-php"])
@@ -29,13 +50,8 @@ static SCANNED: LazyLock<String> = LazyLock::new(|| {
         .status()
         .unwrap();
     assert!(built.success(), "the extension can't be built");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
-    let library = target.join("release/libstream_socket_php.so");
-    fs::create_dir_all(&folder).unwrap();
-    let setting = format!("extension={}\n", library.display());
-    fs::write(folder.join("stream_socket.ini"), setting).unwrap();
-    format!(":{}", folder.display())
-});
+    target.join("release/libstream_socket_php.so")
+}
 
 fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,7 +70,7 @@ fn scripts(folder: &str) -> Vec<PathBuf> {
 }
 
 fn php(is_ours: bool) -> Command {
-    let mut command = Command::new("php");
+    let mut command = Command::new(&*PHP);
     if is_ours {
         command.env("PHP_INI_SCAN_DIR", SCANNED.as_str());
     }
@@ -74,7 +90,14 @@ fn said(script: &Path, is_ours: bool) -> String {
         script.display(),
         output.status
     );
+    assert_no_leaks(script, &complaints);
     text
+}
+
+/// A debug build of PHP tells at its end what was not freed.
+fn assert_no_leaks(script: &Path, complaints: &str) {
+    let leaks = complaints.contains(": Freeing 0x") || complaints.contains("memory leaks detected");
+    assert!(!leaks, "{} leaks\n{complaints}", script.display());
 }
 
 /// Runs to the end, or ends what takes too long.
@@ -109,6 +132,13 @@ fn read_all(source: &mut impl Read) -> Vec<u8> {
     bytes
 }
 
+/// What a script is to say: `NAME.8.4.stock` on that version, where it differs from `NAME.stock`.
+fn expected(script: &Path, end: &str) -> String {
+    let of_version = script.with_extension(format!("{}.{end}", *VERSION));
+    let path = Some(of_version).filter(|path| path.is_file());
+    fs::read_to_string(path.unwrap_or(script.with_extension(end))).unwrap()
+}
+
 fn assert_said(script: &Path, who: &str, said: &str, expected: &str) {
     assert!(
         said == expected,
@@ -132,7 +162,7 @@ fn what_differs_differs_as_meant() {
             (false, "on stock PHP", "stock"),
             (true, "with the extension", "ours"),
         ] {
-            let expected = fs::read_to_string(script.with_extension(end)).unwrap();
+            let expected = expected(&script, end);
             assert_said(&script, who, &said(&script, is_ours), &expected);
         }
     }
@@ -141,7 +171,7 @@ fn what_differs_differs_as_meant() {
 #[test]
 fn what_stock_php_has_not_is_there() {
     for script in scripts("ours") {
-        let expected = fs::read_to_string(script.with_extension("expected")).unwrap();
+        let expected = expected(&script, "expected");
         let said = said(&script, true);
         assert_said(&script, "with the extension", &said, &expected);
     }
@@ -155,8 +185,32 @@ fn strict_0_is_stock_php() {
         command.args(["-d", "stream_socket.strict=0"]).arg(&script);
         let output = bounded(command);
         let said = String::from_utf8_lossy(&output.stdout);
-        let expected = fs::read_to_string(script.with_extension("stock")).unwrap();
+        let expected = expected(&script, "stock");
         assert_said(&script, "unstrict", &said, &expected);
+    }
+}
+
+#[test]
+fn the_setting_chooses_the_transports() {
+    const ALL: &str = "tcp-server tcp-client tcp-accepted udp-server udp-client \
+                       unix-server unix-client unix-accepted udg-server udg-client ";
+    const SERVER: &str = "tcp-server tcp-accepted udp-server unix-server unix-accepted udg-server ";
+    let script = root().join("tests/php/settings/transports.php");
+    for (setting, ours) in [
+        ("all", ALL),
+        ("server", SERVER),
+        ("tcp,udp,unix,udg", ALL),
+        ("tcp", "tcp-server tcp-client tcp-accepted "),
+        ("udp, udg", "udp-server udp-client udg-server udg-client "),
+        (
+            "server,udp",
+            "tcp-server tcp-accepted udp-server udp-client unix-server unix-accepted udg-server ",
+        ),
+        ("", ""),
+    ] {
+        let setting = format!("stream_socket.transports={setting}");
+        let said = php_says(true, &["-d", &setting, &script.to_string_lossy()]);
+        assert_said(&script, &setting, &said, ours);
     }
 }
 
