@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Refusal;
@@ -13,7 +13,8 @@ use crate::Refusal;
 #[derive(Debug)]
 struct Package {
     name: &'static str,
-    /// A program that no other package of the list brings, or an extension of PHP: `php:NAME`.
+    /// A program that no other package of the list brings, an extension of PHP: `php:NAME`, or
+    /// a file by its whole path.
     program: &'static str,
     /// The steps of `cargo xtask test` that use it, or `bench`.
     steps: &'static [&'static str],
@@ -24,13 +25,31 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "php-cli",
         program: "php",
-        steps: &["test", "bench", "php", "phpt"],
+        steps: &[
+            "test",
+            "bench",
+            "php",
+            "phpt",
+            "build-zts",
+            "build-debug",
+            "php-8.4",
+        ],
         why: "stock PHP, as a peer and to compare behaviour with",
     },
     Package {
         name: "php-dev",
         program: "php-config",
-        steps: &["clippy", "test", "doc", "bench", "php", "phpt"],
+        steps: &[
+            "clippy",
+            "test",
+            "doc",
+            "bench",
+            "php",
+            "phpt",
+            "php-8.4",
+            "build-zts",
+            "build-debug",
+        ],
         why: "PHP's headers, which the extension is compiled against",
     },
     Package {
@@ -42,13 +61,43 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "xz-utils",
         program: "xz",
-        steps: &["phpt"],
+        steps: &["phpt", "php-8.4", "build-zts", "build-debug"],
         why: "unpacks PHP's source",
+    },
+    Package {
+        name: "debootstrap",
+        program: "debootstrap",
+        steps: &["php-8.4"],
+        why: "makes the folder with Debian 13",
+    },
+    Package {
+        name: "make",
+        program: "make",
+        steps: &["build-zts", "build-debug"],
+        why: "builds PHP",
+    },
+    Package {
+        name: "pkg-config",
+        program: "pkg-config",
+        steps: &["build-zts", "build-debug"],
+        why: "tells PHP's configure where libraries are",
+    },
+    Package {
+        name: "libssl-dev",
+        program: "/usr/include/openssl/ssl.h",
+        steps: &["build-zts", "build-debug"],
+        why: "what PHP's openssl extension is built with",
+    },
+    Package {
+        name: "libcurl4-openssl-dev",
+        program: "curl-config",
+        steps: &["build-zts", "build-debug"],
+        why: "what PHP's curl extension is built with",
     },
     Package {
         name: "socat",
         program: "socat",
-        steps: &["test", "bench"],
+        steps: &["test", "bench", "php-8.4", "build-zts", "build-debug"],
         why: "a peer for every kind of socket, half-close and abstract names included",
     },
     Package {
@@ -78,7 +127,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "curl",
         program: "curl",
-        steps: &["test"],
+        steps: &["test", "php-8.4", "build-zts", "build-debug"],
         why: "an HTTP and TLS client",
     },
     Package {
@@ -90,13 +139,13 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "util-linux",
         program: "setpriv",
-        steps: &["test", "bench"],
+        steps: &["test", "bench", "php-8.4"],
         why: "runs as another user (setpriv), in another network (unshare), on a core (taskset)",
     },
     Package {
         name: "mount",
         program: "mount",
-        steps: &["test"],
+        steps: &["test", "php-8.4"],
         why: "gives a test names of its own (a hosts file in its own mounts)",
     },
     Package {
@@ -114,7 +163,17 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "gcc",
         program: "cc",
-        steps: &["clippy", "test", "doc", "bench", "php", "phpt"],
+        steps: &[
+            "clippy",
+            "test",
+            "doc",
+            "bench",
+            "php",
+            "phpt",
+            "php-8.4",
+            "build-zts",
+            "build-debug",
+        ],
         why: "compiles the extension's shim, and the floors in bench/c",
     },
     Package {
@@ -137,7 +196,7 @@ pub(crate) fn ensure(steps: &BTreeSet<&str>) -> Result<(), Refusal> {
     }
     println!("Missing Debian packages:");
     for Package { name, why, .. } in &missing {
-        println!("  {name:<15} {why}");
+        println!("  {name:<20} {why}");
     }
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     let prefix = privilege(&names)?;
@@ -168,8 +227,8 @@ pub(crate) fn print_table() {
         why,
     } in PACKAGES
     {
-        let steps = steps.join(",");
-        println!("  {name:<15} {program:<11} {steps:<11} {why}");
+        let steps = steps.join(", ");
+        println!("  {name:<20} {program:<26} {why} ({steps})");
     }
 }
 
@@ -187,6 +246,7 @@ fn is_there(program: &str, folders: &[PathBuf]) -> bool {
             let code = format!("exit((int) !extension_loaded('{name}'));");
             succeeds("php", &["-r", &code])
         }
+        None if program.starts_with('/') => Path::new(program).is_file(),
         None => is_program(program, folders),
     }
 }

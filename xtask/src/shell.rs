@@ -284,6 +284,15 @@ fn command_line(command: &Command) -> String {
     text
 }
 
+/// The test harness's own result lines, which count the tests: they go to the terminal.
+pub(crate) fn tells_of_tests(line: &str) -> bool {
+    let line = line.trim_start();
+    ["test result: ", "Running ", "Doc-tests "]
+        .iter()
+        .any(|start| line.starts_with(start))
+        || line.contains(" has been running for over ")
+}
+
 /// Lines of cargo and of the test harness that tell of nothing wrong.
 fn is_routine(line: &str) -> bool {
     const VERBS: [&str; 11] = [

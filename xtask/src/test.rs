@@ -10,22 +10,28 @@ use std::time::Instant;
 
 use crate::shell::{Shell, Trouble};
 use crate::{Refusal, Subcommand, debian};
-use steps::{STEPS, Step};
+use steps::{STEPS, Step, When};
 use summary::Outcome;
 
 pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     name: "test",
     summary: "every check that CI makes; installs the Debian packages they need",
     help: "\
-Usage: cargo xtask test [--quick | --only STEP...] [--list]
+Usage: cargo xtask test [--quick | --only STEP... | --php VERSION | --php-build BUILD] [--list]
 
 Runs every step, those after a failure too, and ends with a table. What a step said is kept in
 target/xtask/STEP.log. A step that can't run here is skipped with its reason; with CI=true in the
 environment that is a failure, if installing something would have mended it.
 
-  --quick      only what one runs while working: fmt, clippy, test
-  --only STEP  only this step; may be repeated
-  --list       the steps and the Debian packages they need, and run nothing
+  --quick            only what one runs while working: fmt, clippy, test
+  --only STEP        only this step; may be repeated
+  --php 8.4          only the extension, on PHP 8.4 of Debian 13, in a folder made by debootstrap
+  --php-build zts    only the extension, on a build of PHP for threads
+  --php-build debug  only the extension, on a build of PHP that tells of leaks
+  --list             the steps and the Debian packages they need, and run nothing
+
+The three with another PHP run only when asked for. They make it of what Debian's archive has, keep
+it in target/xtask, and run the project's scripts and PHP's own tests on it.
 
 Exit code: 0 nothing failed, 1 something failed, 2 wrong arguments.",
     run,
@@ -44,11 +50,11 @@ struct Arguments {
 
 fn run(arguments: &[String]) -> Result<ExitCode, Refusal> {
     let arguments = parse(arguments)?;
-    let chosen: Vec<&Step> = STEPS.iter().filter(|step| arguments.wants(step)).collect();
     if arguments.is_list {
-        list(&chosen);
+        list(&arguments);
         return Ok(ExitCode::SUCCESS);
     }
+    let chosen: Vec<&Step> = STEPS.iter().filter(|step| arguments.wants(step)).collect();
     debian::ensure(&chosen.iter().map(|step| step.name).collect())?;
 
     let mut outcomes: Vec<Outcome> = Vec::new();
@@ -66,8 +72,36 @@ fn run(arguments: &[String]) -> Result<ExitCode, Refusal> {
 }
 
 impl Arguments {
+    fn is_restricted(&self) -> bool {
+        self.is_quick || !self.only.is_empty()
+    }
+
     fn wants(&self, step: &Step) -> bool {
-        (self.only.is_empty() || self.only.contains(step.name)) && (!self.is_quick || step.is_quick)
+        if !self.only.is_empty() {
+            return self.only.contains(step.name);
+        }
+        match step.when {
+            When::Quick => true,
+            When::Always => !self.is_quick,
+            When::Asked => false,
+        }
+    }
+
+    /// Adds the step whose name is `prefix` and the word behind `option`.
+    fn ask(&mut self, option: &str, prefix: &str, word: Option<&String>) -> Result<(), Refusal> {
+        let word = word.map_or("", String::as_str);
+        let choices: Vec<&str> = STEPS
+            .iter()
+            .filter_map(|step| step.name.strip_prefix(prefix))
+            .collect();
+        if !choices.contains(&word) {
+            return Err(Refusal::Usage(format!(
+                "`{option}` needs one of: {}",
+                choices.join(", ")
+            )));
+        }
+        self.only.insert(format!("{prefix}{word}"));
+        Ok(())
     }
 }
 
@@ -78,20 +112,9 @@ fn parse(words: &[String]) -> Result<Arguments, Refusal> {
         match word.as_str() {
             "--quick" => arguments.is_quick = true,
             "--list" => arguments.is_list = true,
-            "--only" => {
-                let step = words.next().map_or("", String::as_str);
-                if !STEPS.iter().any(|known| known.name == step) {
-                    return Err(Refusal::Usage(format!(
-                        "`--only` needs one of: {}",
-                        STEPS
-                            .iter()
-                            .map(|known| known.name)
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    )));
-                }
-                arguments.only.insert(step.to_owned());
-            }
+            "--only" => arguments.ask(word, "", words.next())?,
+            "--php" => arguments.ask(word, "php-", words.next())?,
+            "--php-build" => arguments.ask(word, "build-", words.next())?,
             _ => {
                 return Err(Refusal::Usage(format!(
                     "there is no option `{word}`\n\n{}",
@@ -102,24 +125,27 @@ fn parse(words: &[String]) -> Result<Arguments, Refusal> {
     }
     if arguments.is_quick && !arguments.only.is_empty() {
         return Err(Refusal::Usage(
-            "`--quick` and `--only` exclude each other".into(),
+            "`--quick` and the choice of a step exclude each other".into(),
         ));
     }
     Ok(arguments)
 }
 
-fn list(chosen: &[&Step]) {
-    println!("Steps (* with --quick):");
+fn list(arguments: &Arguments) {
+    println!("Steps (* with --quick, + only when asked for):");
+    let is_shown = |step: &&Step| arguments.wants(step) || !arguments.is_restricted();
     for Step {
-        name,
-        what,
-        is_quick,
-        ..
-    } in chosen
+        name, what, when, ..
+    } in STEPS.iter().filter(is_shown)
     {
-        println!("{} {name:<11} {what}", if *is_quick { " *" } else { "  " });
+        let mark = match when {
+            When::Quick => '*',
+            When::Always => ' ',
+            When::Asked => '+',
+        };
+        println!(" {mark} {name:<11} {what}");
     }
-    println!("\nDebian packages, the program that shows each, the steps, what for:");
+    println!("\nDebian packages, the program or file that shows each, what for (the steps):");
     debian::print_table();
 }
 
@@ -210,6 +236,9 @@ mod tests {
             &["--only"],
             &["--only", "tidy"],
             &["--quick", "--only", "fmt"],
+            &["--php", "8.1"],
+            &["--php", "zts"],
+            &["--php-build"],
         ] {
             assert!(
                 matches!(parse_words(words), Err(Refusal::Usage(_))),
@@ -223,6 +252,11 @@ mod tests {
         for (words, expected) in [
             (&["--quick"][..], &["fmt", "clippy", "test"][..]),
             (&["--only", "doc", "--only", "fmt"], &["fmt", "doc"]),
+            (&["--php", "8.4"], &["php-8.4"]),
+            (
+                &["--php-build", "zts", "--php-build", "debug"],
+                &["build-zts", "build-debug"],
+            ),
         ] {
             let arguments = parse_words(words).expect("the arguments are right");
             let chosen = STEPS
@@ -231,7 +265,12 @@ mod tests {
                 .map(|step| step.name);
             assert_eq!(chosen.collect::<Vec<_>>(), expected);
         }
-        assert!(STEPS.iter().all(|step| Arguments::default().wants(step)));
+        let is_unasked = |step: &Step| Arguments::default().wants(step);
+        assert!(
+            STEPS
+                .iter()
+                .all(|step| is_unasked(step) == (step.when != When::Asked))
+        );
     }
 
     #[test]

@@ -3,15 +3,46 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::shell::{Shell, Trouble};
 
-/// Builds it; the path of the library that PHP loads.
+/// A php command, and the extension built for it.
+#[derive(Debug)]
+pub(super) struct Php {
+    pub(super) command: PathBuf,
+    pub(super) library: PathBuf,
+}
+
+/// Builds it for the machine's PHP; the path of the library that PHP loads.
 pub(super) fn build(shell: &mut Shell) -> Result<PathBuf, Trouble> {
-    shell.run(shell.cargo(&["build", "--release", "-p", "stream-socket-php"]))?;
-    Ok(shell
+    shell.run(cargo_build(shell))?;
+    Ok(built(shell))
+}
+
+/// Builds it for the PHP of which `config` tells, and keeps it in `folder`.
+pub(super) fn build_for(
+    shell: &mut Shell,
+    config: &Path,
+    folder: &Path,
+) -> Result<PathBuf, Trouble> {
+    let mut command = cargo_build(shell);
+    command.env("PHP_CONFIG", config);
+    shell.run(command)?;
+    let kept = folder.join("stream_socket.so");
+    fs::copy(built(shell), &kept)
+        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", kept.display())))?;
+    Ok(kept)
+}
+
+fn cargo_build(shell: &Shell) -> Command {
+    shell.cargo(&["build", "--release", "-p", "stream-socket-php"])
+}
+
+fn built(shell: &Shell) -> PathBuf {
+    shell
         .target_folder()
-        .join("release/libstream_socket_php.so"))
+        .join("release/libstream_socket_php.so")
 }
 
 /// The value of `PHP_INI_SCAN_DIR` that loads it beside what PHP loads anyway.

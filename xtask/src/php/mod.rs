@@ -1,11 +1,15 @@
-//! Chores around the PHP extension: run a script with it, install it, and PHP's own tests on it.
+//! Chores around the PHP extension: run a script with it, install it, PHP's own tests on it, and other PHPs.
 
+mod compiled;
+mod debian13;
 mod extension;
 mod install;
+mod others;
 mod phpt;
 mod run;
 mod sources;
 
 pub(crate) use install::SUBCOMMAND as INSTALL;
+pub(crate) use others::{debian13_step, debug_step, zts_step};
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::extension::{self, Php};
 use super::run::unable;
-use super::{extension, sources};
+use super::sources::Source;
 use crate::shell::{Shell, Trouble};
 use crate::{Refusal, Subcommand, debian};
 
@@ -66,25 +67,30 @@ fn run(words: &[String]) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the tests on both, and compares.
 pub(crate) fn step(shell: &mut Shell) -> Result<(), Trouble> {
-    let source = sources::fetched(shell)?;
+    let source = Source::of_machine(shell)?.fetched(shell)?;
     let library = extension::build(shell)?;
-    let scanned = extension::scanned_folder(shell, &library)?;
-    let tests = chosen(&source);
-    let stock = results(shell, &source, &tests, None)?;
-    let mut ours = results(shell, &source, &tests, Some(&scanned))?;
+    let command = "php".into();
+    compare(shell, &Php { command, library }, &source)
+}
+
+/// Runs the tests of `source` on `php` without and with the extension, and compares.
+pub(super) fn compare(shell: &mut Shell, php: &Php, source: &Path) -> Result<(), Trouble> {
+    let scanned = extension::scanned_folder(shell, &php.library)?;
+    let tests = chosen(source);
+    let stock = results(shell, php, source, &tests, None)?;
+    let mut ours = results(shell, php, source, &tests, Some(&scanned))?;
     // One that was disturbed by its neighbours gets a second chance, alone.
     let again: Vec<PathBuf> = worse(&stock, &ours)
         .iter()
         .map(|name| source.join(name))
         .collect();
     if !again.is_empty() {
-        ours.extend(results(shell, &source, &again, Some(&scanned))?);
+        ours.extend(results(shell, php, source, &again, Some(&scanned))?);
     }
     let text = fs::read_to_string(shell.root().join(EXCEPTIONS))
         .map_err(|error| Trouble::Failed(format!("cannot read {EXCEPTIONS}: {error}")))?;
-    verdict(shell, &source, &stock, &ours, &exceptions(&text))
+    verdict(shell, source, &stock, &ours, &exceptions(&text))
 }
 
 fn chosen(source: &Path) -> Vec<PathBuf> {
@@ -115,13 +121,17 @@ fn touches_sockets(test: &Path) -> bool {
 
 fn results(
     shell: &mut Shell,
+    php: &Php,
     source: &Path,
     tests: &[PathBuf],
     scanned: Option<&str>,
 ) -> Result<Results, Trouble> {
     let file = shell.target_folder().join("xtask/phpt-results.txt");
     _ = fs::remove_file(&file);
-    let mut command = shell.command("php");
+    let mut question = shell.command(&php.command);
+    question.args(["-n", "-r", "echo PHP_BINARY;"]);
+    let binary = shell.ask(question).unwrap_or_default();
+    let mut command = shell.command(&php.command);
     command
         .arg("run-tests.php")
         .args(["-q", "-j2", "--set-timeout", "60", "-W"]);
@@ -129,7 +139,7 @@ fn results(
     command
         .env("NO_INTERACTION", "1")
         .env("SKIP_ONLINE_TESTS", "1");
-    command.env("TEST_PHP_EXECUTABLE", "/usr/bin/php");
+    command.env("TEST_PHP_EXECUTABLE", binary);
     if let Some(scanned) = scanned {
         command.env("PHP_INI_SCAN_DIR", scanned);
     }

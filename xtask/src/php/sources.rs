@@ -1,44 +1,71 @@
 //! PHP's source, for its tests: from Debian's archive, into the target folder.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::shell::{Shell, Trouble};
 
-/// The unpacked source of the newest version that can really be fetched.
-///
-/// The archive may list a version whose files it no longer has.
-pub(super) fn fetched(shell: &mut Shell) -> Result<PathBuf, Trouble> {
-    let folder = shell.target_folder().join("php-source");
-    if let Some(unpacked) = unpacked(&folder) {
-        return Ok(unpacked);
+/// A source package, and the release of Debian that has it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) package: String,
+    pub(super) release: String,
+}
+
+impl Source {
+    /// That of the machine's php command.
+    pub(super) fn of_machine(shell: &mut Shell) -> Result<Self, Trouble> {
+        let mut question = shell.command("sh");
+        question.args(["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
+        let release = shell.ask(question).unwrap_or_default();
+        let mut question = shell.command("php");
+        let code = "echo 'php', PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;";
+        question.args(["-n", "-r", code]);
+        let package = shell
+            .ask(question)
+            .ok_or_else(|| Trouble::Failed("php does not tell its version".into()))?;
+        Ok(Self {
+            package: package.trim().to_owned(),
+            release: release.trim().to_owned(),
+        })
     }
-    let apt = Apt::prepared(shell, &folder)?;
-    let package = package(shell)?;
-    let mut update = shell.command("apt-get");
-    update.args(&apt.options).arg("update");
-    shell.run(update)?;
-    let mut question = shell.command("apt-cache");
-    question.args(&apt.options).args(["madison", &package]);
-    let table = shell.ask(question).unwrap_or_default();
-    for version in versions(&table) {
-        let mut download = shell.command("apt-get");
-        download
-            .args(&apt.options)
-            .args(["source", "--download-only"]);
-        download
-            .arg(format!("{package}={version}"))
-            .current_dir(&folder);
-        if shell.run(download).is_ok() {
-            unpack(shell, &folder)?;
-            return unpacked(&folder)
-                .ok_or_else(|| Trouble::Failed("PHP's source holds no run-tests.php".into()));
+
+    /// The unpacked source of the newest version that can really be fetched.
+    ///
+    /// The archive may list a version whose files it no longer has.
+    pub(super) fn fetched(&self, shell: &mut Shell) -> Result<PathBuf, Trouble> {
+        let package = &self.package;
+        let folder = shell.target_folder().join("xtask/php-source").join(package);
+        if let Some(unpacked) = unpacked(&folder) {
+            return Ok(unpacked);
         }
+        let apt = Apt::prepared(&folder, &self.release)?;
+        let mut update = shell.command("apt-get");
+        update.args(&apt.options).arg("update");
+        shell.run(update)?;
+        let mut question = shell.command("apt-cache");
+        question.args(&apt.options).args(["madison", package]);
+        let table = shell.ask(question).unwrap_or_default();
+        for version in versions(&table) {
+            let mut download = shell.command("apt-get");
+            download
+                .args(&apt.options)
+                .args(["source", "--download-only"]);
+            download
+                .arg(format!("{package}={version}"))
+                .current_dir(&folder);
+            if shell.run(download).is_ok() {
+                unpack(shell, &folder, package, version)?;
+                return unpacked(&folder)
+                    .ok_or_else(|| Trouble::Failed("PHP's source holds no run-tests.php".into()));
+            }
+        }
+        Err(Trouble::Skipped {
+            reason: format!("no source of {package} can be fetched from Debian's archive"),
+            installable: false,
+        })
     }
-    Err(Trouble::Skipped {
-        reason: format!("no source of {package} can be fetched from Debian's archive"),
-        installable: false,
-    })
 }
 
 /// Settings of apt's that leave the machine's own alone.
@@ -47,17 +74,11 @@ struct Apt {
 }
 
 impl Apt {
-    fn prepared(shell: &mut Shell, folder: &Path) -> Result<Self, Trouble> {
+    fn prepared(folder: &Path, release: &str) -> Result<Self, Trouble> {
         let (lists, list) = (folder.join("lists/partial"), folder.join("sources.list"));
-        let release = shell.ask({
-            let mut command = shell.command("sh");
-            command.args(["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
-            command
-        });
-        let name = release.unwrap_or_default().trim().to_owned();
         let text = format!(
-            "deb-src http://deb.debian.org/debian {name} main\n\
-             deb-src http://deb.debian.org/debian-security {name}-security main\n"
+            "deb-src http://deb.debian.org/debian {release} main\n\
+             deb-src http://deb.debian.org/debian-security {release}-security main\n"
         );
         fs::create_dir_all(&lists)
             .and_then(|()| fs::create_dir_all(folder.join("cache/archives/partial")))
@@ -79,37 +100,34 @@ impl Apt {
     }
 }
 
-/// The source package of the php command: `php8.2`.
-fn package(shell: &mut Shell) -> Result<String, Trouble> {
-    let mut question = shell.command("php");
-    let code = "echo 'php', PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;";
-    question.args(["-n", "-r", code]);
-    shell
-        .ask(question)
-        .map(|name| name.trim().to_owned())
-        .ok_or_else(|| Trouble::Failed("php does not tell its version".into()))
-}
-
-/// The versions of `apt-cache madison`, as listed: the newest first.
+/// The versions of `apt-cache madison`, the newest first.
 fn versions(table: &str) -> Vec<&str> {
-    let mut versions: Vec<&str> = Vec::new();
-    for line in table.lines().filter(|line| line.ends_with("Sources")) {
-        if let Some(version) = line.split('|').nth(1).map(str::trim)
-            && !versions.contains(&version)
-        {
-            versions.push(version);
-        }
-    }
+    let mut versions: Vec<&str> = table
+        .lines()
+        .filter(|line| line.ends_with("Sources"))
+        .filter_map(|line| line.split('|').nth(1).map(str::trim))
+        .collect();
+    versions.sort_by_key(|version| Reverse(numbers(version)));
+    versions.dedup();
     versions
 }
 
-fn unpack(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
-    let archive = entries(folder)
-        .into_iter()
-        .find(|path| path.to_string_lossy().ends_with(".orig.tar.xz"))
-        .ok_or_else(|| Trouble::Failed("the source package has no archive".into()))?;
+/// What orders versions of one package in one release.
+fn numbers(version: &str) -> Vec<u64> {
+    version
+        .split(|character: char| !character.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect()
+}
+
+fn unpack(shell: &mut Shell, folder: &Path, package: &str, version: &str) -> Result<(), Trouble> {
+    let upstream = version.split('-').next().unwrap_or(version);
     let mut command = shell.command("tar");
-    command.arg("-xf").arg(archive).arg("-C").arg(folder);
+    command
+        .arg("-xf")
+        .arg(folder.join(format!("{package}_{upstream}.orig.tar.xz")))
+        .arg("-C")
+        .arg(folder);
     shell.run(command)
 }
 
@@ -130,10 +148,10 @@ mod tests {
 
     #[test]
     fn versions_of_sources_are_read_in_order() {
-        let table = "php8.2 | 8.2.36-1 | http://x bookworm-security/main Sources\n\
+        let table = "php8.2 | 8.2.9-1~deb12u1 | http://x bookworm/main Sources\n\
                      php8.2 | 8.2.32-1 | http://x bookworm/main amd64 Packages\n\
-                     php8.2 | 8.2.32-1 | http://x bookworm/main Sources\n";
-        assert_eq!(versions(table), ["8.2.36-1", "8.2.32-1"]);
+                     php8.2 | 8.2.36-1~deb12u1 | http://x bookworm-security/main Sources\n";
+        assert_eq!(versions(table), ["8.2.36-1~deb12u1", "8.2.9-1~deb12u1"]);
         assert!(versions("").is_empty());
     }
 }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::shell::{Shell, Trouble};
+use crate::shell::{Shell, Trouble, tells_of_tests};
 use crate::{php, tools};
 
 /// One check.
@@ -16,9 +16,18 @@ pub(super) struct Step {
     pub(super) name: &'static str,
     /// What it does, for the announcement and for `--list`.
     pub(super) what: &'static str,
-    /// Part of `--quick`: what one runs while working.
-    pub(super) is_quick: bool,
+    pub(super) when: When,
     pub(super) run: fn(&mut Shell) -> Result<(), Trouble>,
+}
+
+/// When a step runs that is not asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum When {
+    /// With `--quick` too: what one runs while working.
+    Quick,
+    Always,
+    /// Not at all: it takes long to prepare.
+    Asked,
 }
 
 const fn step(
@@ -29,14 +38,21 @@ const fn step(
     Step {
         name,
         what,
-        is_quick: false,
+        when: When::Always,
         run,
     }
 }
 
 const fn quick(step: Step) -> Step {
     Step {
-        is_quick: true,
+        when: When::Quick,
+        ..step
+    }
+}
+
+const fn asked(step: Step) -> Step {
+    Step {
+        when: When::Asked,
         ..step
     }
 }
@@ -85,6 +101,21 @@ pub(super) const STEPS: &[Step] = &[
         "lints of fuzz/, and ten seconds of each target on nightly",
         fuzz,
     ),
+    asked(step(
+        "php-8.4",
+        "the extension on PHP 8.4, in a Debian 13 folder",
+        php::debian13_step,
+    )),
+    asked(step(
+        "build-zts",
+        "the extension on a PHP for threads, from source",
+        php::zts_step,
+    )),
+    asked(step(
+        "build-debug",
+        "the extension on a PHP that tells of leaks, from source",
+        php::debug_step,
+    )),
 ];
 
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
@@ -108,16 +139,9 @@ fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The harness's own result lines go to the terminal: they are what counts the tests.
 fn test(shell: &mut Shell) -> Result<(), Trouble> {
     let command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    shell.run_showing(command, |line| {
-        let line = line.trim_start();
-        ["test result: ", "Running ", "Doc-tests "]
-            .iter()
-            .any(|start| line.starts_with(start))
-            || line.contains(" has been running for over ")
-    })
+    shell.run_showing(command, tells_of_tests)
 }
 
 /// The library comes last: the command's page has the same name, and the library's is to stay.

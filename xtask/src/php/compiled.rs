@@ -1,0 +1,81 @@
+//! Builds of the machine's PHP that Debian has no packages of, made from Debian's source: ZTS, and
+//! one that tells at its end what was not freed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::extension::{self, Php};
+use super::sources::Source;
+use crate::shell::{Shell, Trouble};
+
+/// A build, by what distinguishes it.
+#[derive(Debug)]
+pub(super) struct Build {
+    pub(super) name: &'static str,
+    pub(super) option: &'static str,
+}
+
+pub(super) const ZTS: Build = Build {
+    name: "zts",
+    option: "--enable-zts",
+};
+pub(super) const DEBUG: Build = Build {
+    name: "debug",
+    option: "--enable-debug",
+};
+
+/// What the tests need, and nothing more.
+const OPTIONS: [&str; 10] = [
+    "--disable-all",
+    "--disable-opcache",
+    "--disable-cgi",
+    "--disable-phpdbg",
+    "--enable-pcntl",
+    "--enable-posix",
+    "--enable-sockets",
+    "--with-openssl",
+    "--with-curl",
+    "--quiet",
+];
+
+/// That build with the extension, and the source that it is made of.
+pub(super) fn prepared(shell: &mut Shell, build: &Build) -> Result<(Php, PathBuf), Trouble> {
+    let source = Source::of_machine(shell)?.fetched(shell)?;
+    let version = source.file_name().unwrap_or_default();
+    let folder = shell
+        .target_folder()
+        .join(format!("xtask/php-{}", build.name))
+        .join(version);
+    let (command, config) = (folder.join("bin/php"), folder.join("bin/php-config"));
+    if !config.is_file() {
+        make(shell, build, &source, &folder)?;
+    }
+    let library = extension::build_for(shell, &config, &folder)?;
+    Ok((Php { command, library }, source))
+}
+
+/// Compiles beside the source, and installs: the last file to be there is php-config.
+fn make(shell: &mut Shell, build: &Build, source: &Path, folder: &Path) -> Result<(), Trouble> {
+    shell.note(&format!(
+        "  compiling PHP, {} (took 5 min on two cores)",
+        build.name
+    ));
+    let objects = folder.join("build");
+    fs::create_dir_all(&objects).map_err(|error| {
+        Trouble::Failed(format!("cannot create {}: {error}", objects.display()))
+    })?;
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let mut configure = shell.command(source.join("configure"));
+    configure.arg(format!("--prefix={}", folder.display()));
+    configure.arg(build.option).args(OPTIONS);
+    let mut compile = shell.command("make");
+    compile.args(["--silent", &format!("-j{jobs}")]);
+    let mut install = shell.command("make");
+    install.args(["--silent", "install"]);
+    for mut command in [configure, compile, install] {
+        command.current_dir(&objects);
+        shell.run(command)?;
+    }
+    Ok(())
+}
