@@ -199,6 +199,50 @@ fn shares(server: &Server) -> Vec<usize> {
     shares
 }
 
+/// How the connections of a burst were shared, when all of them have been accepted.
+fn shares_of_a_burst() -> Vec<usize> {
+    let server = server("tcp://127.0.0.1:0 echo --threads 8");
+    let (watched_anyway, crowd) = (shares(&server).iter().sum::<usize>(), 2000);
+    let mut script = Script::start(BURST, &[("PORT", server.port())]);
+    assert_eq!(script.line(), "begun");
+    let start = Instant::now();
+    loop {
+        let shares = shares(&server);
+        if shares.iter().sum::<usize>() >= watched_anyway + crowd {
+            assert_eq!(script.finish().0, Some(0));
+            server.end();
+            return shares;
+        }
+        assert!(start.elapsed() < LIMIT, "{shares:?}");
+    }
+}
+
+/// Connects without waiting for anything.
+const BURST: &str = "python3 -c '
+import resource, socket, sys
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+crowd = [socket.socket() for _ in range(2000)]
+for s in crowd:
+    s.setblocking(False)
+    s.connect_ex((\"127.0.0.1\", int(sys.argv[1])))
+print(\"begun\", flush=True)
+sys.stdin.read()' $PORT";
+
+/// Which loops run, and where, is for the system to say: where it has much else to do, some come
+/// too late, so there is more than one try. Loops that don't give way to each other share by a
+/// factor of 2 in none of twenty (tried); 4 to 66 were seen.
+#[test]
+fn eight_threads_share_a_burst() {
+    let _alone = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = Vec::new();
+    let is_fair = (0..10).any(|_| {
+        seen.push(shares_of_a_burst());
+        seen.last().is_some_and(|shares| shares[7] <= 2 * shares[0])
+    });
+    assert!(is_fair, "{seen:?}");
+}
+
 #[test]
 fn eight_threads_share_the_connections() {
     let _alone = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);

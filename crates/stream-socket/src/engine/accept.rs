@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::control::Counts;
@@ -143,6 +144,11 @@ impl<T> Acceptor<T> {
                 self.since_rotation = 0;
                 _ = epoll.remove(self.listener.as_fd());
                 self.resume(epoll, tokens);
+                if Arc::strong_count(&self.listener) > 1 {
+                    // In a burst all loops are awake, and one that runs would go on until it has
+                    // used up its turn on the processor: some thousand connections.
+                    thread::yield_now();
+                }
             }
             State::Open => {}
             State::Exhausted { .. } => _ = epoll.remove(self.listener.as_fd()),
