@@ -2,16 +2,19 @@
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=PHP_CONFIG");
-    println!("cargo::rerun-if-changed=src/zend/shim.h");
+    println!("cargo::rerun-if-changed=src/zend");
     let program = env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
     let mut build = cc::Build::new();
-    for source in ["shim.c", "select.c", "fgetss.c", "contexts.c"] {
-        println!("cargo::rerun-if-changed=src/zend/{source}");
-        build.file(format!("src/zend/{source}"));
+    for entry in fs::read_dir("src/zend")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "c") {
+            build.file(path);
+        }
     }
     build.warnings(true);
     // PHP's headers are not ours to mend.

@@ -15,6 +15,8 @@ pub(crate) const NOT_SUPPORTED: i32 = 95;
 pub(crate) const NO_SOCKET: i32 = 9;
 /// `EPIPE`
 pub(crate) const PIPE: i32 = 32;
+/// `ETIMEDOUT`
+pub(crate) const TIMED_OUT: i32 = 110;
 /// `EINVAL`
 pub(crate) const INVALID: i32 = 22;
 /// `ENOTCONN`

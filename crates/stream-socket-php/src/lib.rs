@@ -13,4 +13,5 @@ mod options;
 mod socket;
 mod strip_tags;
 mod target;
+mod waiting;
 mod zend;

@@ -2,7 +2,7 @@
 //!
 //! `same/` must say the same on both. `differ/` says what `NAME.stock` holds on stock PHP and what
 //! `NAME.ours` holds with the extension: a difference that is meant. `ours/` runs with the
-//! extension alone. `manual/` are the programs of PHP's manual, with clients of every make.
+//! extension alone, and `serve/` too: what runs in a Fiber for each connection. `manual/` are the programs of PHP's manual, with clients of every make.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -174,6 +174,14 @@ fn what_stock_php_has_not_is_there() {
         let expected = expected(&script, "expected");
         let said = said(&script, true);
         assert_said(&script, "with the extension", &said, &expected);
+    }
+}
+
+#[test]
+fn a_fiber_for_each_connection() {
+    for script in scripts("serve") {
+        let expected = fs::read_to_string(script.with_extension("expected")).unwrap();
+        assert_said(&script, "serving", &said(&script, true), &expected);
     }
 }
 

@@ -4,6 +4,10 @@
 
 mod boundary;
 mod ffi;
+mod lent;
 mod opening;
 mod operating;
+mod parking;
 mod stripping;
+
+pub(crate) use lent::Lent;

@@ -1,9 +1,11 @@
 /* stream_select by poll(2): as many descriptors as there are, and unread bytes of one stream do not
  * hide what others have. */
-#include "shim.h"
+#include "fibers.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ext/standard/file.h"
 
@@ -27,6 +29,8 @@ typedef struct {
 
 typedef struct {
 	zval *array;
+	/* What is in it, kept while others may change it. */
+	HashTable *elements;
 	ss_member *members;
 	uint32_t count;
 } ss_set;
@@ -38,17 +42,6 @@ typedef struct {
 	int highest;
 	bool buffered;
 } ss_selection;
-
-/* The data of a stream of ours, or NULL. */
-static ss_socket *ours(php_stream *stream)
-{
-	for (int index = 0; index < 4; index++) {
-		if (stream->ops == ss_operations[index]) {
-			return stream->abstract;
-		}
-	}
-	return NULL;
-}
 
 /* The descriptor to wait on, or -1. A connection of ours is spared the way round by Zend. */
 static int descriptor_of(php_stream *stream, const ss_socket *socket)
@@ -88,7 +81,7 @@ static void gather(ss_selection *selection, int which)
 	uint32_t place = 0;
 	zval *element;
 
-	ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(set->array), element) {
+	ZEND_HASH_FOREACH_VAL(set->elements, element) {
 		ss_member *member = &set->members[place++];
 		php_stream *stream;
 
@@ -97,7 +90,7 @@ static void gather(ss_selection *selection, int which)
 		if (stream == NULL) {
 			continue;
 		}
-		const ss_socket *socket = ours(stream);
+		const ss_socket *socket = ss_socket_of(stream);
 		int descriptor = descriptor_of(stream, socket);
 		/* What a cast has decrypted or decoded is in the buffer now. */
 		member->buffered = which == READ && has_unread(stream, socket);
@@ -116,7 +109,9 @@ static void gather_all(ss_selection *selection)
 	for (int which = 0; which < SETS; which++) {
 		ss_set *set = &selection->sets[which];
 		if (set->array != NULL) {
-			uint32_t count = zend_hash_num_elements(Z_ARRVAL_P(set->array));
+			set->elements = Z_ARRVAL_P(set->array);
+			GC_TRY_ADDREF(set->elements);
+			uint32_t count = zend_hash_num_elements(set->elements);
 			set->members = ecalloc(count ? count : 1, sizeof(ss_member));
 			elements += count;
 		}
@@ -134,23 +129,90 @@ static void release(ss_selection *selection)
 	for (int which = 0; which < SETS; which++) {
 		if (selection->sets[which].members != NULL) {
 			efree(selection->sets[which].members);
+			zend_array_release(selection->sets[which].elements);
 		}
 	}
 	efree(selection->polled);
+}
+
+/* Adds the `index`th descriptor to a set. One that is waited for twice is watched for both. */
+static void add(int set, const ss_selection *selection, uint32_t index)
+{
+	const struct pollfd *polled = &selection->polled[index];
+	struct epoll_event event = {.data.fd = polled->fd};
+	short events = polled->events;
+
+	for (int operation = EPOLL_CTL_ADD;; operation = EPOLL_CTL_MOD) {
+		event.events = (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)
+			| (events & POLLPRI ? EPOLLPRI : 0);
+		if (epoll_ctl(set, operation, polled->fd, &event) == 0 || errno != EEXIST) {
+			return;
+		}
+		for (uint32_t before = 0; before < index; before++) {
+			events |= selection->polled[before].fd == polled->fd ? selection->polled[before].events : 0;
+		}
+	}
+}
+
+/* Parks until one of them may be ready: a set of their own stands for them all. */
+static enum ss_waited park(const ss_selection *selection, ss_patience *patience)
+{
+	int set = epoll_create1(EPOLL_CLOEXEC);
+
+	if (set == -1) {
+		return SS_CLOSED;
+	}
+	for (uint32_t index = 0; index < selection->polled_count; index++) {
+		add(set, selection, index);
+	}
+	enum ss_waited waited = ss_await_descriptor(set, patience);
+	close(set);
+	return waited;
+}
+
+/* Waits in a task; -1 as ppoll(2), with the reason in errno. */
+static int wait_parked(ss_selection *selection, const struct timespec *timeout)
+{
+	static const struct timespec none;
+	ss_patience patience = {-1, 0};
+
+	if (timeout != NULL && timeout->tv_sec < INT64_MAX / 2000000000) {
+		patience.timeout = timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
+	}
+	for (;;) {
+		int ready = ppoll(selection->polled, selection->polled_count, &none, NULL);
+		if (ready != 0 || patience.timeout == 0) {
+			return ready;
+		}
+		switch (park(selection, &patience)) {
+			case SS_READY:
+				break;
+			case SS_TOO_LATE:
+				return 0;
+			default:
+				errno = ECANCELED;
+				return -1;
+		}
+	}
 }
 
 /* Waits. A signal ends it, so that its handler gets its turn. */
 static int wait_for(ss_selection *selection, const struct timespec *timeout)
 {
 	static const struct timespec none;
+	enum ss_manner manner = selection->buffered ? SS_BLOCKS : ss_manner_now();
 
-	return ppoll(selection->polled, selection->polled_count, selection->buffered ? &none : timeout, NULL);
+	if (manner == SS_PARKS) {
+		return wait_parked(selection, timeout);
+	}
+	return ppoll(selection->polled, selection->polled_count,
+		selection->buffered || manner == SS_FAILS ? &none : timeout, NULL);
 }
 
 /* Marks what is ready of one set, and counts it as select(2) does: each descriptor once. */
 static zend_long mark(ss_set *set, short events)
 {
-	uint32_t count = set->array ? zend_hash_num_elements(Z_ARRVAL_P(set->array)) : 0;
+	uint32_t count = set->array ? zend_hash_num_elements(set->elements) : 0;
 	zend_long ready = 0;
 	HashTable counted;
 
@@ -177,7 +239,7 @@ static void keep_ready(ss_set *set)
 	zend_string *key;
 	zval *element;
 
-	ZEND_HASH_FOREACH_KEY_VAL(Z_ARRVAL_P(set->array), number, key, element) {
+	ZEND_HASH_FOREACH_KEY_VAL(set->elements, number, key, element) {
 		if (!set->members[place++].ready) {
 			continue;
 		}
@@ -222,6 +284,9 @@ static void answer(ss_selection *selection, const struct timespec *timeout, zval
 {
 	if (wait_for(selection, timeout) < 0) {
 		int error = errno;
+		if (EG(exception) != NULL) {
+			RETURN_FALSE;
+		}
 		php_error_docref(NULL, E_WARNING, "Unable to select [%d]: %s (max_fd=%d)", error,
 			strerror(error), selection->highest);
 		RETURN_FALSE;

@@ -1,7 +1,8 @@
 /* What Rust can't say to Zend: the module entry, tables of operations, argument parsing, variadic
  * errors. Each callback unpacks what PHP hands over, calls Rust, which never calls back, and then
  * allocates and complains: no Rust frame is on the stack when Zend leaves by longjmp. */
-#include "shim.h"
+#include "functions.h"
+#include "parked.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -43,13 +44,13 @@ extern const php_stream_ops *const ss_operations[TRANSPORTS];
 /* ---- errors ---- */
 
 /* A panic of ours is PHP's Error, which `catch (Exception)` does not swallow. */
-static void panicked(const ss_outcome *outcome)
+void ss_panicked(const ss_outcome *outcome)
 {
 	zend_throw_error(NULL, "stream_socket: a fault of the extension: %.*s",
 		(int) outcome->text_length, outcome->text ? outcome->text : "");
 }
 
-static void forget(ss_outcome *outcome)
+void ss_forget(ss_outcome *outcome)
 {
 	ss_text_free(outcome->text, outcome->text_length);
 	outcome->text = NULL;
@@ -70,7 +71,7 @@ static zend_string *words(const ss_outcome *outcome)
 static int concluded(php_stream_xport_param *param, ss_outcome *outcome)
 {
 	if (outcome->status == SS_OK) {
-		forget(outcome);
+		ss_forget(outcome);
 		return 0;
 	}
 	param->outputs.error_code = outcome->number;
@@ -78,9 +79,9 @@ static int concluded(php_stream_xport_param *param, ss_outcome *outcome)
 		param->outputs.error_text = words(outcome);
 	}
 	if (outcome->status == SS_PANICKED) {
-		panicked(outcome);
+		ss_panicked(outcome);
 	}
-	forget(outcome);
+	ss_forget(outcome);
 	return -1;
 }
 
@@ -244,7 +245,7 @@ static bool is_unix(const ss_socket *socket)
 	return socket->transport == SS_UNIX || socket->transport == SS_UDG;
 }
 
-static bool is_datagram(const ss_socket *socket)
+bool ss_is_datagram(const ss_socket *socket)
 {
 	return socket->transport == SS_UDP || socket->transport == SS_UDG;
 }
@@ -266,7 +267,7 @@ static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param
 		size_t count;
 		uint16_t port;
 
-		if (!addresses(param, is_datagram(socket), ips, &count, &port)) {
+		if (!addresses(param, ss_is_datagram(socket), ips, &count, &port)) {
 			return -1;
 		}
 		ss_bind_inet(socket, ips, count, port, &options, &outcome);
@@ -303,7 +304,12 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 		return -1;
 	}
 	collect(stream, &options, false);
-	if (is_unix(socket)) {
+	bool parks = !begin && !ss_is_datagram(socket) && ss_manner_now() == SS_PARKS;
+	if (is_unix(socket) && parks) {
+		options.bindto = NULL;
+		ss_parked_connect_unix(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
+			&options, &outcome);
+	} else if (is_unix(socket)) {
 		options.bindto = NULL;
 		ss_connect_unix(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
 			begin, &options, &outcome);
@@ -312,14 +318,18 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 		size_t count;
 		uint16_t port;
 
-		if (!addresses(param, is_datagram(socket), ips, &count, &port)) {
+		if (!addresses(param, ss_is_datagram(socket), ips, &count, &port)) {
 			return -1;
 		}
-		ss_connect_inet(socket, ips, count, port, param->inputs.timeout, begin, &options, &outcome);
+		if (parks) {
+			ss_parked_connect_inet(socket, ips, count, port, param->inputs.timeout, &options, &outcome);
+		} else {
+			ss_connect_inet(socket, ips, count, port, param->inputs.timeout, begin, &options, &outcome);
+		}
 	}
 	if (outcome.status == SS_OK && outcome.number == EINPROGRESS) {
 		param->outputs.error_code = EINPROGRESS;
-		forget(&outcome);
+		ss_forget(&outcome);
 		return 1;
 	}
 	return concluded(param, &outcome);
@@ -333,25 +343,32 @@ static void set_nodelay(php_stream *stream, const ss_socket *client)
 	}
 }
 
+php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
+{
+	set_nodelay(listener, client);
+	php_stream *made = php_stream_alloc_rel(listener->ops, client, NULL, "r+");
+	if (ss_is_datagram(client)) {
+		made->chunk_size = 65536;
+	}
+	made->ctx = listener->ctx;
+	if (listener->ctx) {
+		GC_ADDREF(listener->ctx);
+	}
+	return made;
+}
+
 static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_param *param STREAMS_DC)
 {
 	ss_outcome outcome = {0};
-	ss_socket *client = ss_accept(socket, param->inputs.timeout, &outcome);
+	ss_socket *client = ss_manner_now() == SS_PARKS
+		? ss_parked_accept(socket, param->inputs.timeout, &outcome)
+		: ss_accept(socket, param->inputs.timeout, &outcome);
 
 	param->outputs.client = NULL;
 	if (client == NULL) {
 		return concluded(param, &outcome);
 	}
-	set_nodelay(stream, client);
-	php_stream *made = php_stream_alloc_rel(stream->ops, client, NULL, "r+");
-	if (is_datagram(client)) {
-		made->chunk_size = 65536;
-	}
-	made->ctx = stream->ctx;
-	if (stream->ctx) {
-		GC_ADDREF(stream->ctx);
-	}
-	param->outputs.client = made;
+	param->outputs.client = ss_stream_around(stream, client STREAMS_REL_CC);
 	if (param->want_textaddr) {
 		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
 	}
@@ -396,28 +413,32 @@ static bool may_receive(ss_socket *socket, int flags)
 	return ready != 0;
 }
 
-static int receive_of_peer(ss_socket *socket, php_stream_xport_param *param)
+static int receive_of_peer(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
 {
 	ss_outcome outcome = {0};
-	bool eof = false;
-	ssize_t length = param->inputs.flags & STREAM_PEEK
-		? ss_peek(socket, param->inputs.buf, param->inputs.buflen, &outcome)
-		: ss_read(socket, param->inputs.buf, param->inputs.buflen, false, &eof, &outcome);
+	char *into = param->inputs.buf;
+	size_t room = param->inputs.buflen;
+	bool eof = false, parks = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS;
+	ssize_t length = parks && (param->inputs.flags & STREAM_PEEK) && !ss_parked_is_alive(socket, &socket->netstream.timeout)
+		? 0
+		: param->inputs.flags & STREAM_PEEK ? ss_peek(socket, into, room, &outcome)
+		: parks ? ss_parked_read(stream, socket, into, room, false, &eof, &outcome)
+		: ss_read(socket, into, room, false, &eof, &outcome);
 
 	if (outcome.status == SS_PANICKED) {
-		panicked(&outcome);
+		ss_panicked(&outcome);
 	}
-	forget(&outcome);
+	ss_forget(&outcome);
 	if (length >= 0 && param->want_textaddr) {
 		ss_name(socket, true, &outcome);
 		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
-		forget(&outcome);
+		ss_forget(&outcome);
 	}
 	return (int) length;
 }
 
 /* recvfrom(2) past PHP's buffer, as stock; but a datagram cut to pieces is remembered. */
-static int receive_from(ss_socket *socket, php_stream_xport_param *param)
+static int receive_from(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
 {
 	php_sockaddr_storage sender;
 	socklen_t length = sizeof(sender);
@@ -425,15 +446,20 @@ static int receive_from(ss_socket *socket, php_stream_xport_param *param)
 		| (param->inputs.flags & STREAM_PEEK ? MSG_PEEK : 0);
 
 	if (socket->kind == SS_PEER && !(flags & MSG_OOB)) {
-		return receive_of_peer(socket, param);
+		return receive_of_peer(stream, socket, param);
 	}
-	if (!may_receive(socket, flags)) {
+	bool parks = socket->netstream.is_blocked && !(flags & MSG_OOB) && ss_manner_now() != SS_BLOCKS;
+	if (!parks && !may_receive(socket, flags)) {
 		return -1;
 	}
+	ss_patience patience = ss_patience_of_time(socket->timeout_given ? &socket->netstream.timeout : NULL);
 	ss_descriptor(socket, false);
-	flags |= is_datagram(socket) ? MSG_TRUNC : 0;
-	ssize_t came = recvfrom(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
-		(struct sockaddr *) &sender, &length);
+	flags |= (ss_is_datagram(socket) ? MSG_TRUNC : 0) | (parks ? MSG_DONTWAIT : 0);
+	ssize_t came;
+	do {
+		came = recvfrom(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
+			(struct sockaddr *) &sender, &length);
+	} while (came < 0 && parks && errno == EAGAIN && ss_parked_readable(socket, &patience));
 	if (came < 0) {
 		return -1;
 	}
@@ -449,20 +475,27 @@ static int receive_from(ss_socket *socket, php_stream_xport_param *param)
 
 static int send_to(ss_socket *socket, php_stream_xport_param *param)
 {
+	bool parks = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS;
 	if (socket->kind == SS_PEER && !(param->inputs.flags & STREAM_OOB)) {
 		ss_outcome outcome = {0};
-		ssize_t sent = ss_write(socket, param->inputs.buf, param->inputs.buflen, &outcome);
+		ssize_t sent = parks
+			? ss_parked_write(socket, param->inputs.buf, param->inputs.buflen, &outcome)
+			: ss_write(socket, param->inputs.buf, param->inputs.buflen, &outcome);
 		if (outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT) {
 			php_error_docref(NULL, E_WARNING, "%s\n", strerror(outcome.number));
 		}
-		forget(&outcome);
+		ss_forget(&outcome);
 		return (int) sent;
 	}
-	int flags = MSG_NOSIGNAL | (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0);
-	ssize_t sent = param->inputs.addr
-		? sendto(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
-			param->inputs.addr, param->inputs.addrlen)
-		: send(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags);
+	int flags = MSG_NOSIGNAL | (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0) | (parks ? MSG_DONTWAIT : 0);
+	ss_patience patience = ss_patience_for(socket, SS_WRITE);
+	ssize_t sent;
+	do {
+		sent = param->inputs.addr
+			? sendto(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags,
+				param->inputs.addr, param->inputs.addrlen)
+			: send(socket->netstream.socket, param->inputs.buf, param->inputs.buflen, flags);
+	} while (sent < 0 && parks && errno == EAGAIN && ss_parked_writable(socket, &patience));
 	if (sent < 0) {
 		php_error_docref(NULL, E_WARNING, "%s\n", strerror(errno));
 	}
@@ -503,7 +536,7 @@ static int transport_operation(php_stream *stream, ss_socket *socket, php_stream
 			*result = send_to(socket, param);
 			break;
 		case STREAM_XPORT_OP_RECV:
-			*result = receive_from(socket, param);
+			*result = receive_from(stream, socket, param);
 			break;
 		case STREAM_XPORT_OP_SHUTDOWN:
 			*result = shut_down(socket, param);
@@ -553,6 +586,10 @@ static bool hand_over(php_stream *stream)
 
 static int crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter)
 {
+	if (socket->waiting > 0) {
+		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream");
+		return PHP_STREAM_OPTION_RETURN_ERR;
+	}
 	if (socket->transport != SS_TCP || socket->kind == SS_EMPTY || !hand_over(stream)) {
 		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
 	}
@@ -569,14 +606,16 @@ static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 	if (socket->kind == SS_EMPTY) {
 		return 0;
 	}
-	ssize_t sent = ss_write(socket, bytes, count, &outcome);
+	ssize_t sent = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS
+		? ss_parked_write(socket, bytes, count, &outcome)
+		: ss_write(socket, bytes, count, &outcome);
 	if (outcome.status == SS_PANICKED) {
-		panicked(&outcome);
+		ss_panicked(&outcome);
 	} else if (outcome.status != SS_OK && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
 		php_error_docref(NULL, E_NOTICE, "Send of " ZEND_LONG_FMT " bytes failed with errno=%d %s",
 			(zend_long) count, outcome.number, strerror(outcome.number));
 	}
-	forget(&outcome);
+	ss_forget(&outcome);
 	if (sent > 0) {
 		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), sent, 0);
 	}
@@ -603,17 +642,19 @@ static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
 		return -1;
 	}
 	/* One datagram a read: what is left of one in PHP's buffer is not to be joined by another. */
-	if (is_datagram(socket) && stream->writepos > stream->readpos) {
+	if (ss_is_datagram(socket) && stream->writepos > stream->readpos) {
 		return 0;
 	}
-	ssize_t came = ss_read(socket, buffer, count, looks_once(stream), &eof, &outcome);
+	ssize_t came = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS
+		? ss_parked_read(stream, socket, buffer, count, looks_once(stream), &eof, &outcome)
+		: ss_read(socket, buffer, count, looks_once(stream), &eof, &outcome);
 	if (eof) {
 		stream->eof = 1;
 	}
 	if (outcome.status == SS_PANICKED) {
-		panicked(&outcome);
+		ss_panicked(&outcome);
 	}
-	forget(&outcome);
+	ss_forget(&outcome);
 	if (came > 0) {
 		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), came, 0);
 	}
@@ -681,6 +722,14 @@ static int check_liveness(php_stream *stream, ss_socket *socket, int value)
 		wait = socket->netstream.timeout;
 		wait.tv_sec = wait.tv_sec == -1 ? FG(default_socket_timeout) : wait.tv_sec;
 	}
+	if (socket->kind == SS_STREAM || socket->kind == SS_PEER) {
+		static const struct timeval none;
+		if (ss_manner_now() == SS_PARKS) {
+			const struct timeval *patience = value != 0 && socket->netstream.is_blocked ? &wait : &none;
+			return ss_parked_is_alive(socket, patience) ? PHP_STREAM_OPTION_RETURN_OK
+				: PHP_STREAM_OPTION_RETURN_ERR;
+		}
+	}
 	if (value != 0 && php_pollfd_for(ss_descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
 		return PHP_STREAM_OPTION_RETURN_OK;
 	}
@@ -712,7 +761,7 @@ static void add_facts(ss_socket *socket, zval *into)
 	array_init(&section);
 	add_assoc_long(&section, "bytes_received", (zend_long) facts.received);
 	add_assoc_long(&section, "bytes_sent", (zend_long) facts.sent);
-	if (is_datagram(socket)) {
+	if (ss_is_datagram(socket)) {
 		add_assoc_bool(&section, "truncated", socket->truncated);
 	}
 	if (facts.last_error != 0) {
@@ -775,6 +824,16 @@ const php_stream_ops *const ss_operations[TRANSPORTS] = {
 	&tcp_operations, &udp_operations, &unix_operations, &udg_operations,
 };
 
+ss_socket *ss_socket_of(const php_stream *stream)
+{
+	for (int index = 0; index < TRANSPORTS; index++) {
+		if (stream->ops == ss_operations[index]) {
+			return stream->abstract;
+		}
+	}
+	return NULL;
+}
+
 /* ---- factories ---- */
 
 static int transport_named(const char *name, size_t length)
@@ -834,7 +893,7 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 		ss_free(socket);
 		return NULL;
 	}
-	if (is_datagram(socket)) {
+	if (ss_is_datagram(socket)) {
 		/* The largest datagram over UDP comes whole in one read. */
 		stream->chunk_size = 65536;
 	}
@@ -895,7 +954,7 @@ zif_handler ss_take_over(const char *name, zif_handler ours)
 	return before;
 }
 
-static void give_back(const char *name, zif_handler before)
+void ss_give_back(const char *name, zif_handler before)
 {
 	if (before != NULL) {
 		ss_take_over(name, before);
@@ -912,6 +971,7 @@ ZEND_END_ARG_INFO()
 
 static const zend_function_entry functions[] = {
 	ZEND_NAMED_FE(fgetss, ss_fgetss, fgetss_arguments)
+	SS_FIBER_FUNCTIONS
 	ZEND_FE_END
 };
 
@@ -940,7 +1000,10 @@ static PHP_MINIT_FUNCTION(stream_socket)
 		stock_get_name = ss_take_over("stream_socket_get_name", get_name);
 		stock_select = ss_take_over("stream_select", ss_select);
 		ss_contexts_begin();
+		ss_sleeping_begin();
+		ss_closing_begin();
 	}
+	ss_tasks_set_up();
 	return SUCCESS;
 }
 
@@ -949,10 +1012,12 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	for (int index = 0; index < TRANSPORTS; index++) {
 		php_stream_xport_register(names[index], stock[index]);
 	}
-	give_back("stream_socket_server", stock_server);
-	give_back("stream_socket_get_name", stock_get_name);
-	give_back("stream_select", stock_select);
+	ss_give_back("stream_socket_server", stock_server);
+	ss_give_back("stream_socket_get_name", stock_get_name);
+	ss_give_back("stream_select", stock_select);
 	ss_contexts_end();
+	ss_sleeping_end();
+	ss_closing_end();
 	UNREGISTER_INI_ENTRIES();
 	return SUCCESS;
 }
@@ -960,6 +1025,9 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 {
 	ss_fgetss_end();
+	ss_spawned_shut_down();
+	ss_tasks_shut_down();
+	ss_loop_shut_down();
 	return SUCCESS;
 }
 

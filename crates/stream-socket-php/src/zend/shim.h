@@ -106,6 +106,9 @@ typedef struct {
 	bool truncated;
 	/* Whether its context is the one of its listener. */
 	bool accepted;
+	/* Whether a Fiber is closing it, and how many are in an operation that parks. */
+	bool closing;
+	uint16_t waiting;
 } ss_socket;
 
 ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length);

@@ -28,11 +28,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROTATION: u32 = 16;
 
 type Make<T> = Box<dyn FnMut(Stream) -> Option<T>>;
+type Room = Box<dyn Fn() -> bool>;
 
 /// A listener, as one loop accepts from it.
 pub(super) struct Acceptor<T> {
     listener: Arc<Listener>,
     make: Make<T>,
+    /// Whether the program has room for another one, if it has a say in that.
+    room: Option<Room>,
     state: State,
     since_rotation: u32,
 }
@@ -42,7 +45,7 @@ enum State {
     Open,
     /// All places are taken: until the gate's bell rings.
     Full(Waiting),
-    /// Descriptors or memory have run out.
+    /// Descriptors or memory have run out, or the program has no room.
     Exhausted {
         until: Instant,
     },
@@ -65,9 +68,16 @@ impl<T> Acceptor<T> {
         Self {
             listener,
             make,
+            room: None,
             state: State::Open,
             since_rotation: 0,
         }
+    }
+
+    /// The same, letting `room` say whether there is room for another connection.
+    pub(super) fn limited(mut self, room: Room) -> Self {
+        self.room = Some(room);
+        self
     }
 
     pub(super) fn listener(&self) -> &Arc<Listener> {
@@ -86,6 +96,10 @@ impl<T> Acceptor<T> {
 
     /// The next connection as a task.
     pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Accepted<T> {
+        if self.room.as_ref().is_some_and(|has_room| !has_room()) {
+            self.state = State::Exhausted { until: now + PAUSE };
+            return Accepted::Nobody;
+        }
         match self.listener.arrival_in_turn() {
             Arrival::Stream(mut stream) => {
                 self.since_rotation += 1;

@@ -12,7 +12,7 @@ use super::control::{Control, Counts};
 use super::pipes::Pipes;
 use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
-use super::task::{Cause, Lent, Next, Task, Wake};
+use super::task::{Cause, Lent, Next, Task, TaskId, Turn, Wake};
 use super::timers::Timers;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
@@ -114,13 +114,97 @@ impl<T: Task> Engine<T> {
             let reason = "its peers have no descriptors: make a task of a DatagramSocket";
             return Err(Error::new(Stage::Io, listener, reason).with_action("watch"));
         }
+        self.admit(Acceptor::new(listener, Box::new(accepted)))
+    }
+
+    /// As [`listen`](Self::listen), as long as `has_room` says so; what finds no room stays in the
+    /// backlog. It is asked before each accept, again when a task ends, and by the clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](Self::listen).
+    pub fn listen_while(
+        &mut self,
+        listener: Arc<Listener>,
+        has_room: impl Fn() -> bool + 'static,
+        accepted: impl FnMut(Stream) -> Option<T> + 'static,
+    ) -> Result<()> {
         let acceptor = Acceptor::new(listener, Box::new(accepted));
+        self.admit(acceptor.limited(Box::new(has_room)))
+    }
+
+    fn admit(&mut self, acceptor: Acceptor<T>) -> Result<()> {
         let index = self.acceptors.len() as u32;
         acceptor
             .watch(&self.epoll, tokens(index).listener)
             .map_err(|errno| failed(Stage::Io, acceptor.listener(), errno).with_action("watch"))?;
         self.acceptors.push(acceptor);
         Ok(())
+    }
+
+    /// Accepts no more from `listener`. Who waits in its backlog is left there.
+    pub fn leave(&mut self, listener: &Arc<Listener>) {
+        let acceptors = self.acceptors.iter();
+        acceptors.for_each(|acceptor| acceptor.leave(&self.epoll));
+        self.acceptors
+            .retain(|acceptor| !Arc::ptr_eq(acceptor.listener(), listener));
+        // Events know them by their place.
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            acceptor.resume(&self.epoll, tokens(index));
+        }
+    }
+
+    /// Takes in a task that rests: nothing wakes it before it is [entered](Self::enter).
+    ///
+    /// This and the two calls below are for coroutines, which can't be run from within a turn:
+    /// the task notes what it is woken for, and whoever turns the engine goes on with the
+    /// coroutine afterwards.
+    pub fn rest(&mut self, task: T) -> TaskId {
+        let token = self.place(Slot::new(task, None, clock::now()));
+        TaskId(token)
+    }
+
+    fn place(&mut self, slot: Slot<T>) -> Token {
+        let token = self.slots.insert(slot);
+        if let Some(slot) = self.slots.get_mut(token) {
+            slot.task.placed(TaskId(token));
+        }
+        token
+    }
+
+    /// Goes into a task between two turns: `go` stands in for a [run](Task::run), and says what
+    /// the task does next. `None` when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
+    pub fn enter<R>(
+        &mut self,
+        id: TaskId,
+        go: impl FnOnce(&mut T, &mut Turn<'_>) -> (Next, R),
+    ) -> Result<Option<R>> {
+        let Some(slot) = self.slots.get_mut(id.0) else {
+            return Ok(None);
+        };
+        let lent = Lent {
+            buffer: &mut self.buffer,
+            pipes: &mut self.pipes,
+        };
+        let mut turn = Turn::new(lent, clock::now(), self.draining);
+        let (next, result) = go(&mut slot.task, &mut turn);
+        slot.note(&turn);
+        match self.settle(id.0, next) {
+            Ok(()) => Ok(Some(result)),
+            Err(errno) => {
+                self.end(id.0);
+                Err(failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
+            }
+        }
+    }
+
+    /// Drops a task, before its descriptor is closed.
+    pub fn remove(&mut self, id: TaskId) {
+        self.end(id.0);
     }
 
     /// Drives a task from now on.
@@ -236,7 +320,7 @@ impl<T: Task> Engine<T> {
             Counts::raise(&self.control.counts().closed);
             return Ok(());
         }
-        let token = self.slots.insert(slot);
+        let token = self.place(slot);
         let settled = self.settle(token, next);
         if settled.is_err() {
             self.end(token);
@@ -262,6 +346,7 @@ impl<T: Task> Engine<T> {
                 return Ok(());
             }
             Next::Yield => self.yielded.push_back(token),
+            Next::Rest => {}
             Next::Wait(interest) => self.watch(token, interest)?,
         }
         if let Some(slot) = self.slots.get_mut(token) {

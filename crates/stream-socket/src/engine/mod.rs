@@ -74,7 +74,7 @@ pub use control::{Control, Counters};
 pub use descriptors::raise_descriptor_limit;
 pub use event_loop::Engine;
 pub use relay::{Dial, Relay, RelayEnding, RelayReport, Side};
-pub use task::{Cause, Next, Second, Task, Turn, Wake};
+pub use task::{Cause, Next, Second, Task, TaskId, Turn, Wake};
 
 /// Bytes of the buffer that all connections of a loop share.
 ///

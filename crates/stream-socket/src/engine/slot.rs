@@ -70,10 +70,15 @@ impl<T: Task> Slot<T> {
         }
         let mut turn = Turn::new(lent, now, draining);
         let next = self.task.run(wake, &mut turn);
+        self.note(&turn);
+        next
+    }
+
+    /// Notes the timer that was set in a turn.
+    pub(super) fn note(&mut self, turn: &Turn<'_>) {
         if let Some(due) = turn.timer {
             self.task_due = due;
         }
-        next
     }
 
     /// Has its descriptors watched: the first one for `interest`, a second one if there is one.

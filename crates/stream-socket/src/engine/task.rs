@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::pipes::Pipes;
+use super::slots::Token;
 use crate::deadline::clock;
 use crate::select::Interest;
 use crate::sys::epoll::Readiness;
@@ -36,6 +37,10 @@ pub trait Task {
         None
     }
 
+    /// Is told how to be [entered](super::Engine::enter), if it is not done after its first run.
+    /// Does nothing by itself.
+    fn placed(&mut self, _id: TaskId) {}
+
     /// Is told why it is dropped before it is done. Does nothing by itself.
     fn given_up(&mut self, _cause: Cause) {}
 }
@@ -51,6 +56,11 @@ pub struct Second<'a> {
     /// closed may be given again. The last one is closed when another is told.
     pub nth: u8,
 }
+
+/// A task of an engine, for [`Engine::enter`](super::Engine::enter). That of a task that has ended
+/// finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId(pub(super) Token);
 
 /// Why the engine ends a task that is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +138,9 @@ impl Wake {
 pub enum Next {
     /// Waits until its descriptor becomes ready for this, or its timer comes.
     Wait(Interest),
+    /// Waits for its timer, for what it has said to wait for before, and to be
+    /// [entered](super::Engine::enter).
+    Rest,
     /// Has more to do, after the others had their turn.
     Yield,
     /// Is done, and dropped.

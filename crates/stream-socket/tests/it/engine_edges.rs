@@ -1,9 +1,11 @@
 //! The engine where something is odd: each a fault that it once had.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stream_socket::engine::{Cause, Control, Engine, Next, Task, Turn, Wake};
@@ -166,4 +168,84 @@ fn what_is_due_by_the_clock_is_told_to_loops_that_it_is_part_of() {
     engine.add(puppet(here, run)).unwrap();
     assert!(engine.next_turn().unwrap() <= 10 * SPAN);
     assert!(engine.next_turn().unwrap() > 9 * SPAN);
+}
+
+#[test]
+fn a_task_that_rests_is_woken_for_what_it_was_entered_for() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let (here, mut there) = Stream::pair(Transport::Unix).unwrap();
+    let wakes = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&wakes);
+    let run = move |wake: Wake, _: &mut Turn<'_>| {
+        noted.lock().unwrap().push(wake);
+        Next::Rest
+    };
+    let id = engine.rest(puppet(here, run));
+    there.write_all(b"x").unwrap();
+    engine.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(*wakes.lock().unwrap(), [], "it rests");
+
+    let waits = engine.enter(id, |_, turn| {
+        turn.set_timer(Some(SPAN));
+        (Next::Wait(Interest::READ), "entered")
+    });
+    assert_eq!(waits.unwrap(), Some("entered"));
+    engine.turn(Some(SPAN)).unwrap();
+    let readable = Wake::Ready {
+        readable: true,
+        writable: false,
+        ended: false,
+    };
+    assert_eq!(*wakes.lock().unwrap(), [readable]);
+    engine.turn(None).unwrap();
+    assert_eq!(*wakes.lock().unwrap(), [readable, Wake::Timer]);
+
+    engine.remove(id);
+    assert_eq!(engine.enter(id, |_, _| (Next::Rest, ())).unwrap(), None);
+    assert!(engine.is_empty());
+}
+
+#[test]
+fn a_program_without_room_leaves_clients_in_the_backlog() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let listener = listener("tcp://127.0.0.1:0");
+    let room = Rc::new(Cell::new(1));
+    let (has_room, taken) = (Rc::clone(&room), Rc::clone(&room));
+    let accepted = Arc::clone(&listener);
+    engine
+        .listen_while(
+            accepted,
+            move || has_room.get() > 0,
+            move |stream| {
+                taken.set(taken.get() - 1);
+                Some(Echo::new(stream))
+            },
+        )
+        .unwrap();
+    let _clients = [connect(&listener), connect(&listener)];
+    engine.turn(Some(SPAN)).unwrap();
+    assert_eq!(engine.len(), 1);
+    room.set(1);
+    while engine.len() < 2 {
+        engine.turn(Some(SPAN)).unwrap();
+    }
+}
+
+#[test]
+fn a_listener_that_was_left_is_the_callers_again() {
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let (left, kept) = (listener("tcp://127.0.0.1:0"), listener("tcp://127.0.0.1:0"));
+    for listener in [&left, &kept] {
+        engine
+            .listen(Arc::clone(listener), |stream| Some(Echo::new(stream)))
+            .unwrap();
+    }
+    engine.leave(&left);
+    let _clients = [connect(&left), connect(&kept)];
+    while engine.is_empty() {
+        engine.turn(Some(SPAN)).unwrap();
+    }
+    engine.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(engine.len(), 1);
+    left.accept(Some(Duration::ZERO)).unwrap();
 }

@@ -1,0 +1,540 @@
+//! What Fibers wait for: one engine for the thread, in which every socket that a Fiber has waited
+//! on rests as a [`Watch`].
+//!
+//! The engine does not run Fibers, as no frame of Rust may be on the stack when they switch: a turn
+//! notes who is to go on ([`Event`]), and C goes on with them one after the other. A Fiber is known
+//! here as a number, the address of what C knows of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stream_socket::engine::{Cause, Control, Engine, Next, Task, TaskId, Turn, Wake};
+use stream_socket::{Error, Interest, Listener, Stream};
+
+use crate::zend::Lent;
+
+/// A Fiber that waits, by its address.
+pub(crate) type Fiber = usize;
+/// A server, by its address.
+pub(crate) type Server = usize;
+
+/// What a Fiber waits to do: `enum ss_direction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+/// How a wait ended: `enum ss_waited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Waited {
+    Ready,
+    TimedOut,
+    /// Nothing has moved on the connection for as long as its server allows.
+    Idle,
+    /// The stream was closed by somebody else.
+    Closed,
+    /// Another Fiber waits for the same.
+    Busy,
+    /// It has begun: the Fiber is to be parked.
+    Begun,
+}
+
+/// What C is to do after a turn.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Go on with a Fiber.
+    Woken(Fiber, Waited),
+    /// Start a handler for what a server's listener, by its index, has accepted.
+    Arrived(Server, i32, Arrived),
+    /// A signal has come.
+    Signal,
+}
+
+/// What was accepted. A peer of datagrams is watched already.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) stream: Stream,
+    pub(crate) known: Option<Rc<Readiness>>,
+}
+
+type Events = Rc<RefCell<VecDeque<Event>>>;
+
+/// What is known of a socket without asking the system. A socket and its watch share it.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    readable: Cell<bool>,
+    writable: Cell<bool>,
+    /// A short read is not the last one.
+    ended: Cell<bool>,
+    watch: Cell<Option<TaskId>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            readable: Cell::new(true),
+            writable: Cell::new(true),
+            ended: Cell::new(false),
+            watch: Cell::new(None),
+        }
+    }
+}
+
+impl Readiness {
+    /// By which the engine knows its watch.
+    pub(crate) fn watch(&self) -> Option<TaskId> {
+        self.watch.get()
+    }
+
+    pub(crate) fn of(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.readable.get(),
+            Direction::Write => self.writable.get(),
+        }
+    }
+
+    /// Notes that it would have waited, and the system will tell when it would not.
+    pub(crate) fn exhausted(&self, direction: Direction) {
+        match direction {
+            Direction::Read => self.readable.set(self.ended.get()),
+            Direction::Write => self.writable.set(false),
+        }
+    }
+}
+
+/// A descriptor that Fibers wait on, or only the time.
+#[derive(Debug)]
+struct Watch {
+    descriptor: Lent,
+    known: Rc<Readiness>,
+    reader: Option<Waiter>,
+    writer: Option<Waiter>,
+    /// Whether it is the one that tells of signals.
+    is_signal: bool,
+    /// Whether writing is watched, which it is from the first wait for it.
+    watches_writing: bool,
+    events: Events,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) fiber: Fiber,
+    pub(crate) deadline: Option<Instant>,
+    /// When the connection has been idle for too long.
+    pub(crate) idle: Option<Instant>,
+}
+
+impl Waiter {
+    fn due(&self) -> Option<Instant> {
+        [self.deadline, self.idle].into_iter().flatten().min()
+    }
+
+    /// How the wait ends because of the time, if it does.
+    fn over(&self, now: Instant) -> Option<Waited> {
+        let is_over = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        if is_over(self.idle) {
+            return Some(Waited::Idle);
+        }
+        is_over(self.deadline).then_some(Waited::TimedOut)
+    }
+}
+
+impl Watch {
+    fn new(descriptor: Lent, events: &Events) -> Self {
+        Self {
+            descriptor,
+            known: Rc::default(),
+            reader: None,
+            writer: None,
+            is_signal: false,
+            watches_writing: false,
+            events: Rc::clone(events),
+        }
+    }
+
+    fn waiter(&mut self, direction: Direction) -> &mut Option<Waiter> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
+        }
+    }
+
+    fn wake(&mut self, direction: Direction, waited: Waited) {
+        if let Some(waiter) = self.waiter(direction).take() {
+            let event = Event::Woken(waiter.fiber, waited);
+            self.events.borrow_mut().push_back(event);
+        }
+    }
+
+    fn expire(&mut self, direction: Direction, now: Instant) {
+        let over = self.waiter(direction).and_then(|waiter| waiter.over(now));
+        if let Some(waited) = over {
+            self.wake(direction, waited);
+        }
+    }
+
+    fn close(&mut self) {
+        self.wake(Direction::Read, Waited::Closed);
+        self.wake(Direction::Write, Waited::Closed);
+    }
+
+    fn ready(&mut self, readable: bool, writable: bool, ended: bool) {
+        self.known.ended.set(self.known.ended.get() | ended);
+        if readable {
+            self.known.readable.set(true);
+            self.wake(Direction::Read, Waited::Ready);
+            if self.is_signal {
+                self.events.borrow_mut().push_back(Event::Signal);
+            }
+        }
+        if writable {
+            self.known.writable.set(true);
+            self.wake(Direction::Write, Waited::Ready);
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        if self.watches_writing {
+            return Interest::READ.and(Interest::WRITE);
+        }
+        Interest::READ
+    }
+
+    fn set_timer(&self, turn: &mut Turn<'_>) {
+        let waiters = [&self.reader, &self.writer].into_iter().flatten();
+        let due = waiters.filter_map(Waiter::due).min();
+        turn.set_timer(due.map(|due| due.saturating_duration_since(turn.now())));
+    }
+}
+
+impl Task for Watch {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+        match wake {
+            Wake::Ready {
+                readable,
+                writable,
+                ended,
+            } => self.ready(readable, writable, ended),
+            Wake::Timer => {
+                self.expire(Direction::Read, turn.now());
+                self.expire(Direction::Write, turn.now());
+                self.set_timer(turn);
+            }
+            _ => {}
+        }
+        Next::Rest
+    }
+
+    fn placed(&mut self, id: TaskId) {
+        self.known.watch.set(Some(id));
+    }
+
+    fn given_up(&mut self, _cause: Cause) {
+        self.close();
+    }
+}
+
+/// The engine, and what its turns have brought.
+pub(crate) struct Waiting {
+    engine: Engine<Watch>,
+    control: Control,
+    events: Events,
+    /// How many more connections each server has room for.
+    room: HashMap<Server, Rc<Cell<usize>>>,
+    /// The connection that the last event told of.
+    pub(crate) arrived: Option<Arrived>,
+    /// Fibers that wait for something that is no socket of ours.
+    visits: HashMap<Fiber, TaskId>,
+    /// What stands for the descriptor where only the time is awaited.
+    sleepers: Lent,
+    /// What C counts the time from.
+    epoch: Instant,
+}
+
+impl Waiting {
+    /// `signal` becomes readable when a signal has come, and stays open as long as this is there.
+    pub(crate) fn new(signal: Lent) -> Result<Self, Error> {
+        let control = Control::new();
+        let mut waiting = Self {
+            engine: Engine::new(&control)?,
+            control,
+            events: Events::default(),
+            room: HashMap::new(),
+            arrived: None,
+            visits: HashMap::new(),
+            sleepers: signal,
+            epoch: Instant::now(),
+        };
+        let mut watch = Watch::new(signal, &waiting.events);
+        watch.is_signal = true;
+        let id = waiting.engine.rest(watch);
+        let watched = |_: &mut Watch, _: &mut Turn<'_>| (Next::Wait(Interest::READ), ());
+        waiting.engine.enter(id, watched)?;
+        Ok(waiting)
+    }
+
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Takes in a descriptor, before the first wait on it.
+    pub(crate) fn add(&mut self, descriptor: Lent) -> Rc<Readiness> {
+        let watch = Watch::new(descriptor, &self.events);
+        let known = Rc::clone(&watch.known);
+        self.engine.rest(watch);
+        known
+    }
+
+    /// Lets a socket go, before it is closed; who waits on it is woken.
+    pub(crate) fn remove(&mut self, id: TaskId) {
+        self.close(id);
+        self.engine.remove(id);
+    }
+
+    /// Wakes who waits on a socket that is about to be closed.
+    pub(crate) fn close(&mut self, id: TaskId) {
+        _ = self.engine.enter(id, |watch, _| {
+            watch.close();
+            (Next::Rest, ())
+        });
+    }
+
+    /// Begins a wait, unless it is over at once.
+    pub(crate) fn begin(
+        &mut self,
+        id: TaskId,
+        direction: Direction,
+        waiter: Waiter,
+    ) -> Result<Waited, Error> {
+        let entered = self.engine.enter(id, |watch, turn| {
+            if watch.waiter(direction).is_some() {
+                return (Next::Rest, Waited::Busy);
+            }
+            if watch.known.of(direction) {
+                return (Next::Rest, Waited::Ready);
+            }
+            if let Some(waited) = waiter.over(turn.now()) {
+                return (Next::Rest, waited);
+            }
+            *watch.waiter(direction) = Some(waiter);
+            watch.set_timer(turn);
+            watch.watches_writing |= direction == Direction::Write;
+            (Next::Wait(watch.interest()), Waited::Begun)
+        })?;
+        Ok(entered.unwrap_or(Waited::Closed))
+    }
+
+    /// Ends a wait that nothing ended: the Fiber goes on for another reason.
+    pub(crate) fn cancel(&mut self, id: TaskId, direction: Direction, fiber: Fiber) {
+        _ = self.engine.enter(id, |watch, turn| {
+            watch
+                .waiter(direction)
+                .take_if(|waiter| waiter.fiber == fiber);
+            watch.set_timer(turn);
+            (Next::Rest, ())
+        });
+        self.forget(fiber);
+    }
+
+    /// Sees to it that no event names a Fiber that has gone on.
+    pub(crate) fn forget(&mut self, fiber: Fiber) {
+        let names = |event: &Event| matches!(event, Event::Woken(woken, _) if *woken == fiber);
+        self.events.borrow_mut().retain(|event| !names(event));
+    }
+
+    /// Begins a wait for a descriptor that is no socket of ours, or for the time alone.
+    pub(crate) fn await_descriptor(
+        &mut self,
+        descriptor: Option<Lent>,
+        waiter: Waiter,
+    ) -> Result<(), Error> {
+        let known = self.add(descriptor.unwrap_or(self.sleepers));
+        let Some(id) = known.watch() else {
+            return Ok(());
+        };
+        known.readable.set(false);
+        self.visits.insert(waiter.fiber, id);
+        self.engine.enter(id, |watch, turn| {
+            watch.reader = Some(waiter);
+            watch.set_timer(turn);
+            match descriptor {
+                Some(_) => (Next::Wait(Interest::READ), ()),
+                None => (Next::Rest, ()),
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Ends that wait, whatever ended it.
+    pub(crate) fn leave_descriptor(&mut self, fiber: Fiber) {
+        if let Some(id) = self.visits.remove(&fiber) {
+            self.engine.remove(id);
+            self.forget(fiber);
+        }
+    }
+
+    /// Wakes a Fiber that waits for the time alone, or has given way.
+    pub(crate) fn wake(&mut self, fiber: Fiber) {
+        let event = Event::Woken(fiber, Waited::Ready);
+        self.events.borrow_mut().push_back(event);
+    }
+
+    /// Accepts from `listener` for a server, of which it is the `index`th.
+    pub(crate) fn listen(
+        &mut self,
+        listener: Arc<Listener>,
+        server: Server,
+        index: i32,
+    ) -> Result<(), Error> {
+        let (room, events) = (Rc::clone(self.room_of(server)), Rc::clone(&self.events));
+        let arrive = move |arrived| {
+            let event = Event::Arrived(server, index, arrived);
+            events.borrow_mut().push_back(event);
+        };
+        if listener.transport().is_datagram() {
+            return self.listen_to_peers(listener, room, arrive);
+        }
+        let taken = Rc::clone(&room);
+        let has_room = move || room.get() > 0;
+        self.engine.listen_while(listener, has_room, move |stream| {
+            taken.set(taken.get().saturating_sub(1));
+            let known = None;
+            arrive(Arrived { stream, known });
+            None
+        })
+    }
+
+    /// Peers for which there is no room are forgotten: their datagrams would be in the way of
+    /// those for others.
+    fn listen_to_peers(
+        &mut self,
+        listener: Arc<Listener>,
+        room: Rc<Cell<usize>>,
+        arrive: impl Fn(Arrived) + 'static,
+    ) -> Result<(), Error> {
+        let events = Rc::clone(&self.events);
+        self.engine.listen(listener, move |stream| {
+            room.set(room.get().checked_sub(1)?);
+            let shared = Lent::new(stream.as_fd().as_raw_fd())?;
+            let watch = Watch::new(shared, &events);
+            let known = Some(Rc::clone(&watch.known));
+            arrive(Arrived { stream, known });
+            Some(watch)
+        })
+    }
+
+    fn room_of(&mut self, server: Server) -> &Rc<Cell<usize>> {
+        self.room.entry(server).or_default()
+    }
+
+    /// Says that a server has room for so many more.
+    pub(crate) fn add_room(&mut self, server: Server, more: usize) {
+        let room = self.room_of(server);
+        room.set(room.get().saturating_add(more));
+    }
+
+    /// Takes a place of a server, if there is one.
+    pub(crate) fn take_room(&mut self, server: Server) -> bool {
+        let room = self.room_of(server);
+        let left = room.get();
+        room.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// Has a server accept no more; peers of datagrams that it has go on.
+    pub(crate) fn close_server(&mut self, server: Server) {
+        self.room_of(server).set(0);
+    }
+
+    pub(crate) fn leave(&mut self, listener: &Arc<Listener>) {
+        self.engine.leave(listener);
+    }
+
+    /// Forgets a server, with the connections that it has not begun with.
+    pub(crate) fn end_server(&mut self, server: Server) {
+        self.room.remove(&server);
+        let is_of = |event: &Event| match event {
+            Event::Arrived(of, ..) => *of == server,
+            Event::Woken(..) | Event::Signal => false,
+        };
+        self.events.borrow_mut().retain(|event| !is_of(event));
+    }
+
+    /// Waits up to `timeout` and notes what has come.
+    pub(crate) fn turn(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        let none_left = self.events.borrow().is_empty();
+        let timeout = if none_left {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.engine.turn(timeout).map(drop)
+    }
+
+    /// How many events there are to be handled.
+    pub(crate) fn events(&self) -> usize {
+        self.events.borrow().len()
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.borrow_mut().pop_front()
+    }
+
+    /// Whether it waits for nothing but signals.
+    pub(crate) fn is_idle(&self) -> bool {
+        let watches = self.engine.len() <= 1 && self.engine.listeners().next().is_none();
+        watches && self.events.borrow().is_empty()
+    }
+
+    /// How long until a turn has something to do that its descriptor does not tell.
+    pub(crate) fn next_turn(&self) -> Option<Duration> {
+        if self.events.borrow().is_empty() {
+            return self.engine.next_turn();
+        }
+        Some(Duration::ZERO)
+    }
+
+    /// Times that accepting paused for want of descriptors, and connections lost.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        let counters = self.control.counters();
+        (
+            counters.exhausted,
+            counters.failed + counters.refused_full + counters.refused_per_ip,
+        )
+    }
+}
+
+thread_local! {
+    static OF_THIS_THREAD: RefCell<Option<Waiting>> = const { RefCell::new(None) };
+}
+
+/// What this thread's Fibers wait for, if any ever did.
+pub(crate) fn with<R>(go: impl FnOnce(&mut Waiting) -> R) -> Option<R> {
+    OF_THIS_THREAD.with_borrow_mut(|waiting| waiting.as_mut().map(go))
+}
+
+/// Makes it.
+pub(crate) fn begin(waiting: Waiting) {
+    OF_THIS_THREAD.set(Some(waiting));
+}
+
+/// Gives it up.
+pub(crate) fn end() {
+    OF_THIS_THREAD.set(None);
+}
+
+impl AsFd for Waiting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.engine.as_fd()
+    }
+}

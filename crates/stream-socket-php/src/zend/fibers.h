@@ -1,0 +1,247 @@
+/* A Fiber for each connection: what the operations of streams need to park one, and what the files
+ * that run them share.
+ *
+ * A task is a Fiber that we started. It parks by switching straight to whoever resumed it, and is
+ * woken by a switch to where it parked, which may be a Fiber that its code has started itself. No
+ * frame of Rust is ever on the stack then: Rust notes what is waited for and what has come. */
+#ifndef STREAM_SOCKET_FIBERS_H
+#define STREAM_SOCKET_FIBERS_H
+
+#include "shim.h"
+
+#include "php_output.h"
+#include "zend_fibers.h"
+
+/* ---- for operations that may have to wait ---- */
+
+enum ss_direction { SS_READ, SS_WRITE };
+
+/* How a wait ended. */
+enum ss_waited {
+	SS_READY,
+	/* The patience is at its end. */
+	SS_TOO_LATE,
+	/* Nothing has moved on the connection for as long as its server allows. */
+	SS_IDLE,
+	/* Another Fiber closed the stream. */
+	SS_CLOSED,
+	/* Another Fiber waits for the same; a warning was given. */
+	SS_BUSY,
+	/* Between C and Rust alone: it has begun. */
+	SS_BEGUN,
+	/* The Fiber is to end: an exception is on its way, return at once. */
+	SS_ENDED,
+};
+
+/* What an operation does where it would have to wait. */
+enum ss_manner {
+	/* Block, as everywhere in PHP: this is no task, or Zend forbids to switch. */
+	SS_BLOCKS,
+	/* Park by one of the calls below. */
+	SS_PARKS,
+	/* Fail at once: the task is being ended. */
+	SS_FAILS,
+};
+
+/* How long an operation may wait in all: nanoseconds, -1 for ever. `until` is zero at first, and
+ * kept by the waits of one operation. */
+typedef struct {
+	int64_t timeout;
+	int64_t until;
+} ss_patience;
+
+enum ss_manner ss_manner_now(void);
+ss_patience ss_patience_for(const ss_socket *socket, enum ss_direction direction);
+ss_patience ss_patience_of_time(const struct timeval *timeout);
+
+/* Parks until a stream's socket may be ready. What is tried next may still find that it is not, and
+ * comes back with the same patience. Its first attempt must have found that it would wait. */
+enum ss_waited ss_await(ss_socket *socket, enum ss_direction direction, ss_patience *patience);
+/* Parks until any other descriptor is readable, or, with -1, for the time alone. */
+enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience);
+/* Lets other tasks go on, if this one has been at it for long. False: as SS_ENDED. */
+bool ss_give_way(void);
+
+/* What ss_try_read and ss_try_peek return where they would wait. */
+#define SS_WOULD_WAIT (-2)
+
+ssize_t ss_try_read(ss_socket *socket, char *buffer, size_t count, bool *eof, ss_outcome *outcome);
+ssize_t ss_try_peek(ss_socket *socket, char *buffer, size_t count, ss_outcome *outcome);
+ssize_t ss_try_write(ss_socket *socket, const char *bytes, size_t count, ss_outcome *outcome);
+/* Notes that an attempt by other means found that it would wait. */
+void ss_exhausted(ss_socket *socket, int direction);
+int64_t ss_patience_ns(const ss_socket *socket, int direction);
+
+/* ---- tasks: fibers.c ---- */
+
+typedef struct ss_server ss_server;
+typedef struct ss_task ss_task;
+
+/* A callable of the script's. */
+typedef struct {
+	zend_fcall_info call;
+	zend_fcall_info_cache callee;
+	zval value;
+} ss_callable;
+
+bool ss_callable_take(ss_callable *callable, zval *value);
+
+struct ss_task {
+	uint64_t number;
+	/* Owned until the task is reaped. */
+	zend_fiber *fiber;
+	/* Where it goes on, while it is parked. */
+	zend_fiber_context *parked;
+	enum ss_waited waited;
+	/* What it waits on, so that the wait can be ended. */
+	ss_socket *socket;
+	enum ss_direction direction;
+	bool visits;
+	/* What it runs. */
+	ss_server *server;
+	ss_callable callee;
+	zval *arguments;
+	uint32_t argument_count;
+	zend_string *peer;
+	/* Output buffers that it has opened, while it is parked. */
+	php_output_handler **buffers;
+	uint32_t buffer_count;
+	/* How many were there before its own. */
+	int level;
+	/* Since when it has been running, and its operations since the clock was looked at. */
+	int64_t since;
+	uint32_t steps;
+	/* In the list of all of its server's. */
+	ss_task *next, *previous;
+	ss_task *next_idle;
+	/* The task that waits for its end. */
+	uint64_t joiner;
+	/* What a task of stream_socket_spawn threw. */
+	bool has_failed;
+	bool is_done;
+};
+
+/* The task that the running code is part of, or NULL. */
+ss_task *ss_current_task(void);
+ss_task *ss_task_numbered(uint64_t number);
+/* A task to run `callable`, which is begun by ss_task_begin. */
+ss_task *ss_task_new(ss_server *server);
+void ss_task_begin(ss_task *task);
+zend_fiber *ss_task_fiber(ss_task *task);
+/* Goes on with one that is parked. */
+void ss_task_wake(ss_task *task, enum ss_waited waited);
+/* Parks the current task until it is woken by hand. */
+enum ss_waited ss_task_park(ss_task *task);
+/* Ends one that is parked: its finally blocks and destructors run. */
+void ss_task_end(ss_task *task);
+/* Gives up the memory of those that are done. */
+void ss_tasks_reap(void);
+void ss_tasks_release_idle(void);
+void ss_tasks_shut_down(void);
+/* A task that was never begun. */
+void ss_task_discard(ss_task *task);
+/* The task that a Fiber is of, until it is done. */
+ss_task *ss_task_of(const zend_fiber *fiber);
+void ss_tasks_set_up(void);
+
+/* spawn.c: a task has thrown, which is taken; it is done; its memory is given up. */
+void ss_task_failed(ss_task *task, zend_object *exception);
+void ss_task_finished(ss_task *task, bool was_ended);
+void ss_spawned_reaped(ss_task *task);
+void ss_spawned_shut_down(void);
+
+ZEND_NAMED_FUNCTION(ss_task_main);
+#define SS_TASK_MAIN "{stream_socket task}"
+
+/* ---- the loop: loop.c ---- */
+
+typedef struct {
+	int kind;
+	int detail;
+	uintptr_t key;
+} ss_event;
+
+enum ss_event_kind { SS_WOKEN, SS_ARRIVED, SS_SIGNAL };
+
+/* Makes the loop if there is none; false after an Error. */
+bool ss_loop_ensure(void);
+/* Turns until `is_over` says so, or an exception is on its way. */
+void ss_loop_run(bool (*is_over)(void *), void *what);
+/* Does what is ready, without waiting. */
+void ss_loop_run_ready(void);
+/* Sees to it that a foreign loop comes back in time. */
+void ss_loop_arm(void);
+/* A descriptor for a foreign loop, or -1. */
+int ss_loop_foreign(void);
+/* In a worker: nothing of what its parent waits for is its own. */
+void ss_loop_forsake(void);
+void ss_loop_shut_down(void);
+void ss_signals_take(void);
+void ss_signals_give_back(void);
+int ss_signals(void);
+int64_t ss_now(void);
+
+void ss_loop_begin(int signal, ss_outcome *outcome);
+void ss_loop_turn(int64_t timeout, ss_outcome *outcome);
+bool ss_loop_next(ss_event *event);
+bool ss_loop_is_idle(void);
+int64_t ss_loop_next_turn(void);
+int ss_loop_descriptor(void);
+void ss_loop_wake(uintptr_t fiber);
+void ss_loop_forget(uintptr_t fiber);
+size_t ss_loop_events(void);
+void ss_loop_drop(void);
+int ss_wait_begin(ss_socket *socket, int direction, uintptr_t fiber, ss_patience *patience, ss_outcome *outcome);
+void ss_wait_cancel(const ss_socket *socket, int direction, uintptr_t fiber);
+void ss_wake_waiters(const ss_socket *socket);
+void ss_visit_begin(int descriptor, uintptr_t fiber, ss_patience *patience, ss_outcome *outcome);
+void ss_visit_end(uintptr_t fiber);
+void ss_idle_out(ss_socket *socket);
+
+/* ---- servers: serve.c ---- */
+
+/* An event for a server: a client of its `index`th listener has arrived, or its time to drain is
+ * over. */
+void ss_server_arrived(ss_server *server, int index);
+bool ss_server_due(uintptr_t key);
+void ss_servers_drain(bool at_once);
+void ss_servers_shut_down(void);
+/* A task of it is done, or was ended. */
+void ss_server_finished(ss_server *server, ss_task *task, bool was_ended);
+/* Reports what a handler threw, which it takes. */
+void ss_server_report(ss_server *server, zend_object *exception, zend_string *peer);
+
+void ss_server_listen(ss_socket *socket, uintptr_t server, int index, ss_outcome *outcome);
+void ss_server_leave(ss_socket *socket);
+void ss_server_add_room(uintptr_t server, size_t more);
+bool ss_server_take_room(uintptr_t server);
+void ss_server_close(uintptr_t server);
+void ss_server_end(uintptr_t server);
+ss_socket *ss_take_arrived(const ss_socket *listener, int64_t idle, int64_t write, ss_outcome *outcome);
+void ss_limit(ss_socket *socket, int64_t idle, int64_t write);
+bool ss_has_room(const ss_socket *socket);
+bool ss_is_to_be_looked_at(const ss_socket *socket);
+void ss_losses(uint64_t *exhausted, uint64_t *lost);
+
+/* sleeping.c, closing.c: functions of PHP's that park a task. */
+void ss_sleeping_begin(void);
+void ss_sleeping_end(void);
+void ss_closing_begin(void);
+void ss_closing_end(void);
+
+/* ---- shim.c ---- */
+
+void ss_give_back(const char *name, zif_handler before);
+
+bool ss_is_datagram(const ss_socket *socket);
+/* The data of a stream of ours, or NULL. */
+ss_socket *ss_socket_of(const php_stream *stream);
+/* A stream around what a listener has accepted. */
+php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
+void ss_panicked(const ss_outcome *outcome);
+void ss_forget(ss_outcome *outcome);
+
+_Static_assert(sizeof(ss_event) == 16, "Happened in parking.rs mirrors it");
+_Static_assert(sizeof(ss_patience) == 16, "Patience in parking.rs mirrors it");
+
+#endif

@@ -1,0 +1,230 @@
+/* The operations of a stream in a task: what would block tries, parks, and tries again. */
+#include "parked.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct timeval none;
+
+/* The stream stays while somebody is in one of its operations, parked or not. */
+static bool give_way_in(ss_socket *socket)
+{
+	socket->waiting++;
+	bool goes_on = ss_give_way();
+	socket->waiting--;
+	return goes_on && !socket->closing;
+}
+
+ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size_t count, bool look_once,
+	bool *eof, ss_outcome *outcome)
+{
+	ss_patience patience = ss_patience_for(socket, SS_READ);
+	bool into_stream = stream->readbuf != NULL && buffer == (char *) stream->readbuf + stream->writepos;
+
+	socket->netstream.timeout_event = 0;
+	if (!give_way_in(socket)) {
+		return -1;
+	}
+	for (;;) {
+		if (into_stream) {
+			/* Another Fiber may have moved the buffer meanwhile. */
+			size_t room = stream->readbuflen - stream->writepos;
+			buffer = (char *) stream->readbuf + stream->writepos;
+			count = count < room ? count : room;
+		}
+		ssize_t came = ss_try_read(socket, buffer, count, eof, outcome);
+		if (came != SS_WOULD_WAIT || look_once) {
+			return came == SS_WOULD_WAIT ? 0 : came;
+		}
+		if (ss_manner_now() != SS_PARKS) {
+			return -1;
+		}
+		enum ss_waited waited = ss_await(socket, SS_READ, &patience);
+		if (waited != SS_READY && waited != SS_IDLE) {
+			socket->netstream.timeout_event = waited == SS_TOO_LATE;
+			return -1;
+		}
+	}
+}
+
+static ssize_t unwritten(ss_socket *socket, enum ss_waited waited, ss_outcome *outcome)
+{
+	if (waited == SS_TOO_LATE || waited == SS_CLOSED) {
+		socket->netstream.timeout_event = waited == SS_TOO_LATE;
+		outcome->status = SS_FAILED;
+		outcome->number = waited == SS_TOO_LATE ? EAGAIN : EBADF;
+	}
+	return -1;
+}
+
+ssize_t ss_parked_write(ss_socket *socket, const char *bytes, size_t count, ss_outcome *outcome)
+{
+	ss_patience patience = ss_patience_for(socket, SS_WRITE);
+
+	socket->netstream.timeout_event = 0;
+	if (!give_way_in(socket)) {
+		return -1;
+	}
+	for (;;) {
+		ssize_t sent = ss_try_write(socket, bytes, count, outcome);
+		if (sent != 0 || count == 0) {
+			return sent;
+		}
+		if (ss_manner_now() != SS_PARKS) {
+			return unwritten(socket, SS_TOO_LATE, outcome);
+		}
+		enum ss_waited waited = ss_await(socket, SS_WRITE, &patience);
+		if (waited != SS_READY && waited != SS_IDLE) {
+			return unwritten(socket, waited, outcome);
+		}
+	}
+}
+
+bool ss_parked_is_alive(ss_socket *socket, const struct timeval *wait)
+{
+	ss_patience patience = ss_patience_of_time(wait);
+	char byte;
+
+	for (;;) {
+		ss_outcome outcome = {0};
+		ssize_t length = ss_try_peek(socket, &byte, 1, &outcome);
+		ss_forget(&outcome);
+		if (length != SS_WOULD_WAIT) {
+			return length > 0 || (length == 0 && ss_is_datagram(socket));
+		}
+		if (patience.timeout == 0 || ss_await(socket, SS_READ, &patience) != SS_READY) {
+			return true;
+		}
+	}
+}
+
+ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome)
+{
+	const int64_t look_again = 20000000;
+	ss_patience patience = ss_patience_of_time(timeout);
+
+	for (;;) {
+		ss_socket *client = ss_accept(socket, &none, outcome);
+		if (client != NULL || outcome->status != SS_TIMED_OUT) {
+			return client;
+		}
+		enum ss_waited waited;
+		if (ss_has_room(socket)) {
+			ss_exhausted(socket, SS_READ);
+			waited = ss_await(socket, SS_READ, &patience);
+		} else {
+			/* The backlog is readable, and of a place no descriptor tells. */
+			ss_patience span = {look_again, 0};
+			waited = ss_await_descriptor(-1, &span);
+			waited = waited == SS_TOO_LATE ? SS_READY : waited;
+		}
+		if (waited != SS_READY) {
+			return NULL;
+		}
+		ss_forget(outcome);
+		*outcome = (ss_outcome) {0};
+	}
+}
+
+static bool becomes_ready(ss_socket *socket, enum ss_direction direction, ss_patience *patience)
+{
+	ss_exhausted(socket, direction);
+	enum ss_waited waited = ss_manner_now() == SS_PARKS ? ss_await(socket, direction, patience) : SS_ENDED;
+	socket->netstream.timeout_event = waited == SS_TOO_LATE;
+	return waited == SS_READY;
+}
+
+bool ss_parked_readable(ss_socket *socket, ss_patience *patience)
+{
+	return becomes_ready(socket, SS_READ, patience);
+}
+
+bool ss_parked_writable(ss_socket *socket, ss_patience *patience)
+{
+	return becomes_ready(socket, SS_WRITE, patience);
+}
+
+/* ---- connecting ---- */
+
+static void give_up(ss_socket *socket)
+{
+	int descriptor = ss_release(socket);
+
+	if (descriptor != -1) {
+		close(descriptor);
+	}
+}
+
+/* Waits for a connect that has begun; 0, or the system's number. */
+static int come_out(ss_socket *socket, ss_patience *patience)
+{
+	enum ss_waited waited = ss_await(socket, SS_WRITE, patience);
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (waited != SS_READY) {
+		return waited == SS_TOO_LATE ? ETIMEDOUT : ECANCELED;
+	}
+	if (getsockopt(socket->netstream.socket, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+		return errno;
+	}
+	if (error == 0) {
+		php_set_sock_blocking(socket->netstream.socket, 1);
+	}
+	return error;
+}
+
+static bool settle(ss_socket *socket, ss_patience *patience, ss_outcome *outcome)
+{
+	if (outcome->status != SS_OK) {
+		return false;
+	}
+	int error = come_out(socket, patience);
+	if (error == 0) {
+		*outcome = (ss_outcome) {0};
+		return true;
+	}
+	give_up(socket);
+	outcome->status = SS_FAILED;
+	outcome->number = error;
+	return false;
+}
+
+void ss_parked_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port,
+	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome)
+{
+	ss_patience patience = ss_patience_of_time(timeout);
+
+	for (size_t index = 0; index < count; index++) {
+		ss_forget(outcome);
+		*outcome = (ss_outcome) {0};
+		ss_connect_inet(socket, &ips[index], 1, port, NULL, true, options, outcome);
+		if (settle(socket, &patience, outcome) || EG(exception) != NULL) {
+			return;
+		}
+	}
+}
+
+void ss_parked_connect_unix(ss_socket *socket, const char *name, size_t length,
+	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome)
+{
+	const int64_t look_again = 5000000;
+	ss_patience patience = ss_patience_of_time(timeout);
+	int64_t until = timeout == NULL ? INT64_MAX : ss_now() + patience.timeout;
+
+	for (;;) {
+		ss_connect_unix(socket, name, length, NULL, true, options, outcome);
+		if (outcome->status == SS_OK || outcome->number != EAGAIN || ss_now() >= until) {
+			settle(socket, &patience, outcome);
+			return;
+		}
+		/* Its backlog is full, and no descriptor tells when that is over. */
+		ss_patience span = {look_again, 0};
+		if (ss_await_descriptor(-1, &span) != SS_TOO_LATE) {
+			return;
+		}
+		ss_forget(outcome);
+		*outcome = (ss_outcome) {0};
+	}
+}
