@@ -1,5 +1,8 @@
 //! What a PHP stream of ours holds: a socket of the library, and what PHP itself reads of it.
 
+mod names;
+mod parked;
+
 use std::io::{Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6};
@@ -9,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use stream_socket::engine::TaskId;
 use stream_socket::{
     ConnectOptions, Listener, PeerCredentials, Selectable, SocketAddress, SocketUrl, Stream,
     Target, Transport,
@@ -19,7 +21,9 @@ use crate::counters::{self, count};
 use crate::failure::{self, Failure};
 use crate::listening::{self, Bound, Datagrams};
 use crate::options::{Wishes, local_address, without_tcp};
-use crate::waiting::{self, Direction, Readiness};
+use crate::waiting::Readiness;
+use names::text_of;
+use parked::Idle;
 
 /// `struct timeval`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,14 +95,6 @@ pub(crate) struct Socket {
     /// Whether the loop of Fibers hears of its datagrams.
     is_heard: bool,
     idle: Idle,
-}
-
-/// How long nothing may move on a connection, and since when nothing has.
-#[derive(Debug, Default)]
-struct Idle {
-    limit: Option<Duration>,
-    since: Option<Instant>,
-    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -459,158 +455,6 @@ impl Socket {
         }
     }
 
-    // ---- what Fibers wait for ----
-
-    /// The watch of its descriptor, once a Fiber has waited on it.
-    pub(crate) fn watch(&self) -> Option<TaskId> {
-        self.known.as_ref().and_then(|known| known.watch())
-    }
-
-    pub(crate) fn set_known(&mut self, known: Rc<Readiness>) {
-        self.known = Some(known);
-    }
-
-    /// The same, of a peer of whose datagrams the loop hears.
-    pub(crate) fn set_heard(&mut self, known: Option<Rc<Readiness>>) {
-        self.is_heard = known.is_some();
-        self.known = known;
-    }
-
-    /// Whether what comes for it may be told to nobody but who looks: a peer that no loop serves.
-    pub(crate) fn is_to_be_looked_at(&self) -> bool {
-        self.head.kind == Kind::Peer && !self.is_heard
-    }
-
-    /// Takes it out of what is watched, and from its server.
-    fn let_go(&mut self) {
-        if let Some(id) = self.watch() {
-            waiting::with(|waiting| waiting.remove(id));
-        }
-        self.known = None;
-        self.leave_server();
-    }
-
-    /// Takes a listener from its server.
-    pub(crate) fn leave_server(&mut self) {
-        if let Object::Listener(listener) = &self.object {
-            waiting::with(|waiting| waiting.leave(listener));
-        }
-    }
-
-    pub(crate) fn has_room(&self) -> bool {
-        match &self.object {
-            Object::Listener(listener) => listener.has_room(),
-            _ => true,
-        }
-    }
-
-    /// Limits in time that its server has set.
-    pub(crate) fn limit(&mut self, idle: Option<Duration>, write: Option<Duration>) {
-        self.idle.limit = idle;
-        self.write_timeout = write;
-    }
-
-    /// How long a Fiber waits in one read or write.
-    pub(crate) fn patience(&self, direction: Direction) -> Option<Duration> {
-        match (direction, self.write_timeout) {
-            (Direction::Write, Some(timeout)) => Some(timeout),
-            _ => self.head.net.timeout.span(),
-        }
-    }
-
-    /// When it will have been idle for too long, for a wait that begins now.
-    pub(crate) fn idles_out(&mut self, now: Instant) -> Option<Instant> {
-        let limit = self.idle.limit?;
-        self.idle.since.get_or_insert(now).checked_add(limit)
-    }
-
-    /// Nothing more is read or written: it was idle for too long.
-    pub(crate) fn idle_out(&mut self) {
-        self.idle.is_over = true;
-        self.last_error = failure::TIMED_OUT;
-    }
-
-    /// Whether the last attempt would have waited, and nothing has come since.
-    fn is_exhausted(&self, direction: Direction) -> bool {
-        if self.is_to_be_looked_at() {
-            return false;
-        }
-        self.known
-            .as_ref()
-            .is_some_and(|known| !known.of(direction))
-    }
-
-    pub(crate) fn exhausted(&self, direction: Direction) {
-        if let Some(known) = &self.known {
-            known.exhausted(direction);
-        }
-    }
-
-    /// As [`read`](Self::read), but never waits: then there is no length.
-    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> Result<(Option<usize>, bool), Failure> {
-        if self.idle.is_over {
-            return Err(Failure::of_system(failure::TIMED_OUT));
-        }
-        if self.is_exhausted(Direction::Read) {
-            return Ok((None, false));
-        }
-        let result = self.read(buffer, true);
-        if let Ok((length, false)) = result {
-            if length.is_some() {
-                self.idle.since = None;
-            }
-            let took_all = length.is_none_or(|length| length < buffer.len());
-            if took_all && !(self.transport().is_datagram() && length.is_some()) {
-                self.exhausted(Direction::Read);
-            }
-        }
-        result
-    }
-
-    /// As [`write`](Self::write), but never waits: zero where it would.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
-        if self.idle.is_over {
-            return Err(Failure::of_system(failure::TIMED_OUT));
-        }
-        if self.is_exhausted(Direction::Write) {
-            return Ok(0);
-        }
-        let before = mem::replace(&mut self.head.net.is_blocked, 0);
-        let result = self.write(bytes);
-        self.head.net.is_blocked = before;
-        if let Ok(length) = result {
-            if length > 0 {
-                self.idle.since = None;
-            }
-            if length < bytes.len() {
-                self.exhausted(Direction::Write);
-            }
-        }
-        result
-    }
-
-    /// Copies what a read would take, without waiting: `None` where it would.
-    pub(crate) fn try_peek(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
-        if self.is_exhausted(Direction::Read) {
-            return Ok(None);
-        }
-        let Object::Stream(stream) = &mut self.object else {
-            return Err(Failure::of_system(failure::NOT_CONNECTED));
-        };
-        stream.set_blocking(false);
-        match stream.peek(buffer).map_err(Failure::from) {
-            Ok(length) => Ok(Some(length)),
-            Err(failure) if failure.timed_out || failure.number == failure::AGAIN => {
-                self.exhausted(Direction::Read);
-                Ok(None)
-            }
-            Err(failure) => {
-                self.last_error = failure.number;
-                Err(failure)
-            }
-        }
-    }
-
     fn waits(&self) -> bool {
         self.head.net.is_blocked != 0
     }
@@ -749,26 +593,5 @@ impl Drop for Socket {
     fn drop(&mut self) {
         self.let_go();
         counters::OPEN.fetch_sub(1, Relaxed);
-    }
-}
-
-/// An address as PHP writes it: abstract names with their NUL.
-fn text_of(address: &SocketAddress) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    match address {
-        SocketAddress::Unix(unix) => match (unix.as_path(), unix.as_abstract()) {
-            (Some(path), _) => path.as_os_str().as_bytes().to_owned(),
-            (None, Some(name)) => [b"\0", name].concat(),
-            (None, None) => Vec::new(),
-        },
-        address => without_zone(address).into_bytes(),
-    }
-}
-
-/// PHP leaves out the zone of a link-local address.
-fn without_zone(address: &SocketAddress) -> String {
-    match (address.ip(), address.port()) {
-        (Some(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
-        _ => address.to_string(),
     }
 }

@@ -51,7 +51,7 @@ pub(crate) enum Event {
     /// Go on with a Fiber.
     Woken(Fiber, Waited),
     /// Start a handler for what a server's listener, by its index, has accepted.
-    Arrived(Server, i32, Arrived),
+    Arrived(Server, i32, Box<Arrived>),
     /// A signal has come.
     Signal,
 }
@@ -252,7 +252,7 @@ pub(crate) struct Waiting {
     /// How many more connections each server has room for.
     room: HashMap<Server, Rc<Cell<usize>>>,
     /// The connection that the last event told of.
-    pub(crate) arrived: Option<Arrived>,
+    pub(crate) arrived: Option<Box<Arrived>>,
     /// Fibers that wait for something that is no socket of ours.
     visits: HashMap<Fiber, TaskId>,
     /// What stands for the descriptor where only the time is awaited.
@@ -398,7 +398,7 @@ impl Waiting {
     ) -> Result<(), Error> {
         let (room, events) = (Rc::clone(self.room_of(server)), Rc::clone(&self.events));
         let arrive = move |arrived| {
-            let event = Event::Arrived(server, index, arrived);
+            let event = Event::Arrived(server, index, Box::new(arrived));
             events.borrow_mut().push_back(event);
         };
         if listener.transport().is_datagram() {

@@ -2,7 +2,8 @@
 //!
 //! `same/` must say the same on both. `differ/` says what `NAME.stock` holds on stock PHP and what
 //! `NAME.ours` holds with the extension: a difference that is meant. `ours/` runs with the
-//! extension alone, and `serve/` too: what runs in a Fiber for each connection. `manual/` are the programs of PHP's manual, with clients of every make.
+//! extension alone, as `serve/`, what runs in a Fiber for each connection. `manual/` are the
+//! programs of PHP's manual, with clients of every make.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

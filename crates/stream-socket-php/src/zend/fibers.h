@@ -179,6 +179,12 @@ void ss_loop_shut_down(void);
 void ss_signals_take(void);
 void ss_signals_give_back(void);
 int ss_signals(void);
+void ss_signals_raise(void);
+/* Readable when a signal has come, until it is silenced; whether it was. */
+int ss_signal_descriptor(void);
+bool ss_signals_silence(void);
+void ss_signals_run_handlers(void);
+bool ss_loop_exists(void);
 int64_t ss_now(void);
 
 void ss_loop_begin(int signal, ss_outcome *outcome);

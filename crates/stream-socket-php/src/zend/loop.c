@@ -32,6 +32,19 @@ int64_t ss_now(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+int ss_signal_descriptor(void)
+{
+	if (signal_descriptor == -1) {
+		signal_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	}
+	return signal_descriptor;
+}
+
+bool ss_loop_exists(void)
+{
+	return loop.exists;
+}
+
 bool ss_loop_ensure(void)
 {
 	ss_outcome outcome = {0};
@@ -39,10 +52,7 @@ bool ss_loop_ensure(void)
 	if (loop.exists) {
 		return true;
 	}
-	if (signal_descriptor == -1) {
-		signal_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	}
-	ss_loop_begin(signal_descriptor, &outcome);
+	ss_loop_begin(ss_signal_descriptor(), &outcome);
 	if (outcome.status != SS_OK) {
 		zend_throw_error(NULL, "cannot make a loop: %.*s", (int) outcome.text_length,
 			outcome.text ? outcome.text : strerror(outcome.number));
@@ -78,6 +88,7 @@ void ss_signals_take(void)
 {
 	struct sigaction ours = {.sa_handler = note_signal};
 
+	ss_signal_descriptor();
 	signals = 0;
 	sigemptyset(&ours.sa_mask);
 	for (int index = 0; index < 2; index++) {
@@ -99,22 +110,32 @@ void ss_signals_give_back(void)
 	}
 }
 
+void ss_signals_raise(void)
+{
+	note_signal(0);
+}
+
 int ss_signals(void)
 {
 	return signals;
 }
 
-static void hear_signals(void)
+bool ss_signals_silence(void)
 {
 	uint64_t count;
 
-	if (read(signal_descriptor, &count, sizeof(count)) > 0) {
+	return read(signal_descriptor, &count, sizeof(count)) > 0;
+}
+
+static void hear_signals(void)
+{
+	if (ss_signals_silence()) {
 		ss_servers_drain(signals > 1);
 	}
 }
 
 /* Handlers that a script has set run between two opcodes, and while the loop waits there is none. */
-static void run_handlers_of_signals(void)
+void ss_signals_run_handlers(void)
 {
 #if PHP_VERSION_ID >= 80200
 	if (!zend_atomic_bool_exchange_ex(&EG(vm_interrupt), false)) {
@@ -178,7 +199,7 @@ static void turn(int64_t timeout)
 		ss_forget(&outcome);
 		return;
 	}
-	run_handlers_of_signals();
+	ss_signals_run_handlers();
 	/* What is given way to meanwhile has its turn when all others have had theirs. */
 	for (size_t left = ss_loop_events(); left > 0 && EG(exception) == NULL && ss_loop_next(&event); left--) {
 		handle(&event);

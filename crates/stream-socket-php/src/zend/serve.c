@@ -20,6 +20,7 @@ static void link_task(ss_server *server, ss_task *task)
 	}
 	server->tasks = task;
 	server->live++;
+	server->begun++;
 	server->counts->accepted++;
 	if ((uint64_t) server->live > server->counts->peak) {
 		server->counts->peak = server->live;
@@ -49,6 +50,11 @@ static php_stream *listener_of(const ss_server *server, int index)
 
 static void drain(ss_server *server);
 
+static bool is_at_limit(const ss_server *server)
+{
+	return server->limit > 0 && server->begun >= server->limit;
+}
+
 /* Runs the handler for a client of the listener `index`, whose name is the text of the outcome. */
 static void serve_client(ss_server *server, php_stream *listener, ss_socket *client, ss_outcome *outcome)
 {
@@ -72,7 +78,7 @@ static void serve_client(ss_server *server, php_stream *listener, ss_socket *cli
 	task->callee.callee = server->handler.callee;
 	ss_forget(outcome);
 	link_task(server, task);
-	if (server->limit > 0 && server->counts->accepted >= (uint64_t) server->limit && !server->is_draining) {
+	if (is_at_limit(server) && !server->is_draining) {
 		drain(server);
 	}
 	ss_task_begin(task);
@@ -209,7 +215,7 @@ static void drain(ss_server *server)
 {
 	ss_outcome outcome = {0};
 	ss_patience patience = {server->drain, 0};
-	bool is_limited = server->limit > 0 && server->counts->accepted >= (uint64_t) server->limit;
+	bool is_limited = is_at_limit(server);
 
 	if (server->is_draining) {
 		return;
@@ -328,6 +334,16 @@ static void wait_until_over(ss_server *server)
 	server->caller = 0;
 }
 
+/* The loop's, less those that were before. */
+static void count_losses(ss_server *server, uint64_t exhausted, uint64_t lost)
+{
+	uint64_t exhausted_now, lost_now;
+
+	ss_losses(&exhausted_now, &lost_now);
+	server->counts->exhausted += exhausted_now - exhausted;
+	server->counts->lost += lost_now - lost;
+}
+
 void ss_serve_here(ss_server *server)
 {
 	uint64_t exhausted, lost;
@@ -355,9 +371,7 @@ void ss_serve_here(ss_server *server)
 		ss_tasks_release_idle();
 	}
 	EG(exception) = exception;
-	ss_losses(&server->counts->exhausted, &server->counts->lost);
-	server->counts->exhausted -= exhausted;
-	server->counts->lost -= lost;
+	count_losses(server, exhausted, lost);
 }
 
 /* ---- what a script says ---- */
@@ -535,6 +549,27 @@ static void tell_counts(const ss_server *server, zend_long restarts, zval *into)
 	}
 }
 
+static void serve(ss_server *server, zend_long *restarts)
+{
+	if (server->workers == 0) {
+		ss_serve_here(server);
+		return;
+	}
+	if (ss_loop_exists()) {
+		zend_throw_error(NULL, "workers are to be started before any task");
+		return;
+	}
+	if (ss_workers_run(server, restarts)) {
+		return;
+	}
+	ss_serve_here(server);
+	if (EG(exception) == NULL) {
+		/* The rest of the script is its parent's. */
+		EG(exit_status) = 0;
+		zend_throw_unwind_exit();
+	}
+}
+
 ZEND_FUNCTION(stream_socket_serve)
 {
 	zval *given, *handler;
@@ -554,11 +589,7 @@ ZEND_FUNCTION(stream_socket_serve)
 		is_taken = false;
 	}
 	if (is_taken && take_options(server, options)) {
-		if (server->workers > 0) {
-			zend_throw_error(NULL, "workers are not there yet");
-		} else {
-			ss_serve_here(server);
-		}
+		serve(server, &restarts);
 		if (EG(exception) == NULL) {
 			tell_counts(server, restarts, return_value);
 		}
@@ -569,5 +600,7 @@ ZEND_FUNCTION(stream_socket_serve)
 ZEND_FUNCTION(stream_socket_serve_stop)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	ss_servers_drain(false);
+	if (!ss_workers_stop()) {
+		ss_servers_drain(false);
+	}
 }

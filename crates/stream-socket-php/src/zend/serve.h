@@ -33,6 +33,8 @@ struct ss_server {
 	/* Its handlers that have not finished. */
 	ss_task *tasks;
 	zend_long live;
+	/* All that this process has begun with. */
+	zend_long begun;
 	ss_counts *counts;
 	ss_counts own_counts;
 	bool is_draining;
@@ -44,6 +46,9 @@ struct ss_server {
 /* Runs worker processes until they are to end. True in the parent, when they have; false in a
  * worker, which is to serve and then to end. */
 bool ss_workers_run(ss_server *server, zend_long *restarts);
+
+/* Has them end; false where there are none. */
+bool ss_workers_stop(void);
 
 /* Serves until it is drained. */
 void ss_serve_here(ss_server *server);
