@@ -142,9 +142,10 @@ name to be answered at, and when the server drains, and is killed 5 seconds late
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 
-An answer of a service over udp is at most three times as large as what was asked, headers included, so that \
-nobody can use it against others; see to that in a program of yours. Datagrams from the ports of \
-these services (7, 9, 13, 17, 19, 37) are not answered, since two servers would answer each other for ever.";
+An answer of a service over udp is at most three times as large as what was asked, headers \
+included, so that nobody can use it against others; a program of yours has to see to that itself. \
+Datagrams from the ports of these services (7, 9, 13, 17, 19, 37) are not answered, since two \
+servers would answer each other for ever.";
 
 pub(super) fn command() -> Command {
     let services = ServiceName::ALL.iter().map(|service| {
@@ -232,9 +233,8 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ServeArguments, Failure>
         .map(super::url)
         .collect::<Result<Vec<_>, _>>()?;
     let mut flags = option_flags::given(matches, Role::Listen);
-    match answer {
-        Answer::Program(_) => judge_for_programs(&urls, &mut flags)?,
-        Answer::Service(_) => judge_for_services(&urls, &flags)?,
+    if let Answer::Program(_) = answer {
+        judge_for_programs(&urls, &mut flags)?;
     }
     Ok(ServeArguments {
         urls,
@@ -272,17 +272,6 @@ fn judge_for_programs(urls: &[SocketUrl], flags: &mut Vec<Flag>) -> Result<(), F
         }
     }
     Ok(())
-}
-
-/// A service answers each datagram by itself.
-fn judge_for_services(urls: &[SocketUrl], flags: &[Flag]) -> Result<(), Failure> {
-    const OF_PEERS: [&str; 2] = ["max_peers", "peer_idle_timeout"];
-    match given(urls, flags).find(|name| OF_PEERS.contains(name)) {
-        Some(name) => Err(Failure::Usage(format!(
-            "{name} is for programs: a service answers datagrams without regard to their peers"
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// The names of the options in flags and URLs.

@@ -23,11 +23,11 @@ const NONSENSE: &[(&str, &str)] = &[
     ),
     (
         "serve udp://127.0.0.1:0 --max-peers 3 echo",
-        "max_peers is for programs",
+        "option max_peers is for a Listener",
     ),
     (
         "serve udg://@x?peer_idle_timeout=1s daytime",
-        "peer_idle_timeout is for programs",
+        "option peer_idle_timeout is for a Listener",
     ),
     (
         "serve tcp://127.0.0.1:0 --idle-timeout 1s -- cat",

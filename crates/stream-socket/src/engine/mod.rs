@@ -1,13 +1,17 @@
 //! Floor 6, the engine: thousands of connections in one thread, without a runtime.
 //!
 //! An [`Engine`] is a readiness loop that the caller runs, one for each thread. What it drives are
-//! [`Task`]s: small state machines, each with a descriptor or two, that go on without waiting and say
-//! what they wait for. Several loops may accept from one [`Listener`](crate::Listener); a
+//! [`Task`]s: small state machines, each with a descriptor or two, that go on without waiting and
+//! say what they wait for. Several loops may accept from one [`Listener`](crate::Listener); a
 //! [`Control`] that they share counts, drains and stops them together.
 //!
 //! Connections are watched edge-triggered and hold no buffer: all of a loop share one of
 //! [`BUFFER`] bytes. A connection that always has more to do gives way to the others after a
 //! slice of time.
+//!
+//! Peers of a listener of datagrams are tasks as well. They share the listener's socket, from
+//! which the loop receives for all of them, so a peer costs no descriptor; such a listener belongs
+//! to one loop.
 //!
 //! # Examples
 //!

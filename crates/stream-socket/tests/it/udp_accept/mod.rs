@@ -316,29 +316,6 @@ fn a_listener_becomes_its_socket_and_an_inherited_socket_a_listener() {
 }
 
 #[test]
-fn the_engine_says_that_it_accepts_connections_alone() {
-    use std::os::fd::BorrowedFd;
-    use stream_socket::engine::{Control, Engine, Next, Task, Turn, Wake};
-    struct Nothing(Stream);
-    impl Task for Nothing {
-        fn descriptor(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-        fn run(&mut self, _: Wake, _: &mut Turn<'_>) -> Next {
-            Next::Done
-        }
-    }
-    let mut engine = Engine::new(&Control::new()).unwrap();
-    let listener = Arc::new(bind("udp://127.0.0.1:0"));
-    let error = engine.listen(listener, |stream| Some(Nothing(stream)));
-    let error = error.unwrap_err().to_string();
-    assert!(
-        error.ends_with("make a task of a DatagramSocket"),
-        "{error}"
-    );
-}
-
-#[test]
 fn limits_of_peers_are_kept_and_counted() {
     let options = ListenOptions::default();
     let listener = Listener::bind("udp://127.0.0.1:0?max_peers=2", &options).unwrap();
