@@ -289,7 +289,7 @@ impl DatagramSocket {
             _ => ("receive on", self.read_timeout),
         };
         match stop {
-            Stop::WouldBlock => failed(Stage::Io, &self.url, Errno::AGAIN),
+            Stop::WouldBlock => Error::would_block(),
             Stop::TimedOut => timed_out(Stage::Io, &self.url, limit, timeout),
             Stop::System(errno) => failed(Stage::Io, &self.url, errno),
         }

@@ -3,6 +3,7 @@
 //! Floor 0: nothing here names an operating system. The floor that makes system calls turns
 //! their numbers into words and hands both over.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -15,7 +16,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// `cannot bind tcp://[::1]:80: permission denied (EACCES)`, so
 /// [`source`](std::error::Error::source) is always `None`. An `Error` travels inside
 /// [`io::Error`] through [`Read`](io::Read) and [`Write`](io::Write), and [`Error::in_io`] finds
-/// it there again.
+/// it there again. That a socket which does not wait would have to, which a loop meets at every
+/// turn, is told without naming the socket and allocates nothing; in an [`io::Error`] it is the
+/// bare kind.
 ///
 /// # Examples
 ///
@@ -26,16 +29,27 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// assert_eq!(error.stage(), Stage::Parse);
 /// assert_eq!(error.errno(), None);
 /// ```
-pub struct Error(Box<Inner>);
+pub struct Error(Option<Box<Inner>>);
 
 struct Inner {
     stage: Stage,
     errno: Option<i32>,
     limit: Option<Limit>,
     action: &'static str,
-    url: String,
-    reason: String,
+    url: Cow<'static, str>,
+    reason: Cow<'static, str>,
 }
+
+/// What an error without a box says.
+static WOULD_BLOCK: Inner = Inner {
+    stage: Stage::Io,
+    // errno(3) of Linux.
+    errno: Some(11),
+    limit: None,
+    action: "go on with",
+    url: Cow::Borrowed("a socket that does not wait"),
+    reason: Cow::Borrowed("try again (EAGAIN)"),
+};
 
 /// How far an operation had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,54 +140,68 @@ impl fmt::Display for Limit {
 impl Error {
     /// An error that no system call reported; `reason` is the rest of the sentence, without a dot.
     pub(crate) fn new(stage: Stage, url: impl fmt::Display, reason: impl fmt::Display) -> Self {
-        Self(Box::new(Inner {
+        Self(Some(Box::new(Inner {
             stage,
             errno: None,
             limit: None,
             action: stage.action(),
-            url: url.to_string(),
-            reason: reason.to_string(),
-        }))
+            url: url.to_string().into(),
+            reason: reason.to_string().into(),
+        })))
+    }
+
+    /// A socket that does not wait would have to.
+    pub(crate) fn would_block() -> Self {
+        Self(None)
+    }
+
+    fn inner(&self) -> &Inner {
+        self.0.as_deref().unwrap_or(&WOULD_BLOCK)
     }
 
     /// The error of a stream, which is ours wherever it went through our hands.
     pub(crate) fn of_io(error: io::Error, url: impl fmt::Display) -> Self {
         match error.downcast::<Error>() {
             Ok(error) => error,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::would_block(),
             Err(error) => Self::new(Stage::Io, url, error),
         }
     }
 
     /// The same error with the number that the system gave.
-    pub(crate) fn with_errno(mut self, errno: i32) -> Self {
-        self.0.errno = Some(errno);
-        self
+    pub(crate) fn with_errno(self, errno: i32) -> Self {
+        self.change(|inner| inner.errno = Some(errno))
     }
 
     /// The same error, told apart as a limit in time that passed.
-    pub(crate) fn with_limit(mut self, limit: Limit) -> Self {
-        self.0.limit = Some(limit);
-        self
+    pub(crate) fn with_limit(self, limit: Limit) -> Self {
+        self.change(|inner| inner.limit = Some(limit))
     }
 
     /// The same error with more at the end of its sentence.
-    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+    pub(crate) fn with_detail(self, detail: &str) -> Self {
         if !detail.is_empty() {
-            self.0.reason.push_str("; ");
-            self.0.reason.push_str(detail);
+            return self
+                .change(|inner| inner.reason = format!("{}; {detail}", inner.reason).into());
         }
         self
     }
 
     /// The same error with its own words between "cannot" and the URL.
-    pub(crate) fn with_action(mut self, action: &'static str) -> Self {
-        self.0.action = action;
+    pub(crate) fn with_action(self, action: &'static str) -> Self {
+        self.change(|inner| inner.action = action)
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        if let Some(inner) = &mut self.0 {
+            change(inner);
+        }
         self
     }
 
     /// How far the operation had come.
     pub fn stage(&self) -> Stage {
-        self.0.stage
+        self.inner().stage
     }
 
     /// The system's number of the failed call; `ETIMEDOUT` when a deadline of ours passed.
@@ -182,32 +210,32 @@ impl Error {
     /// resolving. PHP shows that as 0, which its manual's page of `stream_socket_server` defines
     /// as "failed before bind".
     pub fn errno(&self) -> Option<i32> {
-        self.0.errno
+        self.inner().errno
     }
 
     /// The URL or the address that the operation was about.
     pub fn url(&self) -> &str {
-        &self.0.url
+        &self.inner().url
     }
 
     /// Why it failed: the end of the sentence, after the URL.
     pub fn reason(&self) -> &str {
-        &self.0.reason
+        &self.inner().reason
     }
 
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
-        self.0.limit.is_some()
+        self.inner().limit.is_some()
     }
 
     /// Which limit in time it was that passed, if one did.
     pub fn limit(&self) -> Option<Limit> {
-        self.0.limit
+        self.inner().limit
     }
 
     /// The nearest [`io::ErrorKind`].
     pub fn io_kind(&self) -> io::ErrorKind {
-        match (self.0.limit, self.0.errno, self.0.stage) {
+        match (self.inner().limit, self.inner().errno, self.inner().stage) {
             (Some(_), _, _) => io::ErrorKind::TimedOut,
             (_, Some(errno), _) => io::Error::from_raw_os_error(errno).kind(),
             (_, None, Stage::Parse) => io::ErrorKind::InvalidInput,
@@ -227,7 +255,9 @@ impl fmt::Display for Error {
         write!(
             f,
             "cannot {} {}: {}",
-            self.0.action, self.0.url, self.0.reason
+            self.inner().action,
+            self.inner().url,
+            self.inner().reason
         )
     }
 }
@@ -235,9 +265,9 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("stage", &self.0.stage)
-            .field("errno", &self.0.errno)
-            .field("limit", &self.0.limit)
+            .field("stage", &self.inner().stage)
+            .field("errno", &self.inner().errno)
+            .field("limit", &self.inner().limit)
             .field("message", &format_args!("{self}"))
             .finish()
     }
@@ -247,7 +277,10 @@ impl std::error::Error for Error {}
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        io::Error::new(error.io_kind(), error)
+        match error.0 {
+            Some(_) => io::Error::new(error.io_kind(), error),
+            None => io::ErrorKind::WouldBlock.into(),
+        }
     }
 }
 
@@ -275,6 +308,6 @@ mod tests {
 
     #[test]
     fn it_is_one_pointer_wide() {
-        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 }

@@ -479,7 +479,7 @@ impl Stream {
             _ => ("read from", self.read_timeout),
         };
         match stop {
-            Stop::WouldBlock => failed(Stage::Io, &self, Errno::AGAIN),
+            Stop::WouldBlock => Error::would_block(),
             Stop::TimedOut => {
                 self.timed_out = Some(limit);
                 timed_out(Stage::Io, &self, limit, timeout)
@@ -506,12 +506,8 @@ impl Read for Stream {
         } else {
             self.receive_bytes(target)
         };
-        match result {
-            // No words are made for what a loop meets at every turn.
-            Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            // What the caller's buffer had no room for of a datagram is in ours.
-            result => Ok(self.account(result)?.min(target.len())),
-        }
+        // What the caller's buffer had no room for of a datagram is in ours.
+        Ok(self.account(result)?.min(target.len()))
     }
 }
 

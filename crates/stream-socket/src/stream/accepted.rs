@@ -26,10 +26,6 @@ impl Stream {
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let result = peer.receive(&mut patience, target, &mut self.buffer);
-        if matches!(result, Err(Stop::WouldBlock)) {
-            // No words are made for what a loop meets at every turn.
-            return Some(Err(io::ErrorKind::WouldBlock.into()));
-        }
         let length = self.count(result).map(|length| length.min(target.len()));
         Some(length.map_err(io::Error::from))
     }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use allocation_counter::measure;
-use stream_socket::{Interest, Listener, Member, Stream, Transport, select};
+use stream_socket::{Batch, Interest, Listener, Member, Stream, Transport, select};
 
 use crate::support::child;
 use crate::support::peer::program;
@@ -213,12 +213,19 @@ fn reading_and_writing_allocate_nothing() {
         assert_allocates_nothing("a read that would have to wait", || {
             here.read(&mut buffer).unwrap_err();
         });
+        assert_allocates_nothing("a line that would have to wait", || {
+            here.read_line(&mut line, 99).unwrap_err();
+        });
+        while here.write(&[0; 10_000]).is_ok() {}
+        assert_allocates_nothing("a write that would have to wait", || {
+            here.write(&buffer).unwrap_err();
+        });
     }
 }
 
 #[test]
 fn receiving_and_sending_allocate_nothing() {
-    let (socket, sender) = (
+    let (mut socket, sender) = (
         receive_on("udp://[::]:0?v6only=0"),
         receive_on("udp://127.0.0.1:0"),
     );
@@ -236,6 +243,14 @@ fn receiving_and_sending_allocate_nothing() {
             )
             .unwrap();
         sender.recv_from(&mut buffer).unwrap();
+    });
+    socket.set_blocking(false);
+    assert_allocates_nothing("a receive that would have to wait", || {
+        socket.recv_from(&mut buffer).unwrap_err();
+    });
+    let mut batch = Batch::new(4, 99);
+    assert_allocates_nothing("a batch that would have to wait", || {
+        socket.recv_batch(&mut batch).unwrap_err();
     });
 }
 
