@@ -332,10 +332,14 @@ impl Listener {
         self.gate.as_ref()
     }
 
+    /// What a listener of datagrams shares with its streams.
+    pub(crate) fn dispatcher(&self) -> Option<&Arc<Dispatcher>> {
+        self.peers.as_ref().map(Peers::dispatcher)
+    }
+
     /// What a listener of datagrams knows of its peers and has dropped; `None` over tcp and unix.
     pub fn peers(&self) -> Option<PeerCounters> {
-        let peers = self.peers.as_ref()?;
-        Some(peers.dispatcher().counters())
+        Some(self.dispatcher()?.counters())
     }
 
     /// The connections that come, without end; a wait interrupted by a signal goes on.

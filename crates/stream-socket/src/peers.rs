@@ -9,19 +9,21 @@
 
 mod counters;
 mod mailbox;
+mod notices;
 mod own_socket;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use counters::PeerCounters;
 pub(crate) use mailbox::Mailbox;
 use mailbox::{Key, Origin};
+pub(crate) use notices::{Notices, Subscription};
 
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
@@ -75,6 +77,8 @@ pub(crate) struct Dispatcher {
     /// Readable while a peer waits to be accepted whose datagram is no longer in the socket.
     bell: Bell,
     queued_bytes: AtomicUsize,
+    /// Whether a loop accepts from it, which then is the only one.
+    in_loop: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -133,6 +137,7 @@ impl Dispatcher {
             capacity: room.div_ceil(SMALLEST).max(BETWEEN_LOOKS),
             bell,
             queued_bytes: AtomicUsize::new(0),
+            in_loop: AtomicBool::new(false),
             state: Mutex::new(State {
                 peers: HashMap::new(),
                 waiting: VecDeque::new(),
@@ -304,6 +309,10 @@ impl Dispatcher {
     /// The datagram that accept handed out goes with the stream. Further ones that were not read
     /// are as good as later ones: they make the peer known anew.
     pub(crate) fn forget(&self, mailbox: &Arc<Mailbox>) {
+        if !self.is_of_this_process() {
+            // The bell would ring for the parent, who has nothing to silence it for.
+            return;
+        }
         let mut state = self.state();
         state.remove(mailbox);
         let opening = mailbox.take_opening();
@@ -323,6 +332,34 @@ impl Dispatcher {
         let bytes: usize = unread.iter().map(|datagram| datagram.len()).sum();
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         unread
+    }
+
+    /// Has the loop of `notices` told of what comes for `mailbox`.
+    pub(crate) fn subscribe(&self, mailbox: &Arc<Mailbox>, notices: &Arc<Notices>) -> Subscription {
+        Subscription::new(mailbox, self.socket.as_fd(), notices)
+    }
+
+    /// A loop is going to accept; false if there is one that does.
+    pub(crate) fn enter_loop(&self) -> bool {
+        !self.in_loop.swap(true, Ordering::AcqRel)
+    }
+
+    /// The loop accepts no more.
+    pub(crate) fn leave_loop(&self) {
+        self.in_loop.store(false, Ordering::Release);
+    }
+
+    /// How long until peers have to be looked through though no datagram comes; `None` while
+    /// there are none.
+    pub(crate) fn next_sweep(&self) -> Option<Duration> {
+        let state = self.state();
+        let remaining = state.next_sweep.remaining();
+        remaining.filter(|_| !state.peers.is_empty())
+    }
+
+    /// Forgets the peers that have been idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.evict_idle(&mut self.state());
     }
 
     fn evict_idle(&self, state: &mut State) {

@@ -557,10 +557,11 @@ impl Write for Stream {
 
 impl AsFd for Stream {
     /// On a stream that a listener of datagrams accepted, this makes a descriptor of its own, a
-    /// socket connected to the peer. Where there can be none, over udg or when the process has no
-    /// descriptor left, it is the listener's socket: readable on any peer's datagram, so that a
-    /// read may say that it would block. Datagrams that were received before it was made, it does
-    /// not know of: [`Selectable::has_buffered`](crate::Selectable::has_buffered) does.
+    /// socket connected to the peer. Where there can be none, over udg, in an engine or when the
+    /// process has no descriptor left, it is the listener's socket: readable on any peer's
+    /// datagram, so that a read may say that it would block. Datagrams that were received before
+    /// it was made, it does not know of:
+    /// [`Selectable::has_buffered`](crate::Selectable::has_buffered) does.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
     }

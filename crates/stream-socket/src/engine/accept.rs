@@ -12,7 +12,7 @@ use super::slots::Token;
 use crate::deadline::clock;
 use crate::gate::Waiting;
 use crate::listener::{Arrival, Listener};
-use crate::peers;
+use crate::peers::{Notices, Subscription};
 use crate::stream::Stream;
 use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Mode};
@@ -36,6 +36,8 @@ pub(super) struct Acceptor<T> {
     make: Make<T>,
     /// Whether the program has room for another one, if it has a say in that.
     room: Option<Room>,
+    /// Where the peers of a listener of datagrams post.
+    notices: Option<Arc<Notices>>,
     state: State,
     since_rotation: u32,
 }
@@ -53,7 +55,7 @@ enum State {
 
 /// What an attempt to accept came to.
 pub(super) enum Accepted<T> {
-    Task(T, Limits),
+    Task(T, Limits, Option<Subscription>),
     /// Somebody came and was not served; the next may be.
     Lost,
     /// There is nobody to be had now.
@@ -69,6 +71,7 @@ impl<T> Acceptor<T> {
             listener,
             make,
             room: None,
+            notices: None,
             state: State::Open,
             since_rotation: 0,
         }
@@ -80,13 +83,25 @@ impl<T> Acceptor<T> {
         self
     }
 
+    /// Has the peers of a listener of datagrams post to `notices`; false if another loop accepts
+    /// from it. True for a listener of connections, which any number of loops share.
+    pub(super) fn enter(&mut self, notices: impl FnOnce() -> Arc<Notices>) -> bool {
+        let Some(dispatcher) = self.listener.dispatcher() else {
+            return true;
+        };
+        let entered = dispatcher.enter_loop();
+        self.notices = entered.then(notices);
+        entered
+    }
+
     pub(super) fn listener(&self) -> &Arc<Listener> {
         &self.listener
     }
 
     pub(super) fn watch(&self, epoll: &Epoll, token: Token) -> Result<(), Errno> {
-        // That of datagrams is an epoll descriptor itself, which can't be shared so.
-        let mode = if self.listener.transport().is_datagram() {
+        // A listener of datagrams has one loop alone, and is an epoll descriptor, which the kernel
+        // does not watch exclusively.
+        let mode = if self.notices.is_some() {
             Mode::Level
         } else {
             Mode::Exclusive
@@ -104,11 +119,13 @@ impl<T> Acceptor<T> {
             Arrival::Stream(mut stream) => {
                 self.since_rotation += 1;
                 stream.set_blocking(false);
+                let notices = self.notices.as_ref();
+                let subscription = notices.and_then(|notices| stream.subscribe(notices));
                 let Some(task) = (self.make)(stream) else {
                     return Accepted::Lost;
                 };
                 Counts::raise(&counts.accepted);
-                return Accepted::Task(task, self.limits(now));
+                return Accepted::Task(task, self.limits(now), subscription);
             }
             Arrival::None => return Accepted::Nobody,
             Arrival::Full => {
@@ -142,19 +159,17 @@ impl<T> Acceptor<T> {
         let expires = options
             .lifetime
             .and_then(|lifetime| now.checked_add(lifetime));
-        let idle = if self.listener.transport().is_datagram() {
-            Some(options.peer_idle_timeout.unwrap_or(peers::IDLE))
-        } else {
-            options.idle_timeout
-        };
-        Limits { idle, expires }
+        Limits {
+            idle: options.idle_timeout,
+            expires,
+        }
     }
 
     /// Takes the listener out of the set while it has to wait, and moves it to the end of its
     /// queue now and then.
     pub(super) fn after_accepting(&mut self, epoll: &Epoll, tokens: Tokens) {
         match &self.state {
-            State::Open if self.since_rotation >= ROTATION => {
+            State::Open if self.since_rotation >= ROTATION && self.notices.is_none() => {
                 self.since_rotation = 0;
                 _ = epoll.remove(self.listener.as_fd());
                 self.resume(epoll, tokens);
@@ -197,11 +212,30 @@ impl<T> Acceptor<T> {
         }
     }
 
-    /// When accepting goes on by itself.
-    pub(super) fn resumes(&self) -> Option<Instant> {
+    /// Drains: accepts no more. Whether there are peers for which the loop has to go on receiving.
+    pub(super) fn drain(&mut self, epoll: &Epoll) -> bool {
+        self.leave(epoll);
+        self.make = Box::new(|_| None);
+        let dispatcher = self.listener.dispatcher();
+        dispatcher.is_some_and(|dispatcher| {
+            dispatcher.close();
+            true
+        })
+    }
+
+    /// When it has something to do by the clock: accepting goes on, or peers are looked through.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         match self.state {
             State::Exhausted { until } => Some(until),
-            _ => None,
+            _ => now.checked_add(self.listener.dispatcher()?.next_sweep()?),
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn come(&mut self, epoll: &Epoll, tokens: Tokens) {
+        match (&self.state, self.listener.dispatcher()) {
+            (State::Open, Some(dispatcher)) => dispatcher.sweep(),
+            _ => self.resume(epoll, tokens),
         }
     }
 
@@ -228,6 +262,14 @@ impl<T> Acceptor<T> {
 pub(super) struct Tokens {
     pub(super) listener: Token,
     pub(super) gate: Token,
+}
+
+impl<T> Drop for Acceptor<T> {
+    fn drop(&mut self) {
+        if let (Some(_), Some(dispatcher)) = (&self.notices, self.listener.dispatcher()) {
+            dispatcher.leave_loop();
+        }
+    }
 }
 
 impl<T> fmt::Debug for Acceptor<T> {

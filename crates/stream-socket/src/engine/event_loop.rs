@@ -10,6 +10,7 @@ use super::BUFFER;
 use super::accept::{Accepted, Acceptor, Tokens};
 use super::control::{Control, Counts};
 use super::pipes::Pipes;
+use super::post::{NEWS, Post, WRITABLE};
 use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
 use super::task::{Cause, Lent, Next, Task, TaskId, Turn, Wake};
@@ -17,12 +18,12 @@ use super::timers::Timers;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
+use crate::peers::Subscription;
 use crate::select::Interest;
 use crate::stream::Stream;
 use crate::sys::epoll::{Bell, Epoll, Mode};
 use crate::sys::wait::Events;
 use crate::sys::{Errno, failed, fork};
-use crate::url::Transport;
 
 /// Indexes from here on are not tasks: the bell, and the listeners.
 const FIRST_ACCEPTOR: u32 = 1 << 30;
@@ -52,6 +53,7 @@ pub struct Engine<T> {
     /// Tasks that gave way and have more to do.
     yielded: VecDeque<Token>,
     acceptors: Vec<Acceptor<T>>,
+    post: Post,
     buffer: Box<[u8]>,
     pipes: Pipes,
     draining: bool,
@@ -76,6 +78,7 @@ impl<T: Task> Engine<T> {
             timers: Timers::default(),
             yielded: VecDeque::new(),
             acceptors: Vec::new(),
+            post: Post::default(),
             buffer: vec![0; BUFFER].into(),
             pipes: Pipes::default(),
             draining: false,
@@ -97,23 +100,23 @@ impl<T: Task> Engine<T> {
     /// or `None` to drop it. The stream does not wait.
     ///
     /// Several loops may accept from one listener; a new connection wakes only one or some of
-    /// them. The listener's caps and limits in time are in force. A listener of datagrams belongs
-    /// to one loop, and each of its peers takes a descriptor there: to answer many without that, a
-    /// task over a [`DatagramSocket`](crate::DatagramSocket) is what is wanted.
+    /// them. The listener's caps and limits in time are in force.
+    ///
+    /// A listener of datagrams belongs to one loop, which receives for all its peers. The task of
+    /// a peer is woken for reading when a datagram has come for it, or when the peer was idle for
+    /// too long, which the next read tells. Its stream has no descriptor of its own meanwhile; a
+    /// task that waits for something else besides makes that its
+    /// [`descriptor`](Task::descriptor). A drain refuses new peers.
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the system can't watch it, and over udg, where a peer can't have a
-    /// descriptor of its own.
+    /// At [`Stage::Io`] when the system can't watch it; when it is of datagrams and belongs to
+    /// another loop.
     pub fn listen(
         &mut self,
         listener: Arc<Listener>,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
-        if listener.transport() == Transport::Udg {
-            let reason = "its peers have no descriptors: make a task of a DatagramSocket";
-            return Err(Error::new(Stage::Io, listener, reason).with_action("watch"));
-        }
         self.admit(Acceptor::new(listener, Box::new(accepted)))
     }
 
@@ -133,7 +136,12 @@ impl<T: Task> Engine<T> {
         self.admit(acceptor.limited(Box::new(has_room)))
     }
 
-    fn admit(&mut self, acceptor: Acceptor<T>) -> Result<()> {
+    fn admit(&mut self, mut acceptor: Acceptor<T>) -> Result<()> {
+        if !acceptor.enter(|| self.post.notices(&self.bell)) {
+            let reason = "it is of datagrams, and belongs to another loop";
+            let error = Error::new(Stage::Io, acceptor.listener(), reason);
+            return Err(error.with_action("watch"));
+        }
         let index = self.acceptors.len() as u32;
         acceptor
             .watch(&self.epoll, tokens(index).listener)
@@ -160,12 +168,12 @@ impl<T: Task> Engine<T> {
     /// the task notes what it is woken for, and whoever turns the engine goes on with the
     /// coroutine afterwards.
     pub fn rest(&mut self, task: T) -> TaskId {
-        let token = self.place(Slot::new(task, None, clock::now()));
+        let token = self.place(Slot::new(task, None, None, clock::now()));
         TaskId(token)
     }
 
     fn place(&mut self, slot: Slot<T>) -> Token {
-        let token = self.slots.insert(slot);
+        let token = self.slots.insert(|token| slot.placed(token));
         if let Some(slot) = self.slots.get_mut(token) {
             slot.task.placed(TaskId(token));
         }
@@ -213,7 +221,7 @@ impl<T: Task> Engine<T> {
     ///
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
-        self.start(task, None, clock::now())
+        self.start(task, None, None, clock::now())
             .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
     }
 
@@ -259,6 +267,7 @@ impl<T: Task> Engine<T> {
         };
         #[cfg(feature = "simulation")]
         crate::sys::seam::shuffle(count, |one, other| self.epoll.swap_events(one, other));
+        self.post.awake();
         let now = clock::now();
         for index in 0..count {
             let (token, ready) = self.epoll.event(index);
@@ -277,6 +286,7 @@ impl<T: Task> Engine<T> {
         }
         self.expire(now);
         self.go_on(now);
+        self.hear(now);
         Ok(self.obey())
     }
 
@@ -288,13 +298,13 @@ impl<T: Task> Engine<T> {
 
     /// How long to wait: what was asked, but no longer than until something is due.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.yielded.is_empty() || self.control.is_stopped() {
+        if !self.yielded.is_empty() || !self.post.sleep() || self.control.is_stopped() {
             return Some(Duration::ZERO);
         }
         let now = clock::now();
         let timer = self.timers.next();
-        let pause = self.acceptors.iter().filter_map(Acceptor::resumes).min();
-        let due = timer.into_iter().chain(pause).min();
+        let accepting = self.acceptors.iter().filter_map(|one| one.due(now)).min();
+        let due = timer.into_iter().chain(accepting).min();
         let due = due.map(|due| due.saturating_duration_since(now));
         let drain = self.control.drain_until().map(|until| {
             // What the control said has not been heard yet: it is done at the end of this turn.
@@ -311,9 +321,10 @@ impl<T: Task> Engine<T> {
         &mut self,
         task: T,
         limits: Option<Limits>,
+        subscription: Option<Subscription>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
-        let mut slot = Slot::new(task, limits, now);
+        let mut slot = Slot::new(task, limits, subscription, now);
         // Many are done at once, and need no place and no watching.
         let next = slot.run(Wake::Start, lent!(self), now, self.draining);
         if next == Next::Done {
@@ -408,6 +419,8 @@ impl<T: Task> Engine<T> {
         } else if slot.idles_out().is_some_and(|idle| idle <= now) {
             Counts::raise(&counts.idle);
             self.give_up(token, Cause::Idle);
+        } else if slot.retry.take_if(|at| *at <= now).is_some() {
+            self.wake(token, WRITABLE, now);
         } else {
             slot.task_due = None;
             self.wake(token, Wake::Timer, now);
@@ -421,13 +434,20 @@ impl<T: Task> Engine<T> {
                 self.wake(token, Wake::Turn, now);
             }
         }
-        let paused = self
-            .acceptors
-            .iter()
-            .any(|acceptor| acceptor.resumes().is_some());
-        if paused {
-            self.resume(now);
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            if acceptor.due(now).is_some_and(|at| at <= now) {
+                acceptor.come(&self.epoll, tokens(index));
+            }
         }
+    }
+
+    /// Wakes the tasks whose peers have posted.
+    fn hear(&mut self, now: Instant) {
+        let heard = self.post.hear();
+        for token in &heard {
+            self.wake(Token::from_u64(*token), NEWS, now);
+        }
+        self.post.keep(heard);
     }
 
     fn accept(&mut self, index: usize, now: Instant) {
@@ -456,8 +476,8 @@ impl<T: Task> Engine<T> {
         match acceptor.accept(self.control.counts(), now) {
             Accepted::Nobody => false,
             Accepted::Lost => true,
-            Accepted::Task(task, limits) => {
-                if self.start(task, Some(limits), now).is_err() {
+            Accepted::Task(task, limits, peer) => {
+                if self.start(task, Some(limits), peer, now).is_err() {
                     Counts::raise(&self.control.counts().failed);
                 }
                 true
@@ -468,14 +488,6 @@ impl<T: Task> Engine<T> {
     fn open_gate(&mut self, index: usize) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
             acceptor.open(&self.epoll, tokens(index as u32));
-        }
-    }
-
-    fn resume(&mut self, now: Instant) {
-        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            if acceptor.resumes().is_some_and(|at| at <= now) {
-                acceptor.resume(&self.epoll, tokens(index));
-            }
         }
     }
 
@@ -492,9 +504,10 @@ impl<T: Task> Engine<T> {
             (0..self.acceptors.len()).for_each(|index| self.accept_last(index));
             self.draining = true;
             self.acceptors
-                .iter()
-                .for_each(|acceptor| acceptor.leave(&self.epoll));
-            self.acceptors.clear();
+                .retain_mut(|acceptor| acceptor.drain(&self.epoll));
+            for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+                acceptor.resume(&self.epoll, tokens(index));
+            }
             let tokens: Vec<Token> = self.slots.tokens().collect();
             let now = clock::now();
             tokens
@@ -511,8 +524,8 @@ impl<T: Task> Engine<T> {
     }
 
     /// In a child that was forked, makes descriptors of its own: those of the parent would
-    /// report to both. Connections that were accepted before stay the parent's; the child drops
-    /// its half of them.
+    /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
+    /// parent's; the child drops its half of them.
     fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
         let generation = fork::generation();
         if self.generation == generation {
@@ -521,7 +534,9 @@ impl<T: Task> Engine<T> {
         let (epoll, bell) = Self::descriptors()?;
         self.control.remove(&self.bell);
         self.control.add(Arc::clone(&bell));
-        (self.epoll, self.bell) = (epoll, bell);
+        (self.epoll, self.bell, self.post) = (epoll, bell, Post::default());
+        self.acceptors
+            .retain(|acceptor| acceptor.listener().dispatcher().is_none());
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             acceptor.resume(&self.epoll, tokens(index));
         }

@@ -68,6 +68,7 @@ mod control;
 mod descriptors;
 mod event_loop;
 mod pipes;
+mod post;
 mod relay;
 mod slot;
 mod slots;

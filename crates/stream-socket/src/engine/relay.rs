@@ -16,16 +16,12 @@ use self::flow::{Fault, Flow, Step};
 pub use self::report::{RelayEnding, RelayReport, Side};
 use super::task::{Cause, Next, Second, Task, Turn, Wake};
 use crate::connecting::Connecting;
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result};
 use crate::select::Interest;
 use crate::stream::Stream;
 
 /// How long the other direction may be silent after one has ended, where nothing else is said.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
-
-/// How long after its making a datagram may still turn up that a new peer's descriptor does not
-/// tell of; see `stream/peer.rs`.
-const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 /// How a relay comes to its target, and who is told of its end.
 pub trait Dial {
@@ -125,7 +121,7 @@ impl<D: Dial> Relay<D> {
             (Ok(Some(stream)), _) => {
                 self.nth = self.nth.wrapping_add(1);
                 self.target = Target::Connected(End::new(stream));
-                self.begin(turn);
+                turn.set_timer(None);
                 None
             }
             (Ok(None), Target::Connecting(connecting)) => {
@@ -146,16 +142,6 @@ impl<D: Dial> Relay<D> {
             }
             None => self.end(RelayEnding::Unreached(error)),
         }
-    }
-
-    /// Both ends are there.
-    fn begin(&mut self, turn: &mut Turn<'_>) {
-        let is_new_peer = self.client.stream.transport().is_datagram();
-        if is_new_peer {
-            // It gets a descriptor of its own, so that what comes from now on is told by that.
-            _ = self.client.stream.as_fd();
-        }
-        turn.set_timer(is_new_peer.then_some(ON_ITS_WAY));
     }
 
     /// Moves what can be moved.
@@ -215,6 +201,9 @@ impl<D: Dial> Relay<D> {
             }
             Err(Fault::Sender(error)) => {
                 let error = Error::of_io(error, side.name());
+                if error.limit() == Some(Limit::PeerIdle) {
+                    return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
+                }
                 let (side, error) = self.broken.take().unwrap_or((side, error));
                 self.reset_other(side);
                 Err(self.end(RelayEnding::Failed(side, error)))
@@ -265,15 +254,12 @@ impl<D: Dial> Relay<D> {
         Next::Done
     }
 
-    /// The timer has come: a look for what is on its way, or the end of a silent half.
-    fn time_is_up(&mut self) -> Option<Next> {
-        match (self.broken.take(), self.first) {
-            (Some((side, error)), _) => Some(self.end(RelayEnding::Failed(side, error))),
-            (None, Some(first)) => Some(self.end(RelayEnding::HalfClosed { first })),
-            (None, None) => {
-                self.client.readable = true;
-                None
-            }
+    /// One side has been silent for too long after the other has ended.
+    fn time_is_up(&mut self) -> Next {
+        let first = self.first.unwrap_or(Side::Client);
+        match self.broken.take() {
+            Some((side, error)) => self.end(RelayEnding::Failed(side, error)),
+            None => self.end(RelayEnding::HalfClosed { first }),
         }
     }
 }
@@ -300,11 +286,7 @@ impl<D: Dial> Task for Relay<D> {
         match (wake, &mut self.target) {
             (Wake::Ready { .. }, _) => self.client.note(wake),
             (Wake::Second { .. }, Target::Connected(end)) => end.note(wake),
-            (Wake::Timer, Target::Connected(_)) => {
-                if let Some(next) = self.time_is_up() {
-                    return next;
-                }
-            }
+            (Wake::Timer, Target::Connected(_)) => return self.time_is_up(),
             _ => {}
         }
         match self.reach(wake, turn) {

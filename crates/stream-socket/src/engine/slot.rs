@@ -3,9 +3,12 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use super::post::RETRY;
 use super::slots::Token;
 use super::task::{Lent, Next, Task, Turn, Wake};
 use super::timers::Timer;
+use crate::deadline::clock;
+use crate::peers::Subscription;
 use crate::select::Interest;
 use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Mode};
@@ -25,6 +28,10 @@ pub(super) struct Slot<T> {
     pub(super) task_due: Option<Instant>,
     pub(super) limits: Limits,
     pub(super) last_active: Instant,
+    /// Of the peer of a listener of datagrams.
+    pub(super) subscription: Option<Subscription>,
+    /// When such a peer tries again to write.
+    pub(super) retry: Option<Instant>,
 }
 
 fn put(
@@ -50,7 +57,12 @@ pub(super) struct Limits {
 
 impl<T: Task> Slot<T> {
     /// A place for a task that was accepted, if it has limits, or added by hand.
-    pub(super) fn new(task: T, limits: Option<Limits>, now: Instant) -> Self {
+    pub(super) fn new(
+        task: T,
+        limits: Option<Limits>,
+        subscription: Option<Subscription>,
+        now: Instant,
+    ) -> Self {
         Self {
             task,
             accepted: limits.is_some(),
@@ -60,7 +72,17 @@ impl<T: Task> Slot<T> {
             task_due: None,
             limits: limits.unwrap_or_default(),
             last_active: now,
+            subscription,
+            retry: None,
         }
+    }
+
+    /// The same, where the loop knows it by `token`.
+    pub(super) fn placed(self, token: Token) -> Self {
+        if let Some(peer) = &self.subscription {
+            peer.begin(token.to_u64());
+        }
+        self
     }
 
     /// Runs the task, and notes the timer that it set.
@@ -88,7 +110,7 @@ impl<T: Task> Slot<T> {
         token: Token,
         interest: Interest,
     ) -> Result<(), Errno> {
-        if self.watched != Some(interest) {
+        if !self.hears(interest) && self.watched != Some(interest) {
             let (descriptor, events) = (self.task.descriptor(), interest.events());
             let is_new = self.watched.is_none();
             put(epoll, is_new, descriptor, token, events)?;
@@ -105,6 +127,20 @@ impl<T: Task> Slot<T> {
             self.second = Some(wanted);
         }
         Ok(())
+    }
+
+    /// Whether it is told of its peer's datagrams, and its descriptor, which is the listener's,
+    /// not watched for it alone.
+    fn hears(&mut self, interest: Interest) -> bool {
+        let Some(peer) = &self.subscription else {
+            return false;
+        };
+        peer.go_on();
+        let hears = peer.is_shared(self.task.descriptor());
+        if hears {
+            self.retry = interest.events().write.then(|| clock::now() + RETRY);
+        }
+        hears
     }
 
     /// Takes its descriptors out of the set: one that a child process has inherited would not
@@ -134,9 +170,14 @@ impl<T: Task> Slot<T> {
 
     /// When the clock has something to do with it.
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.task_due, self.idles_out(), self.limits.expires]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.task_due,
+            self.idles_out(),
+            self.limits.expires,
+            self.retry,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

@@ -59,7 +59,7 @@ impl<T> Slots<T> {
         }
     }
 
-    pub(super) fn insert(&mut self, tenant: T) -> Token {
+    pub(super) fn insert(&mut self, tenant: impl FnOnce(Token) -> T) -> Token {
         let index = self.free.pop().unwrap_or(self.places.len() as u32);
         if index as usize == self.places.len() {
             self.places.push(Place {
@@ -68,11 +68,12 @@ impl<T> Slots<T> {
             });
         }
         let place = &mut self.places[index as usize];
-        place.tenant = Some(tenant);
-        Token {
+        let token = Token {
             index,
             generation: place.generation,
-        }
+        };
+        place.tenant = Some(tenant(token));
+        token
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&T> {
@@ -125,9 +126,9 @@ mod tests {
     #[test]
     fn a_place_used_again_does_not_answer_to_its_last_tenant() {
         let mut slots = Slots::new();
-        let first = slots.insert('a');
+        let first = slots.insert(|_| 'a');
         assert_eq!(slots.remove(first), Some('a'));
-        let second = slots.insert('b');
+        let second = slots.insert(|_| 'b');
         assert_eq!(second.index, first.index);
         assert_eq!(slots.get_mut(first), None);
         assert_eq!(slots.remove(first), None);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::Notices;
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::sys::epoll::Bell;
@@ -67,7 +68,19 @@ struct Inbox {
     accepted: bool,
     /// The thread that waits for a datagram, and whether it has been woken.
     waiter: Option<(Arc<Bell>, bool)>,
+    /// The loop that serves the stream.
+    subscriber: Option<Subscriber>,
     expiry: Deadline,
+}
+
+/// A loop that is told of datagrams and of the end.
+#[derive(Debug)]
+struct Subscriber {
+    notices: Arc<Notices>,
+    /// `None` until the loop has a place for the stream.
+    token: Option<u64>,
+    /// Whether it was told since it last took a datagram, or found none.
+    told: bool,
 }
 
 impl Mailbox {
@@ -86,6 +99,7 @@ impl Mailbox {
                 opening: true,
                 accepted: false,
                 waiter: None,
+                subscriber: None,
                 expiry: Deadline::after(idle),
             }),
         }
@@ -208,6 +222,39 @@ impl Mailbox {
         }
     }
 
+    /// A loop serves the stream.
+    pub(super) fn subscribe(&self, notices: &Arc<Notices>) {
+        self.inbox().subscriber = Some(Subscriber {
+            notices: Arc::clone(notices),
+            token: None,
+            told: false,
+        });
+    }
+
+    pub(super) fn unsubscribe(&self) {
+        self.inbox().subscriber = None;
+    }
+
+    /// Whether a loop serves the stream.
+    pub(crate) fn is_in_loop(&self) -> bool {
+        self.inbox().subscriber.is_some()
+    }
+
+    /// The loop has a place for the stream, known by `token`.
+    pub(super) fn begin_notices(&self, token: u64) {
+        if let Some(subscriber) = &mut self.inbox().subscriber {
+            subscriber.token = Some(token);
+        }
+    }
+
+    /// Tells the loop once more if it took a datagram since it was told, and left others.
+    pub(super) fn go_on_with_notices(&self) {
+        let mut inbox = self.inbox();
+        if !inbox.queue.is_empty() {
+            inbox.tell();
+        }
+    }
+
     /// Ends the stream if it has been idle for the time; whether it did.
     pub(super) fn evict_if_idle(&self, idle: Duration) -> bool {
         let mut inbox = self.inbox();
@@ -228,6 +275,7 @@ impl Mailbox {
             // It makes the descriptor readable, so that whoever looks at it learns of the end.
             _ = sys::socket::shutdown(socket, Shutdown::Read);
         }
+        inbox.tell();
         true
     }
 
@@ -238,6 +286,9 @@ impl Mailbox {
 
 impl Inbox {
     fn take(&mut self) -> Option<Box<[u8]>> {
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.told = false;
+        }
         let datagram = self.queue.pop_front()?;
         self.bytes -= datagram.len();
         self.opening = false;
@@ -250,6 +301,18 @@ impl Inbox {
         {
             *woken = true;
             bell.ring();
+        }
+        self.tell();
+    }
+
+    /// Tells the loop that serves the stream, if it does not know.
+    fn tell(&mut self) {
+        if let Some(subscriber) = &mut self.subscriber
+            && let Some(token) = subscriber.token
+            && !subscriber.told
+        {
+            subscriber.told = true;
+            subscriber.notices.post(token);
         }
     }
 }

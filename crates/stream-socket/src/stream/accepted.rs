@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{PeerEnd, Source, Stream};
 use crate::error::{Error, Limit, Result, Stage};
 use crate::options::SocketOptions;
+use crate::peers::{Notices, Subscription};
 use crate::sys::Errno;
 use crate::sys::wait::{Patience, Stop};
 use crate::url::SocketUrl;
@@ -19,6 +20,12 @@ impl Stream {
         let (transport, peer) = (origin.transport(), end.address().cloned());
         let (source, origin) = (Source::Peer(Box::new(end)), Some(Arc::clone(origin)));
         Self::over(source, transport, peer, origin, options)
+    }
+
+    /// Has the loop of `notices` told of the peer's datagrams.
+    pub(crate) fn subscribe(&self, notices: &Arc<Notices>) -> Option<Subscription> {
+        let peer = self.source.peer()?;
+        Some(peer.subscribe(notices))
     }
 
     pub(super) fn read_of_peer(&mut self, target: &mut [u8]) -> Option<io::Result<usize>> {

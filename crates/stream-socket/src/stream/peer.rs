@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::address::SocketAddress;
 use crate::error::Result;
-use crate::peers::{Dispatcher, Mailbox};
+use crate::peers::{Dispatcher, Mailbox, Notices, Subscription};
 use crate::read_buffer::ReadBuffer;
 use crate::sys::batch::send_one;
 use crate::sys::epoll::Bell;
@@ -258,6 +258,11 @@ impl PeerEnd {
         result
     }
 
+    /// Has the loop of `notices` told of what comes.
+    pub(super) fn subscribe(&self, notices: &Arc<Notices>) -> Subscription {
+        self.dispatcher.subscribe(&self.mailbox, notices)
+    }
+
     /// Parts from the listener: the stream's own descriptor and what was not read.
     pub(super) fn into_socket(mut self) -> Result<(OwnedFd, VecDeque<Box<[u8]>>)> {
         self.dispatcher.separate(&self.mailbox)?;
@@ -278,9 +283,10 @@ fn copy(datagram: &[u8], target: &mut [u8]) -> usize {
 }
 
 impl AsFd for PeerEnd {
-    /// Its own, made if need be; the listener's where there can be none.
+    /// Its own, made if need be; the listener's where there can be none, or in a loop, which is
+    /// told of datagrams.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        if self.dispatcher.may_separate(&self.mailbox) {
+        if !self.mailbox.is_in_loop() && self.dispatcher.may_separate(&self.mailbox) {
             // Where it can't be had now, the shared socket does as well.
             _ = self.dispatcher.separate(&self.mailbox);
         }

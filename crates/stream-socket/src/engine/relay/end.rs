@@ -58,7 +58,12 @@ impl End {
     }
 
     pub(super) fn interest(&self) -> Interest {
-        if self.was_full || !self.stream.is_plain() {
+        let writes = if self.stream.transport().is_datagram() {
+            !self.writable
+        } else {
+            self.was_full || !self.stream.is_plain()
+        };
+        if writes {
             Interest::READ.and(Interest::WRITE)
         } else {
             Interest::READ

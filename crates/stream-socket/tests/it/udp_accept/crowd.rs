@@ -18,23 +18,23 @@ fn numbers(datagram: &[u8]) -> (u32, u32) {
 
 /// Threads with sockets that send at once, each `burst` datagrams before it waits for as many
 /// answers: little enough for the receive buffer of the server.
-struct Crowd {
-    threads: u32,
-    sockets: u32,
-    rounds: u32,
-    burst: u32,
+pub(super) struct Crowd {
+    pub(super) threads: u32,
+    pub(super) sockets: u32,
+    pub(super) rounds: u32,
+    pub(super) burst: u32,
 }
 
 impl Crowd {
-    fn sockets(&self) -> u32 {
+    pub(super) fn sockets(&self) -> u32 {
         self.threads * self.sockets
     }
 
-    fn datagrams(&self) -> u32 {
+    pub(super) fn datagrams(&self) -> u32 {
         self.sockets() * self.rounds * self.burst
     }
 
-    fn send(&self, server: SocketAddr) -> Vec<thread::JoinHandle<()>> {
+    pub(super) fn send(&self, server: SocketAddr) -> Vec<thread::JoinHandle<()>> {
         let start = Arc::new(Barrier::new(self.threads as usize));
         let (sockets, rounds, burst) = (self.sockets, self.rounds, self.burst);
         let run = |thread: u32| {
@@ -65,15 +65,15 @@ impl Crowd {
 }
 
 /// A server's side of one member of the crowd.
-struct Served {
-    stream: Stream,
+pub(super) struct Served {
+    pub(super) stream: Stream,
     id: Option<u32>,
     next: u32,
     count: u32,
 }
 
 impl Served {
-    fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             id: None,
@@ -83,7 +83,7 @@ impl Served {
     }
 
     /// Reads and answers what has come; how many datagrams.
-    fn serve(&mut self, in_order: bool) -> u32 {
+    pub(super) fn serve(&mut self, in_order: bool) -> u32 {
         self.stream.set_blocking(false);
         let mut served = 0;
         let mut buffer = [0; 64];

@@ -1,6 +1,7 @@
 //! Accepting peers of datagrams: whose datagram reaches whom, in which order, over which socket.
 
 mod crowd;
+mod in_loop;
 mod own_socket;
 #[cfg(feature = "simulation")]
 mod simulated;
