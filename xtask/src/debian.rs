@@ -101,6 +101,12 @@ const PACKAGES: &[Package] = &[
         why: "a peer for every kind of socket, half-close and abstract names included",
     },
     Package {
+        name: "haproxy",
+        program: "haproxy",
+        steps: &["test", "bench"],
+        why: "a proxy before ours and behind, and one to measure ours beside",
+    },
+    Package {
         name: "ncat",
         program: "ncat",
         steps: &["test", "bench"],

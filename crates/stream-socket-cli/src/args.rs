@@ -2,6 +2,7 @@
 
 mod connect;
 mod option_flags;
+mod relay;
 mod serve;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use stream_socket::SocketUrl;
 
 pub(crate) use self::connect::ConnectArguments;
+pub(crate) use self::relay::RelayArguments;
 pub(crate) use self::serve::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
 
@@ -36,6 +38,7 @@ pub(crate) struct Messages {
 pub(crate) enum Action {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Relay(RelayArguments),
     Transports,
     Completions(Shell),
     Man(Option<PathBuf>),
@@ -45,6 +48,7 @@ const EXAMPLES: &str = "\
 Examples:
   stream-socket serve tcp://127.0.0.1:8000 daytime
   stream-socket connect tcp://127.0.0.1:8000
+  stream-socket relay tcp://[::]:80 unix:///run/app.sock
 
 A URL is transport://target?key=value&…: tcp://[::1]:8000, udp://localhost:daytime,
 unix:///run/time.sock?mode=0660, udg://@name. Without transport:// it is tcp.
@@ -64,6 +68,7 @@ pub(crate) fn command() -> Command {
         .args(global_flags())
         .subcommand(serve::command())
         .subcommand(connect::command())
+        .subcommand(relay::command())
         .subcommand(Command::new("transports").about("List the transports of this build"))
         .subcommand(completions())
         .subcommand(man())
@@ -142,6 +147,7 @@ pub(crate) fn action(matches: &ArgMatches) -> Result<Action, Failure> {
     match matches.subcommand() {
         Some(("serve", matches)) => serve::arguments(matches).map(Action::Serve),
         Some(("connect", matches)) => connect::arguments(matches).map(Action::Connect),
+        Some(("relay", matches)) => relay::arguments(matches).map(Action::Relay),
         Some(("transports", _)) => Ok(Action::Transports),
         Some(("completions", matches)) => {
             let shell = matches.get_one("shell").copied().unwrap_or(Shell::Bash);

@@ -2,8 +2,8 @@
 //!
 //! Floor 7. It uses nothing but the library's public face. `args` says what was typed, `command`
 //! has a file for each subcommand, `service` holds the services and nothing about who calls them,
-//! `serve` the loop that does, and `connect` the exchange between a socket and the standard
-//! streams.
+//! `serve` the tasks that do, `relay` those between two sockets, `loops` the threads that run both,
+//! and `connect` the exchange between a socket and the standard streams.
 
 #![forbid(unsafe_code)]
 
@@ -13,9 +13,11 @@ mod connect;
 mod exit;
 mod failure;
 mod log;
+mod loops;
 mod notify;
 mod options;
 mod output;
+mod relay;
 mod serve;
 mod service;
 mod signal;

@@ -18,7 +18,56 @@ pub(crate) fn applies(key: &Key, transport: Transport, role: Role) -> bool {
 
 /// Whether a server has no use for the option: it never waits for one datagram, but for any.
 fn is_idle(key: &Key, transport: Transport) -> bool {
-    transport.is_datagram() && matches!(key.name, "read_timeout" | "write_timeout")
+    transport.is_datagram() && is_for_one_call(key)
+}
+
+/// Whether the option limits one read or write that is waited for.
+pub(crate) fn is_for_one_call(key: &Key) -> bool {
+    matches!(key.name, "read_timeout" | "write_timeout")
+}
+
+/// The options of both sides of a relay, those of the queries left to the library. A flag goes to
+/// each side that it applies to.
+pub(crate) fn relaying(
+    listen: &SocketUrl,
+    target: &SocketUrl,
+    flags: &[Flag],
+) -> Result<(ListenOptions, ConnectOptions), Failure> {
+    for url in [listen, target] {
+        refuse_keys_for_one_call(url)?;
+    }
+    let (mut listening, mut connecting) = (ListenOptions::default(), ConnectOptions::default());
+    for flag in flags {
+        let (name, value) = (flag.key.name, &flag.value);
+        let here = applies(flag.key, listen.transport(), Role::Listen);
+        let there = applies(flag.key, target.transport(), Role::Connect);
+        if here {
+            listening.set(name, value)?;
+        }
+        if there {
+            connecting.set(name, value)?;
+        }
+        if !here && !there {
+            let role = if flag.key.has_role(Role::Listen) {
+                Role::Listen
+            } else {
+                Role::Connect
+            };
+            return Err(Failure::Usage(useless(flag.key, role)));
+        }
+    }
+    Ok((listening, connecting))
+}
+
+fn refuse_keys_for_one_call(url: &SocketUrl) -> Result<(), Failure> {
+    let is_such = |name: &&str| matches!(*name, "read_timeout" | "write_timeout");
+    match url.query().map(|(name, _)| name).find(is_such) {
+        Some(name) => Err(Failure::Usage(format!(
+            "cannot relay {url}: {name} is for one read or write, and a relay waits for neither; \
+             use idle_timeout"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The options of each URL to be listened on, those of its query left to the library.

@@ -1,10 +1,10 @@
-//! The signals that ask the command to end: TERM and INT.
+//! The signals that ask the command to end, TERM and INT, and the one to look again: HUP.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use stream_socket::{Stream, Transport};
 
@@ -21,13 +21,22 @@ pub(crate) struct Signals {
 impl Signals {
     /// From here on TERM and INT no longer end the process by themselves.
     pub(crate) fn install() -> Result<Self, Failure> {
+        Self::of(&[SIGTERM, SIGINT])
+    }
+
+    /// The same, and HUP does not either.
+    pub(crate) fn install_with_hang_up() -> Result<Self, Failure> {
+        Self::of(&[SIGTERM, SIGINT, SIGHUP])
+    }
+
+    fn of(signals: &[i32]) -> Result<Self, Failure> {
         let (mut wake, sender) = Stream::pair(Transport::Unix)?;
         wake.set_blocking(false);
         let (sender, _) = sender.into_parts()?;
         let last = Arc::new(AtomicUsize::new(0));
-        for (signal, number) in [(SIGTERM, SIGTERM as usize), (SIGINT, SIGINT as usize)] {
+        for &signal in signals {
             // In this order: the number is there when the loop wakes.
-            let installed = flag::register_usize(signal, Arc::clone(&last), number)
+            let installed = flag::register_usize(signal, Arc::clone(&last), signal as usize)
                 .and_then(|_| sender.try_clone())
                 .and_then(|sender| low_level::pipe::register(signal, sender));
             installed.map_err(|error| {
@@ -62,8 +71,14 @@ impl Signal {
     pub(crate) fn name(self) -> &'static str {
         match i32::try_from(self.0) {
             Ok(SIGINT) => "INT",
+            Ok(SIGHUP) => "HUP",
             _ => "TERM",
         }
+    }
+
+    /// Whether it asks to look again at what may have changed, not to end.
+    pub(crate) fn is_hang_up(self) -> bool {
+        i32::try_from(self.0) == Ok(SIGHUP)
     }
 
     /// Ends the process as the signal would have: the shell tells 128 and its number.

@@ -3,12 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use crate::address::SocketAddress;
+use crate::deadline::Deadline;
 use crate::error::{Result, Stage};
 use crate::options::{ConnectOptions, Options};
 use crate::stream::Stream;
 use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::{Errno, failed};
-use crate::transport::Race;
+use crate::transport::{self, Race};
 use crate::url::ToSocketUrl;
 
 /// A connect under way: PHP's `STREAM_CLIENT_ASYNC_CONNECT`, that tells how it ended.
@@ -49,7 +51,25 @@ impl Connecting {
     pub fn start<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
         let url = url.to_socket_url()?.into_owned();
         let options = options.for_url(&url)?;
-        let race = Race::new(url, options)?;
+        Self::over(Race::new(url, options)?)
+    }
+
+    /// Begins with addresses that [`resolve`] has told before, and so never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), but for resolving.
+    pub fn start_at<U: ToSocketUrl + ?Sized>(
+        url: &U,
+        addresses: &[SocketAddress],
+        options: &ConnectOptions,
+    ) -> Result<Self> {
+        let url = url.to_socket_url()?.into_owned();
+        let options = options.for_url(&url)?;
+        Self::over(Race::to(url, options, addresses.to_vec())?)
+    }
+
+    fn over(race: Race) -> Result<Self> {
         let attempts = Epoll::new().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         Ok(Self { race, attempts })
     }
@@ -80,6 +100,20 @@ impl Connecting {
     pub fn next_step(&self) -> Option<Duration> {
         self.race.next_step()
     }
+}
+
+/// The addresses of the URL's target, best first, within `timeout`: for programs that connect often,
+/// or that can't wait when they do. See [`Connecting::start_at`].
+///
+/// # Errors
+///
+/// At [`Stage::Parse`] for the URL, at [`Stage::Resolve`] for its name.
+pub fn resolve<U: ToSocketUrl + ?Sized>(
+    url: &U,
+    timeout: Option<Duration>,
+) -> Result<Vec<SocketAddress>> {
+    let url = url.to_socket_url()?;
+    transport::resolve(&url, timeout, Deadline::after(timeout))
 }
 
 impl AsFd for Connecting {

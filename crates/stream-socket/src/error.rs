@@ -29,8 +29,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// assert_eq!(error.stage(), Stage::Parse);
 /// assert_eq!(error.errno(), None);
 /// ```
+#[derive(Clone)]
 pub struct Error(Option<Box<Inner>>);
 
+#[derive(Clone)]
 struct Inner {
     stage: Stage,
     errno: Option<i32>,

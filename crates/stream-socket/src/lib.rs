@@ -119,7 +119,7 @@ mod url;
 
 pub use address::{SocketAddress, UnixAddress};
 pub use child::ChildEnd;
-pub use connecting::Connecting;
+pub use connecting::{Connecting, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
 pub use gate::Place;

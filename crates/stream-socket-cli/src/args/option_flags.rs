@@ -13,17 +13,44 @@ pub(super) fn flags(role: Role) -> impl Iterator<Item = Arg> {
         .map(move |key| flag(key, role))
 }
 
+/// A flag for every key that means something to one of the two sides of a relay, which never waits
+/// for one read or write.
+pub(super) fn flags_of_relay() -> impl Iterator<Item = Arg> {
+    keys()
+        .iter()
+        .filter(|key| !options::is_for_one_call(key))
+        .map(|key| {
+            let role = if key.has_role(Role::Listen) {
+                Role::Listen
+            } else {
+                Role::Connect
+            };
+            flag(key, role)
+        })
+}
+
+/// Those of a relay that were given.
+pub(super) fn given_of_relay(matches: &ArgMatches) -> Vec<Flag> {
+    let is_of_relay = |key: &&Key| !options::is_for_one_call(key);
+    keys()
+        .iter()
+        .filter(is_of_relay)
+        .filter_map(|key| given_one(matches, key))
+        .collect()
+}
+
 /// Those that were given, in the order of the table.
 pub(super) fn given(matches: &ArgMatches, role: Role) -> Vec<Flag> {
-    let flag = |key: &'static Key| {
-        let value = matches.get_one::<String>(key.name)?.clone();
-        Some(Flag { key, value })
-    };
     keys()
         .iter()
         .filter(|key| key.has_role(role))
-        .filter_map(flag)
+        .filter_map(|key| given_one(matches, key))
         .collect()
+}
+
+fn given_one(matches: &ArgMatches, key: &'static Key) -> Option<Flag> {
+    let value = matches.get_one::<String>(key.name)?.clone();
+    Some(Flag { key, value })
 }
 
 fn flag(key: &'static Key, role: Role) -> Arg {

@@ -179,7 +179,7 @@ pub(super) fn command() -> Command {
         .after_help(format!("Services:\n{services}\n\n{EXAMPLES}"))
 }
 
-fn threads() -> Arg {
+pub(super) fn threads() -> Arg {
     Arg::new("threads")
         .long("threads")
         .value_name("COUNT")
@@ -199,7 +199,7 @@ fn daytime_format() -> Arg {
         ))
 }
 
-fn drain() -> Arg {
+pub(super) fn drain() -> Arg {
     Arg::new("drain")
         .long("drain")
         .value_name("SPAN")
@@ -248,7 +248,7 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ServeArguments, Failure>
     })
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -7,7 +7,8 @@ use stream_socket::engine::raise_descriptor_limit;
 
 use crate::args::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
-use crate::serve::{self, Answerer, Entrances, Program, Settings};
+use crate::loops::Settings;
+use crate::serve::{self, Answerer, Entrances, Program};
 use crate::service::{Daytime, Service};
 use crate::signal::Signals;
 use crate::{notify, options, output};

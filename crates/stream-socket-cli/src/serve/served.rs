@@ -12,11 +12,11 @@ use super::Answerer;
 use super::connection::Connection;
 use super::correspondence::Correspondence;
 use super::dialogue::Dialogue;
-use super::live::{Live, LiveCount};
 use super::mailbox::{Mailbox, OTHER_SERVER};
 use super::program::Program;
 use super::running::Running;
 use super::servers::Servers;
+use crate::loops::{Live, LiveCount};
 
 /// What makes tasks of connections, in each loop.
 #[derive(Clone)]

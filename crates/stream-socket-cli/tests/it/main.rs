@@ -4,8 +4,8 @@
 //! `connect` the other side, `patience` peers that are slow, silent or many, `neighbours` what the
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
-//! datagrams, `ending` signals and what they leave
-//! behind, `refusals` what goes wrong and how it is said, `messages` what is told to whom.
+//! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
+//! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
 #![allow(
     clippy::expect_used,
@@ -26,5 +26,6 @@ mod neighbours;
 mod patience;
 mod programs;
 mod refusals;
+mod relay;
 mod services;
 mod support;

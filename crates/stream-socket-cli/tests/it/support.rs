@@ -25,6 +25,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// `stream-socket relay` with these words, once it has printed what it listens on.
+    pub(crate) fn relay(words: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.arg("relay").args(words.split_whitespace());
+        Self::start_command(command, 1)
+    }
+
     /// `stream-socket serve` with these words, once it has printed a URL for each one among them.
     pub(crate) fn start(words: &str) -> Self {
         let urls = words.split_whitespace().filter(|word| word.contains("://"));

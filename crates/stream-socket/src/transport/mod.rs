@@ -14,4 +14,4 @@ pub(crate) use apply::accepted_options;
 pub(crate) use beside::bind_beside;
 pub(crate) use bind::{Bound, bind, bind_all, listen, share, tell_local_address};
 pub(crate) use endpoint::of_descriptor;
-pub(crate) use race::{Connected, Race};
+pub(crate) use race::{Connected, Race, resolve};

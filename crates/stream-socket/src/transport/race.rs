@@ -93,17 +93,27 @@ impl Race {
     pub(crate) fn new(url: SocketUrl, options: ConnectOptions) -> Result<Self> {
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let deadline = Deadline::after(Some(timeout));
+        let addresses = resolve(&url, Some(timeout), deadline)?;
+        Self::among(url, options, addresses, deadline)
+    }
+
+    /// Lines up addresses that the name was resolved to before.
+    pub(crate) fn to(
+        url: SocketUrl,
+        options: ConnectOptions,
+        addresses: Vec<SocketAddress>,
+    ) -> Result<Self> {
+        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        Self::among(url, options, addresses, Deadline::after(Some(timeout)))
+    }
+
+    fn among(
+        url: SocketUrl,
+        options: ConnectOptions,
+        addresses: Vec<SocketAddress>,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let local = local_endpoint(&url, options.bind.as_deref())?;
-        let mut addresses = Vec::new();
-        for endpoint in endpoints(&url, Some(timeout), deadline)? {
-            match endpoint {
-                Endpoint::Address(address) => addresses.push(address),
-                Endpoint::Autobind => {
-                    let reason = "@ alone is a name to bind, not one to connect to";
-                    return Err(Error::new(Stage::Parse, &url, reason));
-                }
-            }
-        }
         let waiting = interleaved(addresses);
         let (running, failures) = (Vec::new(), Vec::new());
         let next_start = Deadline::NEVER;
@@ -418,6 +428,25 @@ impl Race {
             }
         )
     }
+}
+
+/// Every address that the URL's target stands for, best first.
+pub(crate) fn resolve(
+    url: &SocketUrl,
+    timeout: Option<Duration>,
+    deadline: Deadline,
+) -> Result<Vec<SocketAddress>> {
+    let address = |endpoint| match endpoint {
+        Endpoint::Address(address) => Ok(address),
+        Endpoint::Autobind => {
+            let reason = "@ alone is a name to bind, not one to connect to";
+            Err(Error::new(Stage::Parse, url, reason))
+        }
+    };
+    endpoints(url, timeout, deadline)?
+        .into_iter()
+        .map(address)
+        .collect()
 }
 
 /// RFC 8305 section 4: the families by turns, beginning with that of the best address.

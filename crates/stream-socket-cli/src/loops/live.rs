@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The count, of which clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct LiveCount(Arc<AtomicU64>);
+pub(crate) struct LiveCount(Arc<AtomicU64>);
 
 /// One of those that are counted, until it is dropped.
-pub(super) struct Live(LiveCount);
+pub(crate) struct Live(LiveCount);
 
 impl LiveCount {
-    pub(super) fn enter(&self) -> Live {
+    pub(crate) fn enter(&self) -> Live {
         self.0.fetch_add(1, Ordering::Relaxed);
         Live(self.clone())
     }
 
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

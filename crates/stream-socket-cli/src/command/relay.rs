@@ -1,0 +1,51 @@
+//! `stream-socket relay`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use stream_socket::Listener;
+use stream_socket::engine::raise_descriptor_limit;
+
+use crate::args::RelayArguments;
+use crate::failure::Failure;
+use crate::loops::Settings;
+use crate::relay::{self, Destination, Patience};
+use crate::signal::Signals;
+use crate::{notify, options, output};
+
+/// How long connecting may take where nothing else is said: a client that waits for longer has
+/// mostly gone.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Binds, says so, and relays until a signal ends it.
+pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
+    if let Err(error) = raise_descriptor_limit() {
+        tracing::warn!("{error}");
+    }
+    let RelayArguments { listen, target, .. } = arguments;
+    let (listening, connecting) = options::relaying(listen, target, &arguments.flags)?;
+    let mut connecting = options::merged_connecting(target, &connecting)?;
+    connecting.connect_timeout = connecting.connect_timeout.or(Some(CONNECT_TIMEOUT));
+    let patience = Patience {
+        half_closed: arguments.half_closed,
+        retry: arguments.retry,
+        refresh: arguments.refresh,
+    };
+    let destination = Destination::new(target.without_query(), connecting, patience)?;
+    let listeners = Listener::bind_all(listen, &listening)?;
+    let signals = Signals::install_with_hang_up()?;
+    let mut bound = String::new();
+    for listener in &listeners {
+        let url = listener.url();
+        // Writing to a string can't fail.
+        _ = writeln!(bound, "{url}");
+        tracing::info!(%url, target = %destination.url(), "relaying");
+    }
+    output::data(bound.as_bytes())?;
+    notify::ready();
+    let settings = Settings {
+        threads: arguments.threads,
+        drain: arguments.drain,
+    };
+    relay::run(listeners, destination, signals, settings)
+}

@@ -1,0 +1,86 @@
+//! Loops of the library's engine, each in a thread of its own, and the main thread that waits for
+//! signals and for their end.
+
+mod live;
+mod refusals;
+mod watch;
+
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use stream_socket::engine::Control;
+use stream_socket::{Listener, Stream, Transport};
+
+pub(crate) use self::live::{Live, LiveCount};
+use self::watch::Watch;
+use crate::failure::Failure;
+use crate::signal::Signals;
+
+/// What one thread does: it runs a loop until the control ends it.
+pub(crate) type Body = Box<dyn FnOnce(&Control) -> stream_socket::Result<()> + Send>;
+
+/// How many loops there are, and how they end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) threads: usize,
+    pub(crate) drain: Duration,
+}
+
+/// What there is to be run.
+pub(crate) struct Loops {
+    /// One for each thread.
+    pub(crate) bodies: Vec<Body>,
+    /// Ends when nobody can connect any more.
+    pub(crate) closed: Stream,
+    pub(crate) live: LiveCount,
+    /// What peers of datagrams are accepted from.
+    pub(crate) peers: Vec<Weak<Listener>>,
+    pub(crate) drain: Duration,
+    /// What is done on HUP, where that does not end the command.
+    pub(crate) reload: Box<dyn FnMut()>,
+}
+
+impl Loops {
+    /// Runs them until a signal has ended them and the last connection has finished.
+    pub(crate) fn run(self, signals: Signals) -> Result<(), Failure> {
+        let control = Control::new();
+        let (ended, alive) = lifeline()?;
+        let start = |body: Body| {
+            let (control, alive) = (control.clone(), Arc::clone(&alive));
+            thread::spawn(move || {
+                let result = body(&control);
+                if result.is_err() {
+                    control.stop();
+                }
+                drop(alive);
+                result
+            })
+        };
+        let threads: Vec<_> = self.bodies.into_iter().map(start).collect();
+        drop(alive);
+        let watch = Watch {
+            control,
+            signals,
+            closed: self.closed,
+            ended,
+            live: self.live,
+            peers: self.peers,
+            drain: self.drain,
+            reload: self.reload,
+        };
+        watch.run()?;
+        threads
+            .into_iter()
+            .try_for_each(|engine| match engine.join() {
+                Ok(result) => result.map_err(Failure::from),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+    }
+}
+
+/// A stream that ends when the last clone of the other one is dropped, in whatever thread.
+pub(crate) fn lifeline() -> Result<(Stream, Arc<Stream>), Failure> {
+    let (here, there) = Stream::pair(Transport::Unix)?;
+    Ok((here, Arc::new(there)))
+}

@@ -1,0 +1,82 @@
+//! Where connections are passed on to.
+
+use std::time::Duration;
+
+use stream_socket::{
+    ConnectOptions, Connecting, Error, ProxyHeader, ProxyVersion, SocketUrl, Stream,
+};
+
+use super::directory::Directory;
+use crate::failure::Failure;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// How long one side may be silent after the other has ended.
+    pub(crate) half_closed: Duration,
+    /// For how long a target is tried again.
+    pub(crate) retry: Duration,
+    /// After how long a name is looked up again.
+    pub(crate) refresh: Duration,
+}
+
+/// The target of all relays.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    url: SocketUrl,
+    options: ConnectOptions,
+    patience: Patience,
+    directory: Directory,
+}
+
+impl Destination {
+    /// A target, whose name is looked up; where that fails, it is only warned of.
+    pub(crate) fn new(
+        url: SocketUrl,
+        options: ConnectOptions,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
+        // What can't be meant is told now, not to the first client.
+        drop(Connecting::start_at(&url, &[], &options)?);
+        let directory = Directory::new(&url, patience.refresh)?;
+        Ok(Self {
+            url,
+            options,
+            patience,
+            directory,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &SocketUrl {
+        &self.url
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Has the name looked up again.
+    pub(super) fn look_again(&self) {
+        self.directory.look_again();
+    }
+
+    /// Begins to connect for a client, without waiting.
+    pub(super) fn connect(&self, client: &Stream) -> Result<Connecting, Error> {
+        let addresses = self.directory.addresses()?;
+        match self.options.send_proxy {
+            None => Connecting::start_at(&self.url, &addresses, &self.options),
+            Some(version) => {
+                let mut options = self.options.clone();
+                options.proxied = Some(told_of(client, version)?);
+                Connecting::start_at(&self.url, &addresses, &options)
+            }
+        }
+    }
+}
+
+/// What the target is told of the client.
+fn told_of(client: &Stream, version: ProxyVersion) -> Result<ProxyHeader, Error> {
+    let mut header = ProxyHeader::new(version, client.peer_addr().cloned(), client.local_addr()?);
+    header.is_datagram = client.transport().is_datagram();
+    Ok(header)
+}

@@ -1,0 +1,71 @@
+//! One relay's way to its target, and the line that tells of its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stream_socket::engine::{Dial, RelayEnding, RelayReport};
+use stream_socket::{Connecting, Error, Result, Stage, Stream};
+
+use super::destination::Destination;
+use crate::loops::Live;
+
+/// The pause before a target is tried again: twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connects for one client.
+pub(super) struct Dialler {
+    destination: Arc<Destination>,
+    begun: Instant,
+    pause: Duration,
+    _live: Live,
+}
+
+impl Dialler {
+    pub(super) fn new(destination: Arc<Destination>, live: Live) -> Self {
+        Self {
+            destination,
+            begun: Instant::now(),
+            pause: FIRST_PAUSE,
+            _live: live,
+        }
+    }
+}
+
+impl Dial for Dialler {
+    fn dial(&mut self, client: &Stream) -> Result<Connecting> {
+        self.destination.connect(client)
+    }
+
+    fn failed(&mut self, error: &Error) -> Option<Duration> {
+        if error.stage() != Stage::Resolve {
+            self.destination.look_again();
+        }
+        let (pause, next) = (self.pause, (self.pause * 2).min(LONGEST_PAUSE));
+        self.pause = next;
+        (self.begun.elapsed() + pause <= self.destination.patience().retry).then_some(pause)
+    }
+
+    fn ended(&mut self, report: &RelayReport<'_>) {
+        if !tracing::enabled!(tracing::Level::WARN) {
+            return;
+        }
+        let RelayReport {
+            client,
+            up,
+            down,
+            ending,
+            ..
+        } = report;
+        let target = report.target.map_or_else(
+            || self.destination.url().to_string(),
+            |target| target.to_string(),
+        );
+        let milliseconds = self.begun.elapsed().as_millis();
+        if let RelayEnding::Unreached(_) = ending {
+            tracing::warn!(peer = %client, %target, up, down, milliseconds, "{ending}");
+        } else {
+            tracing::info!(peer = %client, %target, up, down, milliseconds, "{ending}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Connections that are passed on: between all transports, and when something is in the way.
+
+use std::process::Command;
+
+use crate::support::{BINARY, Folder, Script, Server, abstract_name, is_root, shell};
+
+/// Sends two megabytes of random data through `$URL` to an echo, and compares.
+const ROUND_TRIP: &str = "head -c 2000000 /dev/urandom > $FILE && \
+     $BIN connect $URL --timeout 20s < $FILE | cmp - $FILE && echo equal";
+
+#[test]
+fn bytes_go_between_all_transports_unharmed() {
+    let folder = Folder::new();
+    let own = |name: &str| format!("unix://{}", folder.text(name));
+    let listens = [
+        "tcp://127.0.0.1:0".to_owned(),
+        "tcp://[::1]:0".to_owned(),
+        own("in"),
+        format!("unix://@{}", abstract_name("relay")),
+    ];
+    let targets = ["tcp://127.0.0.1:0".to_owned(), own("out")];
+    for target in &targets {
+        let echo = Server::start(&format!("{target} echo --quiet"));
+        for listen in &listens {
+            let relay = Server::relay(&format!("{listen} {}", echo.url()));
+            let file = folder.text("data");
+            let variables = [("URL", relay.url()), ("FILE", &file)];
+            shell(ROUND_TRIP, &variables).prints("equal\n");
+            let log = relay.end();
+            let line = log.lines().find(|line| line.contains("closed by client"));
+            let line = line.unwrap_or_else(|| panic!("{log}"));
+            assert!(
+                line.contains("up=2000000 down=2000000 milliseconds="),
+                "{line}"
+            );
+            assert!(line.contains(&format!("target={}", echo.url())), "{line}");
+        }
+    }
+}
+
+#[test]
+fn datagrams_go_between_all_transports_that_have_them() {
+    let folder = Folder::new();
+    for target in [
+        "udp://127.0.0.1:0".to_owned(),
+        format!("udg://{}", folder.text("out")),
+    ] {
+        let echo = Server::start(&format!("{target} echo"));
+        let listens = [
+            "udp://127.0.0.1:0".to_owned(),
+            format!("udg://{}", folder.text("in")),
+        ];
+        for listen in listens {
+            let limit = "--peer-idle-timeout 1s";
+            let mut relay = Server::relay(&format!("{listen} {} {limit}", echo.url()));
+            let variables = [("URL", relay.url())];
+            let ask = "for i in 1 2 3; do printf $i$i$i | $BIN connect $URL --wait 300ms; done";
+            shell(ask, &variables).prints("111222333");
+            for _ in 0..3 {
+                let line = relay.wait_for_log("idle for too long");
+                assert!(line.contains("up=3 down=3"), "{line}");
+            }
+            relay.end();
+        }
+    }
+}
+
+#[test]
+fn bytes_become_datagrams_and_datagrams_bytes() {
+    let echo = Server::start("udp://127.0.0.1:0 tcp://127.0.0.1:0 echo");
+    for (listen, target) in [("tcp", &echo.urls()[0]), ("udp", &echo.urls()[1])] {
+        let relay = Server::relay(&format!(
+            "{listen}://127.0.0.1:0 {target} --half-closed 300ms"
+        ));
+        let ask = "printf hello | $BIN connect $URL --wait 300ms";
+        shell(ask, &[("URL", relay.url())]).prints("hello");
+    }
+}
+
+#[test]
+fn a_web_page_comes_through() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("page"), "<p>it works</p>").unwrap();
+    let root = folder.root().to_str().unwrap().to_owned();
+    let serve = "exec python3 -u -m http.server 0 --bind 127.0.0.1 --directory $ROOT 2>&1";
+    let mut web = Script::start(serve, &[("ROOT", &root)]);
+    let line = web.line();
+    let port = line
+        .split_whitespace()
+        .skip_while(|word| *word != "port")
+        .nth(1);
+    let target = format!(
+        "tcp://127.0.0.1:{}",
+        port.unwrap_or_else(|| panic!("{line}"))
+    );
+    let tcp = Server::relay(&format!("tcp://127.0.0.1:0 {target}"));
+    shell(
+        "curl -s http://127.0.0.1:$PORT/page",
+        &[("PORT", tcp.port())],
+    )
+    .prints("<p>it works</p>");
+    let path = folder.text("socket");
+    let _unix = Server::relay(&format!("unix://{path} {target}"));
+    shell(
+        "curl -s --unix-socket $SOCKET http://localhost/page",
+        &[("SOCKET", &path)],
+    )
+    .prints("<p>it works</p>");
+}
+
+#[test]
+fn a_target_that_comes_late_is_waited_for() {
+    let folder = Folder::new();
+    let target = format!("unix://{}", folder.text("late"));
+    let mut relay = Server::relay(&format!("tcp://127.0.0.1:0 {target} --retry 10s"));
+    let variables = [("URL", relay.url().to_owned())];
+    let variables = variables
+        .each_ref()
+        .map(|(name, url)| (*name, url.as_str()));
+    let client = Script::start("printf patient | $BIN connect $URL", &variables);
+    shell("sleep 0.3", &[]);
+    let echo = Server::start(&format!("{target} echo"));
+    assert_eq!(client.finish(), (Some(0), "patient".to_owned()));
+    drop(echo);
+    relay.wait_for_log("closed by client");
+    // And one that does not come is given up.
+    let hopeless = Server::relay(&format!("tcp://127.0.0.1:0 {target} --retry 200ms"));
+    let ask = "$BIN connect $URL --timeout 20s </dev/null";
+    shell(ask, &[("URL", hopeless.url())]).prints("");
+    let log = hopeless.end();
+    let sentence = format!("target not reached: cannot connect to {target}: ");
+    assert!(log.contains(&sentence), "{log}");
+}
+
+#[test]
+fn a_name_is_looked_up_again_on_hang_up() {
+    if !is_root() {
+        eprintln!("skipped: a hosts file of one's own takes root's mounts");
+        return;
+    }
+    let folder = Folder::new();
+    let hosts = folder.path("hosts");
+    std::fs::write(&hosts, "127.0.0.2 moving.test\n").unwrap();
+    let first = Server::start("tcp://127.0.0.2:0 daytime --daytime-format first");
+    let port = first.port().to_owned();
+    let words = format!("tcp://127.0.0.3:{port} daytime --daytime-format second");
+    let second = Server::start(&words);
+    let script = format!(
+        "mount --bind {} /etc/hosts && \
+         exec {BINARY} relay tcp://127.0.0.1:0 tcp://moving.test:{port} --refresh 1h",
+        hosts.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    let relay = Server::start_command(command, 1);
+    let ask = || shell("$BIN connect $URL </dev/null", &[("URL", relay.url())]);
+    ask().prints("first\n");
+    std::fs::write(&hosts, "127.0.0.3 moving.test\n").unwrap();
+    ask().prints("first\n");
+    relay.signal("HUP");
+    let asked = std::iter::repeat_with(ask).take(100);
+    assert!(
+        asked
+            .map(|outcome| outcome.out)
+            .any(|text| text == b"second\n")
+    );
+    // What can't be reached is looked up again by itself.
+    std::fs::write(&hosts, "127.0.0.2 moving.test\n").unwrap();
+    second.end();
+    ask().prints("first\n");
+}
+
+#[test]
+fn a_connection_in_flight_finishes_within_the_drain() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    let mut relay = Server::relay(&format!("tcp://127.0.0.1:0 {} --drain 30s", echo.url()));
+    let mut client = Script::start("$BIN connect $URL", &[("URL", relay.url())]);
+    client.write("before\n");
+    assert_eq!(client.line(), "before");
+    relay.signal("TERM");
+    let line = relay.wait_for_log("draining");
+    assert!(line.contains("connections=1"), "{line}");
+    client.write("after\n");
+    assert_eq!(client.finish(), (Some(0), "after\n".to_owned()));
+    let (status, log) = relay.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("up=13 down=13"), "{log}");
+}
+
+#[test]
+fn limits_in_number_and_time_are_in_force() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    let limits = "--max-connections 1 --close-when-full --idle-timeout 500ms";
+    let mut relay = Server::relay(&format!("tcp://127.0.0.1:0 {} {limits}", echo.url()));
+    let mut first = Script::start("$BIN connect $URL --wait 0s", &[("URL", relay.url())]);
+    first.write("x\n");
+    assert_eq!(first.line(), "x");
+    shell(
+        "$BIN connect $URL </dev/null || echo closed",
+        &[("URL", relay.url())],
+    );
+    relay.wait_for_log("idle for too long");
+    let log = relay.end();
+    assert_eq!(log.matches("up=").count(), 1, "{log}");
+}
+
+/// HAProxy, which tells whom it takes for its client.
+const HAPROXY: &str = "cat >$FILE <<END
+defaults
+    mode http
+    timeout client 10s
+    timeout server 10s
+    timeout connect 10s
+listen here
+    bind unix@$SOCKET accept-proxy
+    http-request return content-type text/plain lf-string '%[src] %[dst]'
+END
+exec haproxy -f $FILE -db";
+
+#[test]
+fn haproxy_is_told_of_the_client() {
+    let folder = Folder::new();
+    let (file, socket) = (folder.text("haproxy.cfg"), folder.text("socket"));
+    let _haproxy = Script::start(HAPROXY, &[("FILE", &file), ("SOCKET", &socket)]);
+    for version in ["v1", "v2"] {
+        let relay = Server::relay(&format!(
+            "tcp://127.0.0.1:0 unix://{socket} --send-proxy {version} --retry 20s"
+        ));
+        let ask = "curl -s --interface 127.0.0.9 http://127.0.0.1:$PORT/";
+        shell(ask, &[("PORT", relay.port())]).prints("127.0.0.9 127.0.0.1");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for (words, sentence) in [
+        (
+            "tcp://127.0.0.1:0?read_timeout=1s tcp://127.0.0.1:1",
+            "cannot relay tcp://127.0.0.1:0?read_timeout=1s: read_timeout is for one read or \
+             write, and a relay waits for neither; use idle_timeout",
+        ),
+        (
+            "tcp://127.0.0.1:0 tcp://127.0.0.1:1 --mode 0600",
+            "--mode applies to unix, udg, and no URL given is such",
+        ),
+        (
+            "tcp://127.0.0.1:0 udp://127.0.0.1:1 --send-proxy v1",
+            "cannot parse udp://127.0.0.1:1: option send_proxy is v1, which is made for streams; \
+             take v2",
+        ),
+    ] {
+        let outcome = shell(&format!("$BIN relay {words}"), &[]);
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert_eq!(outcome.err, format!("stream-socket: {sentence}"));
+    }
+}
