@@ -25,7 +25,11 @@ pub(super) enum Ended<T> {
 pub(super) fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Ended<T> {
     QUIET.call_once(silence);
     let before = INSIDE.replace(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(body));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "simulation")]
+        simulated::panic_in_turn();
+        body()
+    }));
     INSIDE.set(before);
     match result {
         Ok(Ok(value)) => Ended::Well(value),
@@ -50,4 +54,26 @@ fn message(payload: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A panic in the call that a test chooses.
+#[cfg(feature = "simulation")]
+mod simulated {
+    use std::env;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// Its number among the calls of the process, from 1.
+    static CHOSEN: LazyLock<Option<u64>> = LazyLock::new(|| {
+        let number = env::var("STREAM_SOCKET_PANIC_AT").ok()?;
+        number.parse().ok()
+    });
+
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+
+    #[allow(clippy::panic, reason = "the point of it")]
+    pub(super) fn panic_in_turn() {
+        let number = CALLS.fetch_add(1, Relaxed) + 1;
+        assert!(*CHOSEN != Some(number), "simulated");
+    }
 }

@@ -69,7 +69,7 @@ ZEND_NAMED_FUNCTION(ss_fgetss)
 		zend_string_release(lower);
 	}
 	RETVAL_STRINGL(outcome.text ? outcome.text : "", outcome.text_length);
-	ss_text_free(outcome.text, outcome.text_length);
+	ss_settle(&outcome);
 }
 
 void ss_fgetss_end(void)

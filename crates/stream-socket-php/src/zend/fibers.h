@@ -244,7 +244,6 @@ bool ss_is_datagram(const ss_socket *socket);
 ss_socket *ss_socket_of(const php_stream *stream);
 /* A stream around what a listener has accepted. */
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
-void ss_panicked(const ss_outcome *outcome);
 void ss_forget(ss_outcome *outcome);
 
 _Static_assert(sizeof(ss_event) == 16, "Happened in parking.rs mirrors it");

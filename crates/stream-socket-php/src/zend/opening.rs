@@ -6,7 +6,6 @@ use std::ffi::{c_char, c_int};
 use std::ptr;
 use std::slice;
 
-use super::boundary::guarded;
 use super::ffi::{Options, Outcome, Target, bytes, wishes};
 use crate::socket::{Connection, Ip, Socket, TimeVal};
 use crate::target;
@@ -14,7 +13,7 @@ use crate::target;
 /// `EINPROGRESS`
 const IN_PROGRESS: c_int = 115;
 
-/// A stream's data without a socket, owned by C until [`ss_free`].
+/// A stream's data without a socket, owned by C until [`ss_free`]; null after a panic.
 ///
 /// # Safety
 ///
@@ -26,6 +25,7 @@ pub(super) unsafe extern "C" fn ss_new(
     connect_timeout: *const TimeVal,
     target: *const u8,
     length: usize,
+    outcome: *mut Outcome,
 ) -> *mut Socket {
     // SAFETY: C passes a valid timeval or null.
     let timeout = unsafe { timeout.as_ref() }.copied();
@@ -36,12 +36,10 @@ pub(super) unsafe extern "C" fn ss_new(
     let transport = u8::try_from(transport).unwrap_or_default();
     let timeout = timeout.unwrap_or_default();
     let connect_timeout = connect_timeout.unwrap_or_default();
-    Box::into_raw(Box::new(Socket::new(
-        transport,
-        timeout,
-        connect_timeout,
-        target,
-    )))
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let made = outcome.of(|| Ok(Socket::new(transport, timeout, connect_timeout, target)));
+    made.map_or(ptr::null_mut(), |socket| Box::into_raw(Box::new(socket)))
 }
 
 /// Closes and forgets.
@@ -50,10 +48,12 @@ pub(super) unsafe extern "C" fn ss_new(
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_free(socket: *mut Socket) {
+pub(super) unsafe extern "C" fn ss_free(socket: *mut Socket, outcome: *mut Outcome) {
     // SAFETY: it came from `Box::into_raw`, and C gives it up.
     let socket = unsafe { Box::from_raw(socket) };
-    _ = guarded(|| {
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    _ = outcome.of(|| {
         drop(socket);
         Ok(())
     });

@@ -5,7 +5,6 @@
 use std::ffi::c_int;
 use std::slice;
 
-use super::boundary::{Ended, guarded};
 use super::ffi::{FAILED, Facts, Outcome, bytes};
 use crate::counters::Counters;
 use crate::socket::{Socket, TimeVal};
@@ -94,10 +93,12 @@ pub(super) unsafe extern "C" fn ss_write(
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_is_alive(socket: *mut Socket) -> bool {
+pub(super) unsafe extern "C" fn ss_is_alive(socket: *mut Socket, outcome: *mut Outcome) -> bool {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
     let socket = unsafe { &mut *socket };
-    matches!(guarded(|| Ok(socket.is_alive())), Ended::Well(true))
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    outcome.of(|| Ok(socket.is_alive())) == Some(true)
 }
 
 /// Ends a direction: 0 reading, 1 writing, 2 both.
@@ -140,13 +141,17 @@ pub(super) unsafe extern "C" fn ss_name(socket: *mut Socket, peer: bool, outcome
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_descriptor(socket: *mut Socket, for_waiting: bool) -> c_int {
+pub(super) unsafe extern "C" fn ss_descriptor(
+    socket: *mut Socket,
+    for_waiting: bool,
+    outcome: *mut Outcome,
+) -> c_int {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
     let socket = unsafe { &mut *socket };
-    match guarded(|| Ok(socket.descriptor(for_waiting))) {
-        Ended::Well(descriptor) => descriptor,
-        _ => -1,
-    }
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let descriptor = outcome.of(|| Ok(socket.descriptor(for_waiting)));
+    descriptor.unwrap_or(-1)
 }
 
 /// Whether a read has something that the descriptor does not tell.
@@ -155,10 +160,15 @@ pub(super) unsafe extern "C" fn ss_descriptor(socket: *mut Socket, for_waiting: 
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_has_pending(socket: *const Socket) -> bool {
+pub(super) unsafe extern "C" fn ss_has_pending(
+    socket: *const Socket,
+    outcome: *mut Outcome,
+) -> bool {
     // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
     let socket = unsafe { &*socket };
-    matches!(guarded(|| Ok(socket.has_pending())), Ended::Well(true))
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    outcome.of(|| Ok(socket.has_pending())) == Some(true)
 }
 
 /// Gives the descriptor up, which is C's then; -1 where there is none.
@@ -167,13 +177,12 @@ pub(super) unsafe extern "C" fn ss_has_pending(socket: *const Socket) -> bool {
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_release(socket: *mut Socket) -> c_int {
+pub(super) unsafe extern "C" fn ss_release(socket: *mut Socket, outcome: *mut Outcome) -> c_int {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
     let socket = unsafe { &mut *socket };
-    match guarded(|| Ok(socket.release())) {
-        Ended::Well(descriptor) => descriptor,
-        _ => -1,
-    }
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    outcome.of(|| Ok(socket.release())).unwrap_or(-1)
 }
 
 /// What a client was opened with: its target, and how long it had.
@@ -203,10 +212,18 @@ pub(super) unsafe extern "C" fn ss_target_of(
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_tell(socket: *const Socket, facts: *mut Facts) {
+pub(super) unsafe extern "C" fn ss_tell(
+    socket: *const Socket,
+    facts: *mut Facts,
+    outcome: *mut Outcome,
+) {
     // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
     let socket = unsafe { &*socket };
-    let told = socket.facts();
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let Some(told) = outcome.of(|| Ok(socket.facts())) else {
+        return;
+    };
     let credentials = told.credentials.as_ref();
     let facts_of_stream = Facts {
         received: told.received,

@@ -149,8 +149,10 @@ bool ss_parked_writable(ss_socket *socket, ss_patience *patience)
 
 static void give_up(ss_socket *socket)
 {
-	int descriptor = ss_release(socket);
+	ss_outcome outcome = {0};
+	int descriptor = ss_release(socket, &outcome);
 
+	ss_settle(&outcome);
 	if (descriptor != -1) {
 		close(descriptor);
 	}

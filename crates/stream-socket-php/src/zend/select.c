@@ -59,8 +59,17 @@ static int descriptor_of(php_stream *stream, const ss_socket *socket)
 /* Whether a read has something of which the descriptor does not know. */
 static bool has_unread(const php_stream *stream, const ss_socket *socket)
 {
-	return stream->writepos > stream->readpos
-		|| (socket != NULL && socket->kind == SS_PEER && ss_has_pending(socket));
+	ss_outcome outcome = {0};
+
+	if (stream->writepos > stream->readpos) {
+		return true;
+	}
+	if (socket == NULL || socket->kind != SS_PEER) {
+		return false;
+	}
+	bool pending = ss_has_pending(socket, &outcome);
+	ss_settle(&outcome);
+	return pending;
 }
 
 static struct pollfd *watch(ss_selection *selection, int descriptor, short events)

@@ -18,6 +18,8 @@ ZEND_BEGIN_MODULE_GLOBALS(stream_socket)
 	char *transports;
 	/* The system's number of the last bind or listen that failed in this request. */
 	int bind_errno;
+	/* A socket that no stream holds yet. An allocation may end the request before one does. */
+	ss_socket *unowned;
 ZEND_END_MODULE_GLOBALS(stream_socket)
 
 ZEND_DECLARE_MODULE_GLOBALS(stream_socket)
@@ -43,18 +45,58 @@ extern const php_stream_ops *const ss_operations[TRANSPORTS];
 
 /* ---- errors ---- */
 
-/* A panic of ours is PHP's Error, which `catch (Exception)` does not swallow. */
-void ss_panicked(const ss_outcome *outcome)
-{
-	zend_throw_error(NULL, "stream_socket: a fault of the extension: %.*s",
-		(int) outcome->text_length, outcome->text ? outcome->text : "");
-}
-
 void ss_forget(ss_outcome *outcome)
 {
 	ss_text_free(outcome->text, outcome->text_length);
 	outcome->text = NULL;
 	outcome->text_length = 0;
+}
+
+/* A panic of ours is PHP's Error, which `catch (Exception)` does not swallow. Where no script runs
+ * that could catch it, as when PHP closes what is left open, it is a warning. */
+void ss_settle(ss_outcome *outcome)
+{
+	char text[256];
+
+	if (outcome->status != SS_PANICKED) {
+		ss_forget(outcome);
+		return;
+	}
+	/* To complain may leave by longjmp: nothing of Rust's is held by then. */
+	snprintf(text, sizeof(text), "stream_socket: a fault of the extension: %.*s",
+		(int) outcome->text_length, outcome->text ? outcome->text : "");
+	ss_forget(outcome);
+	if (EG(current_execute_data) != NULL) {
+		zend_throw_error(NULL, "%s", text);
+	} else {
+		php_error_docref(NULL, E_WARNING, "%s", text);
+	}
+}
+
+static int descriptor(ss_socket *socket, bool for_waiting)
+{
+	ss_outcome outcome = {0};
+	int number = ss_descriptor(socket, for_waiting, &outcome);
+
+	ss_settle(&outcome);
+	return number;
+}
+
+static int released(ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+	int number = ss_release(socket, &outcome);
+
+	ss_settle(&outcome);
+	return number;
+}
+
+static void closed(ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+
+	ss_free(socket, &outcome);
+	ss_settle(&outcome);
 }
 
 /* The text of a failure: the system's where there is a number and nothing better is known. */
@@ -78,10 +120,7 @@ static int concluded(php_stream_xport_param *param, ss_outcome *outcome)
 	if (param->want_errortext) {
 		param->outputs.error_text = words(outcome);
 	}
-	if (outcome->status == SS_PANICKED) {
-		ss_panicked(outcome);
-	}
-	ss_forget(outcome);
+	ss_settle(outcome);
 	return -1;
 }
 
@@ -346,7 +385,9 @@ static void set_nodelay(php_stream *stream, const ss_socket *client)
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
 {
 	set_nodelay(listener, client);
+	SSG(unowned) = client;
 	php_stream *made = php_stream_alloc_rel(listener->ops, client, NULL, "r+");
+	SSG(unowned) = NULL;
 	if (ss_is_datagram(client)) {
 		made->chunk_size = 65536;
 	}
@@ -383,7 +424,7 @@ static int name_of(ss_socket *socket, php_stream_xport_param *param)
 	if (param->want_addr || (socket->kind != SS_PEER && !is_unix(socket))) {
 		int (*tell)(php_socket_t, zend_string **, struct sockaddr **, socklen_t *) =
 			peer ? php_network_get_peer_name : php_network_get_sock_name;
-		return tell(ss_descriptor(socket, false),
+		return tell(descriptor(socket, false),
 			param->want_textaddr ? &param->outputs.textaddr : NULL,
 			param->want_addr ? &param->outputs.addr : NULL,
 			param->want_addr ? &param->outputs.addrlen : NULL);
@@ -425,14 +466,11 @@ static int receive_of_peer(php_stream *stream, ss_socket *socket, php_stream_xpo
 		: parks ? ss_parked_read(stream, socket, into, room, false, &eof, &outcome)
 		: ss_read(socket, into, room, false, &eof, &outcome);
 
-	if (outcome.status == SS_PANICKED) {
-		ss_panicked(&outcome);
-	}
-	ss_forget(&outcome);
+	ss_settle(&outcome);
 	if (length >= 0 && param->want_textaddr) {
 		ss_name(socket, true, &outcome);
 		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
-		ss_forget(&outcome);
+		ss_settle(&outcome);
 	}
 	return (int) length;
 }
@@ -453,7 +491,7 @@ static int receive_from(php_stream *stream, ss_socket *socket, php_stream_xport_
 		return -1;
 	}
 	ss_patience patience = ss_patience_of_time(socket->timeout_given ? &socket->netstream.timeout : NULL);
-	ss_descriptor(socket, false);
+	descriptor(socket, false);
 	flags |= (ss_is_datagram(socket) ? MSG_TRUNC : 0) | (parks ? MSG_DONTWAIT : 0);
 	ssize_t came;
 	do {
@@ -481,10 +519,11 @@ static int send_to(ss_socket *socket, php_stream_xport_param *param)
 		ssize_t sent = parks
 			? ss_parked_write(socket, param->inputs.buf, param->inputs.buflen, &outcome)
 			: ss_write(socket, param->inputs.buf, param->inputs.buflen, &outcome);
-		if (outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT) {
+		bool failed = outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT;
+		ss_settle(&outcome);
+		if (failed) {
 			php_error_docref(NULL, E_WARNING, "%s\n", strerror(outcome.number));
 		}
-		ss_forget(&outcome);
 		return (int) sent;
 	}
 	int flags = MSG_NOSIGNAL | (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0) | (parks ? MSG_DONTWAIT : 0);
@@ -567,7 +606,7 @@ static bool hand_over(php_stream *stream)
 	}
 	php_netstream_data_t *net = theirs->abstract;
 	*net = ours->netstream;
-	net->socket = ss_release(ours);
+	net->socket = released(ours);
 	if (net->socket != -1 && !net->is_blocked) {
 		php_set_sock_blocking(net->socket, 0);
 	}
@@ -609,13 +648,12 @@ static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 	ssize_t sent = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS
 		? ss_parked_write(socket, bytes, count, &outcome)
 		: ss_write(socket, bytes, count, &outcome);
-	if (outcome.status == SS_PANICKED) {
-		ss_panicked(&outcome);
-	} else if (outcome.status != SS_OK && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
+	bool failed = outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT;
+	ss_settle(&outcome);
+	if (failed && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
 		php_error_docref(NULL, E_NOTICE, "Send of " ZEND_LONG_FMT " bytes failed with errno=%d %s",
 			(zend_long) count, outcome.number, strerror(outcome.number));
 	}
-	ss_forget(&outcome);
 	if (sent > 0) {
 		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), sent, 0);
 	}
@@ -651,10 +689,7 @@ static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
 	if (eof) {
 		stream->eof = 1;
 	}
-	if (outcome.status == SS_PANICKED) {
-		ss_panicked(&outcome);
-	}
-	ss_forget(&outcome);
+	ss_settle(&outcome);
 	if (came > 0) {
 		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), came, 0);
 	}
@@ -670,10 +705,10 @@ static int op_close(php_stream *stream, int close_handle)
 	}
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */
-		ss_release(socket);
+		released(socket);
 	}
-	ss_free(socket);
 	stream->abstract = NULL;
+	closed(socket);
 	return 0;
 }
 
@@ -696,14 +731,14 @@ static int op_cast(php_stream *stream, int as, void **result)
 			if (result == NULL) {
 				return SUCCESS;
 			}
-			*(FILE **) result = fdopen(ss_descriptor(socket, false), stream->mode);
+			*(FILE **) result = fdopen(descriptor(socket, false), stream->mode);
 			return *result ? SUCCESS : FAILURE;
 		}
 		case PHP_STREAM_AS_FD_FOR_SELECT:
 		case PHP_STREAM_AS_FD:
 		case PHP_STREAM_AS_SOCKETD:
 			if (result != NULL) {
-				*(php_socket_t *) result = ss_descriptor(socket, as == PHP_STREAM_AS_FD_FOR_SELECT);
+				*(php_socket_t *) result = descriptor(socket, as == PHP_STREAM_AS_FD_FOR_SELECT);
 			}
 			return SUCCESS;
 		default:
@@ -714,6 +749,7 @@ static int op_cast(php_stream *stream, int as, void **result)
 static int check_liveness(php_stream *stream, ss_socket *socket, int value)
 {
 	struct timeval wait = {value, 0};
+	ss_outcome outcome = {0};
 
 	if (socket->kind == SS_LISTENER || socket->kind == SS_EMPTY) {
 		return php_stream_socket_ops.set_option(stream, PHP_STREAM_OPTION_CHECK_LIVENESS, value, NULL);
@@ -730,10 +766,12 @@ static int check_liveness(php_stream *stream, ss_socket *socket, int value)
 				: PHP_STREAM_OPTION_RETURN_ERR;
 		}
 	}
-	if (value != 0 && php_pollfd_for(ss_descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
+	if (value != 0 && php_pollfd_for(descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
 		return PHP_STREAM_OPTION_RETURN_OK;
 	}
-	return ss_is_alive(socket) ? PHP_STREAM_OPTION_RETURN_OK : PHP_STREAM_OPTION_RETURN_ERR;
+	bool alive = ss_is_alive(socket, &outcome);
+	ss_settle(&outcome);
+	return alive ? PHP_STREAM_OPTION_RETURN_OK : PHP_STREAM_OPTION_RETURN_ERR;
 }
 
 static int set_blocking(ss_socket *socket, int blocking)
@@ -755,9 +793,11 @@ static int set_blocking(ss_socket *socket, int blocking)
 static void add_facts(ss_socket *socket, zval *into)
 {
 	ss_facts facts = {0};
+	ss_outcome outcome = {0};
 	zval section;
 
-	ss_tell(socket, &facts);
+	ss_tell(socket, &facts, &outcome);
+	ss_settle(&outcome);
 	array_init(&section);
 	add_assoc_long(&section, "bytes_received", (zend_long) facts.received);
 	add_assoc_long(&section, "bytes_sent", (zend_long) facts.sent);
@@ -881,16 +921,23 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 {
 	int transport = transport_named(protocol, protocol_length);
 	struct timeval read_timeout = {FG(default_socket_timeout), 0};
+	ss_outcome outcome = {0};
 
 	if (!is_ours(transport, flags)) {
 		return stock[transport](protocol, protocol_length, target, length, persistent_id, options, flags,
 			timeout, context STREAMS_REL_CC);
 	}
 	ss_socket *socket = ss_new(transport, &read_timeout, timeout, target,
-		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0);
+		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0, &outcome);
+	ss_settle(&outcome);
+	if (socket == NULL) {
+		return NULL;
+	}
+	SSG(unowned) = socket;
 	php_stream *stream = php_stream_alloc_rel(ss_operations[transport], socket, persistent_id, "r+");
+	SSG(unowned) = NULL;
 	if (stream == NULL) {
-		ss_free(socket);
+		closed(socket);
 		return NULL;
 	}
 	if (ss_is_datagram(socket)) {
@@ -1028,6 +1075,10 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 	ss_spawned_shut_down();
 	ss_tasks_shut_down();
 	ss_loop_shut_down();
+	if (SSG(unowned) != NULL) {
+		closed(SSG(unowned));
+		SSG(unowned) = NULL;
+	}
 	return SUCCESS;
 }
 

@@ -111,8 +111,8 @@ typedef struct {
 	uint16_t waiting;
 } ss_socket;
 
-ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length);
-void ss_free(ss_socket *socket);
+ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length, ss_outcome *outcome);
+void ss_free(ss_socket *socket, ss_outcome *outcome);
 void ss_text_free(char *text, size_t length);
 void ss_parse_inet(const char *target, size_t length, ss_target *parsed, ss_outcome *outcome);
 void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
@@ -124,14 +124,14 @@ ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, ss_outcom
 ssize_t ss_read(ss_socket *socket, char *buffer, size_t length, bool look_once, bool *eof, ss_outcome *outcome);
 ssize_t ss_peek(ss_socket *socket, char *buffer, size_t length, ss_outcome *outcome);
 ssize_t ss_write(ss_socket *socket, const char *bytes, size_t length, ss_outcome *outcome);
-bool ss_is_alive(ss_socket *socket);
+bool ss_is_alive(ss_socket *socket, ss_outcome *outcome);
 void ss_shutdown(ss_socket *socket, int how, ss_outcome *outcome);
 void ss_name(ss_socket *socket, bool peer, ss_outcome *outcome);
-int ss_descriptor(ss_socket *socket, bool for_waiting);
-bool ss_has_pending(const ss_socket *socket);
-int ss_release(ss_socket *socket);
+int ss_descriptor(ss_socket *socket, bool for_waiting, ss_outcome *outcome);
+bool ss_has_pending(const ss_socket *socket, ss_outcome *outcome);
+int ss_release(ss_socket *socket, ss_outcome *outcome);
 const char *ss_target_of(const ss_socket *socket, size_t *length, struct timeval *connect_timeout);
-void ss_tell(const ss_socket *socket, ss_facts *facts);
+void ss_tell(const ss_socket *socket, ss_facts *facts, ss_outcome *outcome);
 void ss_count(ss_counters *counters);
 
 typedef struct ss_stripper ss_stripper;
@@ -139,6 +139,9 @@ typedef struct ss_stripper ss_stripper;
 ss_stripper *ss_stripper_new(bool at_start);
 void ss_stripper_free(ss_stripper *stripper);
 bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const char *allowed, size_t allowed_length, ss_outcome *outcome);
+
+/* Ends an operation of which only a panic is told: it is PHP's Error. */
+void ss_settle(ss_outcome *outcome);
 
 zif_handler ss_take_over(const char *name, zif_handler ours);
 extern const php_stream_ops *const ss_operations[];

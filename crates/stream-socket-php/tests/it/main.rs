@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod faults;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -29,29 +31,29 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     php_says(false, &["-n", "-r", code])
 });
 
-/// The value of `PHP_INI_SCAN_DIR` that loads the extension.
-static SCANNED: LazyLock<String> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
-    let library = env::var_os("PHP_EXTENSION").map_or_else(built, PathBuf::from);
-    fs::create_dir_all(&folder).unwrap();
-    let setting = format!("extension={}\n", library.display());
-    fs::write(folder.join("stream_socket.ini"), setting).unwrap();
-    format!(":{}", folder.display())
+/// The extension as users build it. Cargo builds no cdylib for tests.
+static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    env::var_os("PHP_EXTENSION").map_or_else(
+        || built(&["--release"], "", "release/libstream_socket_php.so"),
+        PathBuf::from,
+    )
 });
 
-/// The extension for the `php` of the `PATH`. Cargo builds no cdylib for tests.
-fn built() -> PathBuf {
+/// Builds it for the `php` of the `PATH`, in a folder of the target folder.
+fn built(words: &[&str], folder: &str, library: &str) -> PathBuf {
     assert!(env::var_os("PHP").is_none(), "$PHP needs $PHP_EXTENSION");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let target = target.join(folder);
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "stream-socket-php"])
+        .args(["build", "--quiet", "-p", "stream-socket-php"])
+        .args(words)
         .arg("--target-dir")
         .arg(&target)
         .current_dir(root())
         .status()
         .unwrap();
     assert!(built.success(), "the extension can't be built");
-    target.join("release/libstream_socket_php.so")
+    target.join(library)
 }
 
 fn root() -> PathBuf {
@@ -71,10 +73,24 @@ fn scripts(folder: &str) -> Vec<PathBuf> {
 }
 
 fn php(is_ours: bool) -> Command {
-    let mut command = Command::new(&*PHP);
     if is_ours {
-        command.env("PHP_INI_SCAN_DIR", SCANNED.as_str());
+        php_loading(&LIBRARY, "settings")
+    } else {
+        Command::new(&*PHP)
     }
+}
+
+/// PHP and its children with an extension, which a folder of settings loads.
+fn php_loading(library: &Path, folder: &str) -> Command {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let setting = format!("extension={}\n", library.display());
+    // Another test may read it at this moment.
+    let written = folder.join(format!("{:?}", thread::current().id()));
+    fs::write(&written, setting).unwrap();
+    fs::rename(written, folder.join("stream_socket.ini")).unwrap();
+    let mut command = Command::new(&*PHP);
+    command.env("PHP_INI_SCAN_DIR", format!(":{}", folder.display()));
     command
 }
 
