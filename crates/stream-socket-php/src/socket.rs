@@ -65,9 +65,11 @@ pub(crate) struct Head {
     accepted: bool,
     closing: bool,
     waiting: u16,
+    shared: bool,
+    followed: u32,
 }
 
-const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 48);
+const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 56);
 
 /// `enum ss_kind`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +174,8 @@ impl Socket {
                 accepted: false,
                 closing: false,
                 waiting: 0,
+                shared: false,
+                followed: 0,
             },
             object: Object::Empty,
             target: target.into(),

@@ -45,6 +45,17 @@ fn built(shell: &Shell) -> PathBuf {
         .join("release/libstream_socket_php.so")
 }
 
+/// Builds it with what tests alone need, and with the names of lines.
+pub(super) fn build_simulated(shell: &mut Shell) -> Result<PathBuf, Trouble> {
+    let target = shell.target_folder().join("php-simulation");
+    let mut command = shell.cargo(&["build", "-p", "stream-socket-php"]);
+    command
+        .args(["--features", "simulation", "--target-dir"])
+        .arg(&target);
+    shell.run(command)?;
+    Ok(target.join("debug/libstream_socket_php.so"))
+}
+
 /// The value of `PHP_INI_SCAN_DIR` that loads it beside what PHP loads anyway.
 ///
 /// The command line's `-d extension=` would not reach PHP processes that a script starts.

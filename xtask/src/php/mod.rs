@@ -4,12 +4,14 @@ mod compiled;
 mod debian13;
 mod extension;
 mod install;
+mod memory;
 mod others;
 mod phpt;
 mod run;
 mod sources;
 
 pub(crate) use install::SUBCOMMAND as INSTALL;
+pub(crate) use memory::step as memory_step;
 pub(crate) use others::{debian13_step, debug_step, zts_step};
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;

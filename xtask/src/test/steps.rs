@@ -82,6 +82,11 @@ pub(super) const STEPS: &[Step] = &[
         php::phpt_step,
     ),
     step(
+        "memory",
+        "the scripts of tests/php under valgrind",
+        php::memory_step,
+    ),
+    step(
         "deny",
         "licences, banned crates and sources of dependencies",
         deny,

@@ -12,16 +12,6 @@ static const char *const writers[] = {
 
 static zif_handler stock[WRITERS];
 
-static bool is_ours(const php_stream *stream)
-{
-	for (int index = 0; index < 4; index++) {
-		if (stream->ops == ss_operations[index]) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* Whether the context came to the stream without anybody having asked for it. */
 static bool is_borrowed(const php_stream *stream)
 {
@@ -58,7 +48,7 @@ static void before_writing(zend_execute_data *execute_data)
 		return;
 	}
 	stream = zend_fetch_resource2_ex(argument, NULL, php_file_le_stream(), php_file_le_pstream());
-	if (stream != NULL && is_ours(stream) && stream->ctx != NULL && is_borrowed(stream)) {
+	if (stream != NULL && ss_socket_of(stream) != NULL && stream->ctx != NULL && is_borrowed(stream)) {
 		separate(stream);
 	}
 }

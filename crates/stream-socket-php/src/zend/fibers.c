@@ -251,7 +251,7 @@ enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience)
 
 	ss_visit_begin(descriptor, (uintptr_t) task, patience, &outcome);
 	if (outcome.status != SS_OK) {
-		ss_forget(&outcome);
+		ss_settle(&outcome);
 		ss_visit_end((uintptr_t) task);
 		return SS_CLOSED;
 	}
@@ -273,7 +273,7 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 	enum ss_waited waited = ss_wait_begin(socket, direction, (uintptr_t) task, patience, &outcome);
 
 	if (outcome.status != SS_OK) {
-		ss_forget(&outcome);
+		ss_settle(&outcome);
 		return SS_CLOSED;
 	}
 	if (waited == SS_BUSY) {

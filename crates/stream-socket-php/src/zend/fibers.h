@@ -9,6 +9,9 @@
 
 #include "shim.h"
 
+#include <poll.h>
+#include <time.h>
+
 #include "php_output.h"
 #include "zend_fibers.h"
 
@@ -235,13 +238,15 @@ void ss_sleeping_end(void);
 void ss_closing_begin(void);
 void ss_closing_end(void);
 
+/* ---- parked_poll.c ---- */
+
+int ss_parked_poll(struct pollfd *polled, uint32_t count, const struct timespec *timeout);
+
 /* ---- shim.c ---- */
 
 void ss_give_back(const char *name, zif_handler before);
 
 bool ss_is_datagram(const ss_socket *socket);
-/* The data of a stream of ours, or NULL. */
-ss_socket *ss_socket_of(const php_stream *stream);
 /* A stream around what a listener has accepted. */
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
 void ss_forget(ss_outcome *outcome);

@@ -1,47 +1,53 @@
-/* stream_select by poll(2): as many descriptors as there are, and unread bytes of one stream do not
- * hide what others have. */
+/* stream_select: as many descriptors as there are, and unread bytes of one stream do not hide what
+ * others have. Large arrays are followed from call to call (watch.c), and what stands apart in them,
+ * or is few, is polled. */
 #include "fibers.h"
+#include "watch.h"
 
 #include <poll.h>
-#include <sys/epoll.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "ext/standard/file.h"
 
-#define SETS 3
-enum { READ, WRITE, EXCEPT };
-
 /* What select(2) calls ready in each of its sets. */
-static const short wanted[SETS] = {POLLIN, POLLOUT, POLLPRI};
-static const short told[SETS] = {
+static const short wanted[SS_SETS] = {POLLIN, POLLOUT, POLLPRI};
+static const short told[SS_SETS] = {
 	POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR,
 	POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR,
 	POLLPRI,
 };
 
-/* An element that can be waited on: its place in the array is its place here. */
+#define NOT_POLLED UINT32_MAX
+
+/* An element that is looked at by itself. */
 typedef struct {
-	struct pollfd *polled;
+	uint32_t place;
+	uint32_t polled;
 	bool buffered;
-	bool ready;
 } ss_member;
 
 typedef struct {
 	zval *array;
-	/* What is in it, kept while others may change it. */
-	HashTable *elements;
+	/* Its table, held: an error handler may change the array in the middle of the call. */
+	HashTable *table;
 	ss_member *members;
 	uint32_t count;
+	/* How many of its elements have a descriptor. */
+	uint32_t waited;
 } ss_set;
 
 typedef struct {
-	ss_set sets[SETS];
+	ss_set sets[SS_SETS];
+	/* The turn in which large arrays are followed, or 0. */
+	uint32_t turn;
 	struct pollfd *polled;
 	uint32_t polled_count;
 	int highest;
+	/* Whether something is ready already. */
 	bool buffered;
+	ss_ready ready[SS_SETS];
 } ss_selection;
+
+/* ---- who is there ---- */
 
 /* The descriptor to wait on, or -1. A connection of ours is spared the way round by Zend. */
 static int descriptor_of(php_stream *stream, const ss_socket *socket)
@@ -72,194 +78,299 @@ static bool has_unread(const php_stream *stream, const ss_socket *socket)
 	return pending;
 }
 
-static struct pollfd *watch(ss_selection *selection, int descriptor, short events)
+static uint32_t watch(ss_selection *selection, int descriptor, short events)
 {
-	struct pollfd *polled = &selection->polled[selection->polled_count++];
-
-	*polled = (struct pollfd) {descriptor, events, 0};
+	selection->polled[selection->polled_count] = (struct pollfd) {descriptor, events, 0};
 	if (descriptor > selection->highest) {
 		selection->highest = descriptor;
 	}
-	return polled;
+	return selection->polled_count++;
 }
 
-/* Looks at every element once. What is no stream is a TypeError, and left out. */
+/* Looks at one element. What is no stream is a TypeError, and left out. */
+static void look_at(ss_selection *selection, int which, uint32_t place)
+{
+	ss_set *set = &selection->sets[which];
+	zval *element = ss_element(set->table, place);
+	php_stream *stream;
+
+	if (Z_ISUNDEF_P(element)) {
+		return;
+	}
+	ZVAL_DEREF(element);
+	php_stream_from_zval_no_verify(stream, element);
+	if (stream == NULL) {
+		return;
+	}
+	const ss_socket *socket = ss_socket_of(stream);
+	ss_member member = {place, NOT_POLLED, false};
+	int descriptor = descriptor_of(stream, socket);
+	/* What a cast has decrypted or decoded is in the buffer now. */
+	member.buffered = which == SS_SET_READ && has_unread(stream, socket);
+	selection->buffered |= member.buffered;
+	if (descriptor != -1) {
+		set->waited++;
+		member.polled = watch(selection, descriptor, wanted[which]);
+	}
+	set->members[set->count++] = member;
+}
+
+/* How many elements of an array are looked at by themselves. */
+static uint32_t apart_of(const ss_selection *selection, int which)
+{
+	uint32_t count;
+
+	if (selection->turn == 0) {
+		return selection->sets[which].table->nNumUsed;
+	}
+	ss_watch_apart(which, &count);
+	return count;
+}
+
 static void gather(ss_selection *selection, int which)
 {
 	ss_set *set = &selection->sets[which];
-	uint32_t place = 0;
-	zval *element;
+	uint32_t count = apart_of(selection, which);
 
-	ZEND_HASH_FOREACH_VAL(set->elements, element) {
-		ss_member *member = &set->members[place++];
-		php_stream *stream;
-
-		ZVAL_DEREF(element);
-		php_stream_from_zval_no_verify(stream, element);
-		if (stream == NULL) {
-			continue;
+	set->count = 0;
+	set->waited = selection->turn ? ss_watch_followed(which) : 0;
+	set->members = safe_emalloc(count, sizeof(ss_member), 0);
+	if (selection->turn == 0) {
+		for (uint32_t place = 0; place < count; place++) {
+			look_at(selection, which, place);
 		}
-		const ss_socket *socket = ss_socket_of(stream);
-		int descriptor = descriptor_of(stream, socket);
-		/* What a cast has decrypted or decoded is in the buffer now. */
-		member->buffered = which == READ && has_unread(stream, socket);
-		selection->buffered |= member->buffered;
-		if (descriptor != -1) {
-			set->count++;
-			member->polled = watch(selection, descriptor, wanted[which]);
-		}
-	} ZEND_HASH_FOREACH_END();
+		return;
+	}
+	/* A cast may run PHP code, in which another call follows arrays of its own. */
+	uint32_t *places = safe_emalloc(count, sizeof(uint32_t), 0);
+	memcpy(places, ss_watch_apart(which, &count), count * sizeof(uint32_t));
+	for (uint32_t index = 0; index < count; index++) {
+		look_at(selection, which, places[index]);
+	}
+	efree(places);
 }
 
 static void gather_all(ss_selection *selection)
 {
-	uint32_t elements = 0;
+	uint32_t elements = 1;
 
-	for (int which = 0; which < SETS; which++) {
-		ss_set *set = &selection->sets[which];
-		if (set->array != NULL) {
-			set->elements = Z_ARRVAL_P(set->array);
-			GC_TRY_ADDREF(set->elements);
-			uint32_t count = zend_hash_num_elements(set->elements);
-			set->members = ecalloc(count ? count : 1, sizeof(ss_member));
-			elements += count;
-		}
+	for (int which = 0; which < SS_SETS; which++) {
+		elements += selection->sets[which].table ? apart_of(selection, which) : 0;
 	}
-	selection->polled = safe_emalloc(elements ? elements : 1, sizeof(struct pollfd), 0);
-	for (int which = 0; which < SETS; which++) {
-		if (selection->sets[which].array != NULL) {
+	selection->polled = safe_emalloc(elements, sizeof(struct pollfd), 0);
+	for (int which = 0; which < SS_SETS; which++) {
+		if (selection->sets[which].table != NULL) {
 			gather(selection, which);
 		}
 	}
 }
 
-static void release(ss_selection *selection)
+static void scatter(ss_selection *selection)
 {
-	for (int which = 0; which < SETS; which++) {
+	for (int which = 0; which < SS_SETS; which++) {
 		if (selection->sets[which].members != NULL) {
 			efree(selection->sets[which].members);
-			zend_array_release(selection->sets[which].elements);
+			selection->sets[which].members = NULL;
 		}
 	}
 	efree(selection->polled);
+	selection->polled_count = 0;
 }
 
-/* Adds the `index`th descriptor to a set. One that is waited for twice is watched for both. */
-static void add(int set, const ss_selection *selection, uint32_t index)
+static void begin(ss_selection *selection)
 {
-	const struct pollfd *polled = &selection->polled[index];
-	struct epoll_event event = {.data.fd = polled->fd};
-	short events = polled->events;
+	HashTable *tables[SS_SETS] = {NULL};
 
-	for (int operation = EPOLL_CTL_ADD;; operation = EPOLL_CTL_MOD) {
-		event.events = (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)
-			| (events & POLLPRI ? EPOLLPRI : 0);
-		if (epoll_ctl(set, operation, polled->fd, &event) == 0 || errno != EEXIST) {
-			return;
-		}
-		for (uint32_t before = 0; before < index; before++) {
-			events |= selection->polled[before].fd == polled->fd ? selection->polled[before].events : 0;
+	for (int which = 0; which < SS_SETS; which++) {
+		ss_set *set = &selection->sets[which];
+		if (set->array != NULL) {
+			set->table = Z_ARRVAL_P(set->array);
+			GC_TRY_ADDREF(set->table);
+			tables[which] = set->table;
 		}
 	}
+	/* While a task is parked others select. */
+	selection->turn = ss_manner_now() == SS_BLOCKS ? ss_watch_follow(tables) : 0;
+	gather_all(selection);
+	if (selection->turn != 0 && selection->turn != ss_watch_turn()) {
+		scatter(selection);
+		selection->turn = 0;
+		gather_all(selection);
+	}
+	selection->buffered |= selection->turn != 0 && ss_watch_has_unread();
 }
 
-/* Parks until one of them may be ready: a set of their own stands for them all. */
-static enum ss_waited park(const ss_selection *selection, ss_patience *patience)
+static void end(ss_selection *selection)
 {
-	int set = epoll_create1(EPOLL_CLOEXEC);
-
-	if (set == -1) {
-		return SS_CLOSED;
-	}
-	for (uint32_t index = 0; index < selection->polled_count; index++) {
-		add(set, selection, index);
-	}
-	enum ss_waited waited = ss_await_descriptor(set, patience);
-	close(set);
-	return waited;
-}
-
-/* Waits in a task; -1 as ppoll(2), with the reason in errno. */
-static int wait_parked(ss_selection *selection, const struct timespec *timeout)
-{
-	static const struct timespec none;
-	ss_patience patience = {-1, 0};
-
-	if (timeout != NULL && timeout->tv_sec < INT64_MAX / 2000000000) {
-		patience.timeout = timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
-	}
-	for (;;) {
-		int ready = ppoll(selection->polled, selection->polled_count, &none, NULL);
-		if (ready != 0 || patience.timeout == 0) {
-			return ready;
+	scatter(selection);
+	for (int which = 0; which < SS_SETS; which++) {
+		if (selection->ready[which].places != NULL) {
+			efree(selection->ready[which].places);
 		}
-		switch (park(selection, &patience)) {
-			case SS_READY:
-				break;
-			case SS_TOO_LATE:
-				return 0;
-			default:
-				errno = ECANCELED;
-				return -1;
+		if (selection->sets[which].table != NULL) {
+			zend_array_release(selection->sets[which].table);
 		}
 	}
 }
+
+/* ---- waiting ---- */
+
+static const struct timespec no_time;
 
 /* Waits. A signal ends it, so that its handler gets its turn. */
 static int wait_for(ss_selection *selection, const struct timespec *timeout)
 {
-	static const struct timespec none;
 	enum ss_manner manner = selection->buffered ? SS_BLOCKS : ss_manner_now();
 
 	if (manner == SS_PARKS) {
-		return wait_parked(selection, timeout);
+		return ss_parked_poll(selection->polled, selection->polled_count, timeout);
 	}
-	return ppoll(selection->polled, selection->polled_count,
-		selection->buffered || manner == SS_FAILS ? &none : timeout, NULL);
+	if (selection->buffered || manner == SS_FAILS) {
+		timeout = &no_time;
+	}
+	if (selection->turn == 0) {
+		return ppoll(selection->polled, selection->polled_count, timeout, NULL);
+	}
+	if (selection->polled_count == 0) {
+		int count = ss_watch_wait(timeout);
+		if (count >= 0 || errno != ENOSYS) {
+			return count;
+		}
+	}
+	struct pollfd *set = &selection->polled[selection->polled_count];
+	*set = (struct pollfd) {ss_watch_descriptor(), POLLIN, 0};
+	int count = ppoll(selection->polled, selection->polled_count + 1, timeout, NULL);
+	return count > 0 && set->revents != 0 ? ss_watch_wait(&no_time) : count;
 }
 
-/* Marks what is ready of one set, and counts it as select(2) does: each descriptor once. */
-static zend_long mark(ss_set *set, short events)
+/* Adds what is ready of what was polled, and counts it as select(2) does: each descriptor once. */
+static void collect(ss_selection *selection, int which)
 {
-	uint32_t count = set->array ? zend_hash_num_elements(set->elements) : 0;
-	zend_long ready = 0;
+	ss_set *set = &selection->sets[which];
+	ss_ready *ready = &selection->ready[which];
 	HashTable counted;
 
 	zend_hash_init(&counted, 0, NULL, NULL, 0);
-	for (uint32_t place = 0; place < count; place++) {
-		ss_member *member = &set->members[place];
-		const struct pollfd *polled = member->polled;
+	for (uint32_t index = 0; index < set->count; index++) {
+		const ss_member *member = &set->members[index];
+		const struct pollfd *polled =
+			member->polled == NOT_POLLED ? NULL : &selection->polled[member->polled];
 
-		member->ready = member->buffered || (polled != NULL && (polled->revents & events) != 0);
-		if (member->ready) {
-			ready += polled == NULL || zend_hash_index_add_empty_element(&counted, polled->fd) != NULL;
+		if (member->buffered || (polled != NULL && (polled->revents & told[which]))) {
+			ss_ready_add(ready, member->place);
+			ready->descriptors +=
+				polled == NULL || zend_hash_index_add_empty_element(&counted, polled->fd) != NULL;
 		}
 	}
 	zend_hash_destroy(&counted);
-	return ready;
 }
 
-/* The array with what is ready in it, under the same keys. */
-static void keep_ready(ss_set *set)
+/* Leaves out what ended the wait and is ready for nobody: a hang-up, say, where only urgent bytes are
+ * waited for. Whether there was such. */
+static bool ignore_unasked(ss_selection *selection)
 {
-	HashTable *kept = zend_new_array(0);
-	uint32_t place = 0;
-	zend_ulong number;
-	zend_string *key;
-	zval *element;
+	bool unasked = false;
 
-	ZEND_HASH_FOREACH_KEY_VAL(set->elements, number, key, element) {
-		if (!set->members[place++].ready) {
-			continue;
+	for (uint32_t index = 0; index < selection->polled_count; index++) {
+		struct pollfd *polled = &selection->polled[index];
+		if (polled->revents != 0) {
+			polled->fd = -1;
+			polled->revents = 0;
+			unasked = true;
 		}
+	}
+	return unasked;
+}
+
+static bool names_closed(const ss_selection *selection)
+{
+	for (uint32_t index = 0; index < selection->polled_count; index++) {
+		if (selection->polled[index].revents & POLLNVAL) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void reduce(struct timespec *left, const struct timespec *began, const struct timespec *whole)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left->tv_sec = whole->tv_sec - (now.tv_sec - began->tv_sec);
+	left->tv_nsec = whole->tv_nsec - (now.tv_nsec - began->tv_nsec);
+	while (left->tv_nsec < 0) {
+		left->tv_nsec += 1000000000;
+		left->tv_sec--;
+	}
+	while (left->tv_nsec >= 1000000000) {
+		left->tv_nsec -= 1000000000;
+		left->tv_sec++;
+	}
+	if (left->tv_sec < 0) {
+		*left = no_time;
+	}
+}
+
+/* Waits until something is ready or the time is up; how many are ready, or -1 with errno. */
+static zend_long ready_of(ss_selection *selection, const struct timespec *timeout)
+{
+	struct timespec began, left = timeout ? *timeout : no_time;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	for (;;) {
+		int count = wait_for(selection, timeout ? &left : NULL);
+		if (count < 0) {
+			return -1;
+		}
+		if (count > 0 && names_closed(selection)) {
+			errno = EBADF;
+			return -1;
+		}
+		bool all_asked = selection->turn == 0 || ss_watch_collect(selection->ready);
+		zend_long ready = 0;
+		for (int which = 0; which < SS_SETS; which++) {
+			collect(selection, which);
+			ready += selection->ready[which].descriptors;
+		}
+		if (ready > 0 || count == 0 || (!ignore_unasked(selection) && all_asked)) {
+			return ready;
+		}
+		if (timeout != NULL) {
+			reduce(&left, &began, timeout);
+		}
+	}
+}
+
+/* ---- the answer ---- */
+
+static int by_place(const void *left, const void *right)
+{
+	uint32_t one = *(const uint32_t *) left, other = *(const uint32_t *) right;
+
+	return (one > other) - (one < other);
+}
+
+/* The array with what is ready in it, under the same keys and in the same order. */
+static void keep_ready(const ss_set *set, ss_ready *ready)
+{
+	const HashTable *table = set->table;
+	HashTable *kept = zend_new_array(ready->count);
+
+	qsort(ready->places, ready->count, sizeof(uint32_t), by_place);
+	for (uint32_t index = 0; index < ready->count; index++) {
+		uint32_t place = ready->places[index];
+		zval *element = ss_element(table, place);
 		ZVAL_DEREF(element);
 		Z_TRY_ADDREF_P(element);
-		if (key != NULL) {
-			zend_hash_update(kept, key, element);
+		if (HT_IS_PACKED(table)) {
+			zend_hash_index_update(kept, place, element);
+		} else if (table->arData[place].key == NULL) {
+			zend_hash_index_update(kept, table->arData[place].h, element);
 		} else {
-			zend_hash_index_update(kept, number, element);
+			zend_hash_update(kept, table->arData[place].key, element);
 		}
-	} ZEND_HASH_FOREACH_END();
+	}
 	zval_ptr_dtor(set->array);
 	ZVAL_ARR(set->array, kept);
 }
@@ -291,20 +402,21 @@ static bool times(zend_long seconds, bool for_ever, zend_long microseconds, bool
 
 static void answer(ss_selection *selection, const struct timespec *timeout, zval *return_value)
 {
-	if (wait_for(selection, timeout) < 0) {
+	zend_long ready = ready_of(selection, timeout);
+
+	if (ready < 0) {
 		int error = errno;
 		if (EG(exception) != NULL) {
 			RETURN_FALSE;
 		}
+		int followed = selection->turn ? ss_watch_highest() : -1;
 		php_error_docref(NULL, E_WARNING, "Unable to select [%d]: %s (max_fd=%d)", error,
-			strerror(error), selection->highest);
+			strerror(error), MAX(selection->highest, followed));
 		RETURN_FALSE;
 	}
-	zend_long ready = 0;
-	for (int which = 0; which < SETS; which++) {
-		ready += mark(&selection->sets[which], told[which]);
-		if (selection->sets[which].array != NULL) {
-			keep_ready(&selection->sets[which]);
+	for (int which = 0; which < SS_SETS; which++) {
+		if (selection->sets[which].table != NULL) {
+			keep_ready(&selection->sets[which], &selection->ready[which]);
 		}
 	}
 	RETURN_LONG(ready);
@@ -318,20 +430,20 @@ ZEND_NAMED_FUNCTION(ss_select)
 	bool for_ever, no_microseconds = true;
 
 	ZEND_PARSE_PARAMETERS_START(4, 5)
-		Z_PARAM_ARRAY_EX2(selection.sets[READ].array, 1, 1, 0)
-		Z_PARAM_ARRAY_EX2(selection.sets[WRITE].array, 1, 1, 0)
-		Z_PARAM_ARRAY_EX2(selection.sets[EXCEPT].array, 1, 1, 0)
+		Z_PARAM_ARRAY_EX2(selection.sets[SS_SET_READ].array, 1, 1, 0)
+		Z_PARAM_ARRAY_EX2(selection.sets[SS_SET_WRITE].array, 1, 1, 0)
+		Z_PARAM_ARRAY_EX2(selection.sets[SS_SET_EXCEPT].array, 1, 1, 0)
 		Z_PARAM_LONG_OR_NULL(seconds, for_ever)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_LONG_OR_NULL(microseconds, no_microseconds)
 	ZEND_PARSE_PARAMETERS_END();
 
-	gather_all(&selection);
-	bool any = selection.sets[READ].count || selection.sets[WRITE].count || selection.sets[EXCEPT].count;
-	if (!any) {
+	begin(&selection);
+	const ss_set *sets = selection.sets;
+	if (!sets[SS_SET_READ].waited && !sets[SS_SET_WRITE].waited && !sets[SS_SET_EXCEPT].waited) {
 		zend_value_error("No stream arrays were passed");
 	} else if (times(seconds, for_ever, microseconds, no_microseconds, &timeout)) {
 		answer(&selection, for_ever ? NULL : &timeout, return_value);
 	}
-	release(&selection);
+	end(&selection);
 }

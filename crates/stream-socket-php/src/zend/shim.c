@@ -605,6 +605,7 @@ static bool hand_over(php_stream *stream)
 		return false;
 	}
 	php_netstream_data_t *net = theirs->abstract;
+	ss_watch_leave(ours);
 	*net = ours->netstream;
 	net->socket = released(ours);
 	if (net->socket != -1 && !net->is_blocked) {
@@ -686,6 +687,7 @@ static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
 	ssize_t came = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS
 		? ss_parked_read(stream, socket, buffer, count, looks_once(stream), &eof, &outcome)
 		: ss_read(socket, buffer, count, looks_once(stream), &eof, &outcome);
+	ss_watch_read(socket);
 	if (eof) {
 		stream->eof = 1;
 	}
@@ -703,6 +705,7 @@ static int op_close(php_stream *stream, int close_handle)
 	if (socket == NULL) {
 		return 0;
 	}
+	ss_watch_leave(socket);
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */
 		released(socket);
@@ -726,6 +729,10 @@ static int op_cast(php_stream *stream, int as, void **result)
 {
 	ss_socket *socket = stream->abstract;
 
+	if (result != NULL && as != PHP_STREAM_AS_FD_FOR_SELECT) {
+		socket->shared = true;
+		ss_watch_leave(socket);
+	}
 	switch (as) {
 		case PHP_STREAM_AS_STDIO: {
 			if (result == NULL) {
@@ -1046,6 +1053,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 		stock_server = ss_take_over("stream_socket_server", server);
 		stock_get_name = ss_take_over("stream_socket_get_name", get_name);
 		stock_select = ss_take_over("stream_select", ss_select);
+		ss_watch_begin();
 		ss_contexts_begin();
 		ss_sleeping_begin();
 		ss_closing_begin();
@@ -1075,6 +1083,7 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 	ss_spawned_shut_down();
 	ss_tasks_shut_down();
 	ss_loop_shut_down();
+	ss_watch_end();
 	if (SSG(unowned) != NULL) {
 		closed(SSG(unowned));
 		SSG(unowned) = NULL;

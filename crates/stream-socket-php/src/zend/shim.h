@@ -109,6 +109,10 @@ typedef struct {
 	/* Whether a Fiber is closing it, and how many are in an operation that parks. */
 	bool closing;
 	uint16_t waiting;
+	/* Whether its descriptor was told to others, who may close it. */
+	bool shared;
+	/* Its number among the streams that stream_select follows; 0: none. */
+	uint32_t followed;
 } ss_socket;
 
 ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length, ss_outcome *outcome);
@@ -143,6 +147,8 @@ bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const cha
 /* Ends an operation of which only a panic is told: it is PHP's Error. */
 void ss_settle(ss_outcome *outcome);
 
+/* The data of a stream of ours, or NULL. */
+ss_socket *ss_socket_of(const php_stream *stream);
 zif_handler ss_take_over(const char *name, zif_handler ours);
 extern const php_stream_ops *const ss_operations[];
 
@@ -153,6 +159,12 @@ void ss_contexts_end(void);
 /* select.c */
 ZEND_NAMED_FUNCTION(ss_select);
 
+/* watch.c */
+void ss_watch_begin(void);
+void ss_watch_end(void);
+void ss_watch_leave(ss_socket *socket);
+void ss_watch_read(const ss_socket *socket);
+
 /* fgetss.c */
 ZEND_NAMED_FUNCTION(ss_fgetss);
 void ss_fgetss_end(void);
@@ -162,7 +174,7 @@ _Static_assert(sizeof(ss_number) == 16, "ss_number");
 _Static_assert(sizeof(ss_ip) == 24, "ss_ip");
 _Static_assert(sizeof(ss_outcome) == 24, "ss_outcome");
 
-_Static_assert(sizeof(ss_socket) == 48, "Head in socket.rs mirrors it");
+_Static_assert(sizeof(ss_socket) == 56, "Head in socket.rs mirrors it");
 
 zend_module_entry *ss_module(void);
 
