@@ -144,16 +144,26 @@ fn check(urls: &[SocketUrl], flags: &[Flag], role: Role) -> Result<(), Failure> 
 }
 
 fn useless(key: &Key, role: Role) -> String {
-    let transports: Vec<_> = Transport::ALL
-        .iter()
-        .filter(|transport| applies(key, **transport, role))
-        .map(|transport| transport.name())
-        .collect();
     let flag = key.name.replace('_', "-");
     format!(
         "--{flag} applies to {}, and no URL given is such",
-        transports.join(", ")
+        transports_of(key, role)
     )
+}
+
+/// The transports that a key means something for, in a few words: what does for tcp and unix, does
+/// for TLS over them.
+pub(crate) fn transports_of(key: &Key, role: Role) -> String {
+    let applying = Transport::ALL
+        .iter()
+        .filter(|transport| applies(key, **transport, role));
+    let (tls, plain): (Vec<&Transport>, Vec<&Transport>) =
+        applying.partition(|transport| transport.is_tls());
+    if plain.is_empty() && !tls.is_empty() {
+        return "TLS".to_owned();
+    }
+    let names: Vec<_> = plain.iter().map(|transport| transport.name()).collect();
+    names.join(", ")
 }
 
 fn refuse_idle_keys(url: &SocketUrl) -> Result<(), Failure> {

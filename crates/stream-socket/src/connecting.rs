@@ -38,6 +38,8 @@ use crate::url::ToSocketUrl;
 #[derive(Debug)]
 pub struct Connecting {
     race: Race,
+    /// The connection, while its TLS is still to be agreed upon.
+    stream: Option<Stream>,
     /// The attempts under way, behind one descriptor.
     attempts: Epoll,
 }
@@ -71,7 +73,11 @@ impl Connecting {
 
     fn over(race: Race) -> Result<Self> {
         let attempts = Epoll::new().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
-        Ok(Self { race, attempts })
+        Ok(Self {
+            race,
+            stream: None,
+            attempts,
+        })
     }
 
     /// Goes on as far as it can without waiting; `None` while it is undecided.
@@ -80,10 +86,21 @@ impl Connecting {
     ///
     /// # Errors
     ///
-    /// As [`Stream::connect`]: all addresses failed, each with its reason, or the time is up.
+    /// As [`Stream::connect`]: all addresses failed, each with its reason, the handshake of TLS
+    /// did, or the time is up.
     pub fn advance(&mut self) -> Result<Option<Stream>> {
-        if let Some(connected) = self.race.step()? {
-            return Ok(Some(Stream::connected(&self.race, connected)));
+        if self.stream.is_none()
+            && let Some(connected) = self.race.step()?
+        {
+            let mut stream = Stream::connected(&self.race, connected)?;
+            if !stream.is_handshaking() {
+                return Ok(Some(stream));
+            }
+            stream.set_blocking(false);
+            self.stream = Some(stream);
+        }
+        if let Some(stream) = self.stream.take() {
+            return self.advance_handshake(stream);
         }
         for (descriptor, events) in self.race.descriptors() {
             let added = match self.attempts.add(descriptor, 0, events, Mode::Level) {
@@ -95,10 +112,41 @@ impl Connecting {
         Ok(None)
     }
 
+    fn advance_handshake(&mut self, mut stream: Stream) -> Result<Option<Stream>> {
+        let awaits = stream
+            .handshake()
+            .map_err(|error| error.with_url(self.race.url()))?;
+        let Some(interest) = awaits else {
+            _ = self.attempts.remove(stream.as_fd());
+            stream.set_blocking(true);
+            return Ok(Some(stream));
+        };
+        if self.race.remaining().is_some_and(|left| left.is_zero()) {
+            return Err(self.race.handshake_timed_out());
+        }
+        let (descriptor, events) = (stream.as_fd(), interest.events());
+        match self.attempts.add(descriptor, 0, events, Mode::Level) {
+            Err(Errno::EXIST) => self.attempts.modify(descriptor, 0, events, Mode::Level),
+            result => result,
+        }
+        .map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
+        self.stream = Some(stream);
+        Ok(None)
+    }
+
     /// How long until [`advance`](Self::advance) is due even if the descriptor tells nothing:
     /// another address is to be tried, or the time is up.
     pub fn next_step(&self) -> Option<Duration> {
-        self.race.next_step()
+        match &self.stream {
+            None => self.race.next_step(),
+            Some(stream) => {
+                let handshake = stream.handshake_deadline().remaining();
+                [handshake, self.race.remaining()]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        }
     }
 }
 

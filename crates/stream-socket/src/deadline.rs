@@ -30,6 +30,11 @@ impl Deadline {
         self.remaining().is_some_and(|left| left.is_zero())
     }
 
+    /// The instant, if there is one.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
     /// The earlier of the two.
     pub(crate) fn min(self, other: Deadline) -> Self {
         match (self.0, other.0) {

@@ -73,6 +73,9 @@ pub enum Stage {
     Connect,
     /// A proxy on the way did not do its part, or said something that can't be understood.
     Proxy,
+    /// The connection was there, and TLS could not be agreed upon: no version or cipher in common,
+    /// a certificate that is not trusted, a peer that speaks something else, or keeps silent.
+    Handshake,
     /// Reading, writing or waiting failed on a socket that was open.
     Io,
 }
@@ -88,6 +91,7 @@ impl Stage {
             Stage::Listen => "listen on",
             Stage::Accept => "accept from",
             Stage::Connect | Stage::Proxy => "connect to",
+            Stage::Handshake => "shake hands with",
             Stage::Io => "use",
         }
     }
@@ -105,6 +109,7 @@ impl fmt::Display for Stage {
             Stage::Accept => "accept",
             Stage::Connect => "connect",
             Stage::Proxy => "proxy",
+            Stage::Handshake => "handshake",
             Stage::Io => "io",
         })
     }
@@ -116,8 +121,10 @@ impl fmt::Display for Stage {
 pub enum Limit {
     /// The timeout given to accept.
     Accept,
-    /// `connect_timeout`: resolving and connecting together.
+    /// `connect_timeout`: resolving and connecting together, and a handshake that follows.
     Connect,
+    /// `handshake_timeout`.
+    Handshake,
     /// `read_timeout`.
     Read,
     /// `write_timeout`.
@@ -132,6 +139,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Limit::Accept => "accept",
             Limit::Connect => "connect",
+            Limit::Handshake => "the handshake",
             Limit::Read => "read",
             Limit::Write => "write",
             Limit::PeerIdle => "an idle peer",
@@ -189,6 +197,11 @@ impl Error {
         self
     }
 
+    /// The same error about another URL: the one that its reader knows.
+    pub(crate) fn with_url(self, url: impl fmt::Display) -> Self {
+        self.change(|inner| inner.url = url.to_string().into())
+    }
+
     /// The same error with its own words between "cannot" and the URL.
     pub(crate) fn with_action(self, action: &'static str) -> Self {
         self.change(|inner| inner.action = action)
@@ -242,6 +255,7 @@ impl Error {
             (_, Some(errno), _) => io::Error::from_raw_os_error(errno).kind(),
             (_, None, Stage::Parse) => io::ErrorKind::InvalidInput,
             (_, None, Stage::Resolve) => io::ErrorKind::NotFound,
+            (_, None, Stage::Handshake) => io::ErrorKind::InvalidData,
             (_, None, _) => io::ErrorKind::Other,
         }
     }

@@ -78,12 +78,37 @@
 //! | `udp` | datagrams over IPv4 or IPv6 | `host:port` |
 //! | `unix` | a stream of bytes within this host | a path, or `@name` |
 //! | `udg` | datagrams within this host | a path, or `@name` |
+//! | `tls`, `ssl` | TLS over tcp, 1.3 or else 1.2 | `host:port` |
+//! | `tlsv1.2`, `tlsv1.3` | TLS of that version alone | `host:port` |
+//! | `tls+unix` | TLS over unix | a path, or `@name` |
 //!
 //! A URL without `transport://` means tcp. A host is a name, an IPv4 address, or an IPv6 address
 //! in brackets, with a zone if need be (`[fe80::1%eth0]`); a port is a number, 0 for one that the
 //! kernel chooses, or a service name. A path is percent-decoded, so that `?`, which begins the
 //! options, is written `%3F`; `@name` is a name in Linux's abstract namespace, and `@` alone one
 //! that the kernel chooses.
+//!
+//! # TLS
+//!
+//! A [`Listener`] over TLS makes the handshakes of all its clients together, and accepts those
+//! that are finished in the order in which they are: none can hold up another. A [`Stream`] is
+//! read and written as any other, and [`Stream::start_tls_client`] begins TLS on one that was
+//! plain. It needs the feature `tls`, which is on by default.
+//!
+//! ```no_run
+//! # use std::io::Write;
+//! # use stream_socket::{ConnectOptions, ListenOptions, Listener, Stream};
+//! let mut options = ListenOptions::default();
+//! options.tls.certificate = Some("site.pem".into());
+//! let listener = Listener::bind("tls://[::]:443?key=site.key", &options)?;
+//! let mut served = listener.accept(None)?;
+//! if let Some(facts) = served.tls() {
+//!     writeln!(served, "this is {}, {}", facts.version, facts.cipher)?;
+//! }
+//!
+//! let client = Stream::connect("tls://example.org:443?alpn=h2", &ConnectOptions::default())?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! # Errors
 //!
@@ -98,11 +123,14 @@
 mod address;
 mod child;
 mod connecting;
+mod crowd;
 mod datagram;
 mod deadline;
 pub mod engine;
 mod error;
 mod gate;
+mod handshake_log;
+mod handshakes;
 mod listener;
 mod nearest;
 mod options;
@@ -123,9 +151,11 @@ pub use connecting::{Connecting, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
 pub use gate::Place;
+pub use handshake_log::HandshakeCounters;
 pub use listener::{Incoming, Listener};
 pub use options::{
-    ConnectOptions, Key, Kind, ListenOptions, Role, SocketOptions, UnixOptions, keys, parse_span,
+    ConnectOptions, HandshakeTime, Key, Kind, ListenOptions, Role, SocketOptions, TlsClientOptions,
+    TlsServerOptions, TlsVersion, UnixOptions, keys, parse_span,
 };
 pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};
@@ -133,6 +163,7 @@ pub use proxy_protocol::{ProxyHeader, ProxyTls, ProxyVersion, Tlv};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};
+pub use transport::TlsFacts;
 #[doc(hidden)]
 pub use url::php;
 pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};

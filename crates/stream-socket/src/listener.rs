@@ -1,10 +1,14 @@
 //! A listening socket.
 
+mod tls;
+
 use std::fmt;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use tls::Tls;
 
 use crate::address::SocketAddress;
 use crate::datagram::DatagramSocket;
@@ -72,6 +76,7 @@ pub struct Listener {
     /// datagrams, an epoll descriptor over the bound one and the bell of `peers`.
     socket: OwnedFd,
     peers: Option<Peers>,
+    tls: Option<Tls>,
     url: Arc<SocketUrl>,
     options: ListenOptions,
     address: SocketAddress,
@@ -155,10 +160,12 @@ impl Listener {
         } = bound;
         let url = Arc::new(SocketUrl::from_address(asked.transport(), &address)?);
         let gate = Gate::new(options).map_err(|errno| failed(Stage::Socket, &url, errno))?;
+        let tls = Tls::new(&socket, &url, options)?;
         let (socket, peers) = front(socket, &url, &address, options)?;
         Ok(Self {
             socket,
             peers,
+            tls,
             url,
             options: options.clone(),
             address,
@@ -195,6 +202,9 @@ impl Listener {
     /// no descriptors or memory are left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and the
     /// connection then stays in the backlog.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
+        if let Some(handshakes) = self.handshakes_in_accept() {
+            return self.accept_finished(handshakes, timeout);
+        }
         let mut patience = Patience::interruptible(timeout);
         loop {
             let waited = match self.arrival() {
@@ -258,7 +268,8 @@ impl Listener {
         }
     }
 
-    fn arrival_of_connection(&self) -> Arrival {
+    /// One connection, without waiting. Over TLS its handshake is still to be made.
+    pub(crate) fn arrival_of_connection(&self) -> Arrival {
         // The place comes first, so that a connection for which there is none stays where it is.
         let place = self.gate.as_ref().map(Gate::enter);
         let closes = self.gate.as_ref().is_some_and(|gate| gate.closes());
@@ -285,8 +296,12 @@ impl Listener {
             return Arrival::Refused(error);
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
-        let stream = Stream::new(socket, transport, peer, origin, &self.options.socket);
-        Arrival::Stream(stream.in_place(place))
+        let stream = Stream::new(socket, transport, peer, origin, options).in_place(place);
+        match self.tls.as_ref().map(|tls| tls.session(&self.url)) {
+            None => Arrival::Stream(stream),
+            Some(Ok(session)) => Arrival::Stream(stream.secured(session)),
+            Some(Err(error)) => Arrival::Refused(error),
+        }
     }
 
     /// As [`arrival`](Self::arrival), while no loop gives up the reserve.
@@ -432,8 +447,17 @@ impl AsFd for Listener {
     /// For polling: readable when there is something to accept. Over tcp and unix it is the
     /// listening socket. Over udp and udg it is an epoll descriptor, since a new peer may be known
     /// whose datagram is no longer in the socket; accept may find then that it was another's.
+    ///
+    /// Over TLS it is an epoll descriptor as well, over the listening socket and the handshakes
+    /// that are under way. It is readable whenever one of them can go on, which accept sees to, and
+    /// so a loop other than [`select`](fn@crate::select) calls accept with a timeout of zero, which
+    /// may find that none is finished. [`HandshakeTime::FirstUse`](crate::HandshakeTime) leaves it
+    /// at the listening socket.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        match self.handshakes_in_accept() {
+            Some(handshakes) => handshakes.descriptor(self.socket.as_fd()),
+            None => self.socket.as_fd(),
+        }
     }
 }
 
@@ -478,6 +502,7 @@ impl TryFrom<OwnedFd> for Listener {
         Ok(Self {
             socket,
             peers,
+            tls: None,
             url,
             options,
             address,

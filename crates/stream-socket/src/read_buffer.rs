@@ -1,8 +1,8 @@
-//! Bytes that were received and not yet read.
+//! Bytes that were received and not yet read, or written and not yet sent.
 //!
-//! A connection holds a buffer only while there are bytes in it. An emptied one is kept for the
-//! next connection of the same thread, so that reading line by line allocates nothing, and ten
-//! thousand idle connections hold nothing.
+//! Floor 0. A connection holds a buffer only while there are bytes in it. An emptied one is kept
+//! for the next connection of the same thread, so that reading line by line allocates nothing,
+//! and ten thousand idle connections hold nothing.
 
 use std::cell::Cell;
 use std::mem;
@@ -13,12 +13,15 @@ const CHUNK: usize = 8 * 1024;
 /// The largest datagram, over UDP or unix: what IPv4 and IPv6 carry without jumbograms.
 pub(crate) const DATAGRAM: usize = 64 * 1024;
 
+/// The largest buffer that is kept for later: 64 KiB and what TLS adds to them.
+const LARGEST_SPARE: usize = 68 * 1024;
+
 thread_local! {
     /// The last emptied buffer of this thread.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Received bytes; those between `start` and `end` are not yet read.
+/// A queue of bytes; those between `start` and `end` are not yet read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
     storage: Vec<u8>,
@@ -110,13 +113,40 @@ impl ReadBuffer {
         (self.start, self.end) = (0, 0);
         let storage = mem::take(&mut self.storage);
         // One that a long line has made large is not kept.
-        if !storage.is_empty() && storage.len() <= DATAGRAM {
+        if !storage.is_empty() && storage.len() <= LARGEST_SPARE {
             let spare = SPARE.take();
             SPARE.set(if spare.len() > storage.len() {
                 spare
             } else {
                 storage
             });
+        }
+    }
+}
+
+/// What TLS needs besides.
+#[cfg(feature = "tls")]
+impl ReadBuffer {
+    /// The bytes, for TLS to decrypt them in place.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..self.end]
+    }
+
+    /// Room for `size` bytes or more.
+    pub(crate) fn room_for(&mut self, size: usize) -> &mut [u8] {
+        self.make_room(size);
+        &mut self.storage[self.end..]
+    }
+
+    /// What is left is kept for longer: in no more memory than it needs.
+    pub(crate) fn settle(&mut self) {
+        let length = self.end - self.start;
+        if length == 0 {
+            self.release();
+        } else if self.storage.len() > 2 * length {
+            let kept = self.bytes().to_vec();
+            self.release();
+            (self.storage, self.end) = (kept, length);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::listener::Listener;
 use crate::poller::Poller;
 use crate::stream::Stream;
 use crate::sys::wait::{Events, Watched};
-use crate::sys::{epoll, failed};
+use crate::sys::{Errno, epoll, failed};
 
 /// What a member of [`select`] is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,15 +96,41 @@ pub trait Selectable: AsFd {
     fn has_buffered(&self) -> bool {
         false
     }
+
+    /// What the descriptor must be ready for, for what is wanted to go on:
+    /// [`Stream::awaits`](crate::Stream::awaits).
+    fn awaits(&self, wanted: Interest) -> Interest {
+        wanted
+    }
+
+    /// Whether a descriptor that is readable means something to the caller. A listener of TLS
+    /// connections first goes on with its handshakes, without waiting, and says whether one is
+    /// finished.
+    fn is_readable(&self) -> bool {
+        true
+    }
 }
 
 impl Selectable for Stream {
     fn has_buffered(&self) -> bool {
         Stream::has_buffered(self)
     }
+
+    fn awaits(&self, wanted: Interest) -> Interest {
+        Stream::awaits(self, wanted)
+    }
 }
 
-impl Selectable for Listener {}
+impl Selectable for Listener {
+    fn has_buffered(&self) -> bool {
+        self.has_finished()
+    }
+
+    fn is_readable(&self) -> bool {
+        self.has_arrival()
+    }
+}
+
 impl Selectable for DatagramSocket {}
 impl Selectable for Connecting {}
 impl Selectable for Poller {}
@@ -127,6 +153,20 @@ impl<'a> Member<'a> {
             interest,
             readiness: Readiness::default(),
         }
+    }
+
+    /// What it is ready for, its descriptor being ready for `events`.
+    fn judge(&self, mut events: Events) -> Readiness {
+        if self.socket.awaits(self.interest) != self.interest {
+            // Whatever it waited for, the operation that is wanted goes on.
+            let ready = events.read || events.write;
+            (events.read, events.write) = (ready, ready);
+        }
+        let wants_read = self.interest.has(Interest::READ);
+        if events.read && wants_read && !self.socket.is_readable() {
+            events.read = false;
+        }
+        Readiness::new(events, self.socket.has_buffered(), self.interest)
     }
 
     /// What it was ready for when [`select`] returned.
@@ -172,27 +212,44 @@ impl fmt::Debug for Member<'_> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn select(members: &mut [Member<'_>], timeout: Option<Duration>) -> Result<usize> {
+    let deadline = Deadline::after(timeout);
+    loop {
+        let woken = look(members, deadline).map_err(|errno| {
+            failed(Stage::Io, format_args!("{} sockets", members.len()), errno)
+                .with_action("wait for")
+        })?;
+        let count = members
+            .iter()
+            .filter(|member| member.readiness.any())
+            .count();
+        // What woke it may be nothing to its callers: a step of a handshake.
+        if count > 0 || !woken || deadline.has_passed() {
+            return Ok(count);
+        }
+    }
+}
+
+/// Waits once; whether a descriptor was ready.
+fn look(members: &mut [Member<'_>], deadline: Deadline) -> std::result::Result<bool, Errno> {
     let mut watched = Watched::with_capacity(members.len());
     for member in members.iter() {
-        watched.push(member.socket.as_fd(), member.interest.events());
+        watched.push(
+            member.socket.as_fd(),
+            member.socket.awaits(member.interest).events(),
+        );
     }
     // Only now: a descriptor that is made on demand may have brought datagrams along.
     let is_buffered =
         |member: &Member<'_>| member.interest.has(Interest::READ) && member.socket.has_buffered();
-    let timeout = if members.iter().any(is_buffered) {
-        Some(Duration::ZERO)
+    let deadline = if members.iter().any(is_buffered) {
+        Deadline::after(Some(Duration::ZERO))
     } else {
-        timeout
+        deadline
     };
-    watched.poll(Deadline::after(timeout)).map_err(|errno| {
-        failed(Stage::Io, format_args!("{} sockets", members.len()), errno).with_action("wait for")
-    })?;
+    let woken = watched.poll(deadline)? > 0;
     let ready: Vec<Events> = watched.ready().collect();
-    let mut count = 0;
     for (member, events) in members.iter_mut().zip(ready) {
-        let buffered = member.socket.has_buffered();
-        member.readiness = Readiness::new(events, buffered, member.interest);
-        count += usize::from(member.readiness.any());
+        member.readiness = member.judge(events);
     }
-    Ok(count)
+    Ok(woken)
 }

@@ -3,11 +3,15 @@
 mod accepted;
 mod in_call;
 mod line;
+mod look;
+mod out_of_band;
 mod parts;
 mod peer;
 mod rare;
+mod secure;
 mod source;
 mod splice;
+mod tls;
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -19,6 +23,7 @@ use std::time::Duration;
 use in_call::InCall;
 pub(crate) use peer::PeerEnd;
 use rare::Rare;
+use secure::Secure;
 use source::Source;
 
 use crate::address::SocketAddress;
@@ -92,7 +97,8 @@ type Step = std::result::Result<usize, Errno>;
 
 impl Stream {
     /// Connects to the URL: resolves its name, tries its addresses, and returns the first that
-    /// answers, within [`connect_timeout`](ConnectOptions::connect_timeout).
+    /// answers, within [`connect_timeout`](ConnectOptions::connect_timeout). Over TLS that
+    /// includes the handshake.
     ///
     /// The addresses are tried staggered, both families by turns ([RFC 8305]). A `udg` stream is
     /// bound to a name that the kernel chooses, so that its peer can answer.
@@ -100,8 +106,9 @@ impl Stream {
     /// # Errors
     ///
     /// At [`Stage::Parse`] for the URL and its options, [`Stage::Resolve`] for the name,
-    /// [`Stage::Socket`] for a refused option, [`Stage::Bind`] for the local address, and
-    /// [`Stage::Connect`], naming each address that was tried, with its reason.
+    /// [`Stage::Socket`] for a refused option, [`Stage::Bind`] for the local address,
+    /// [`Stage::Connect`], naming each address that was tried, with its reason, and
+    /// [`Stage::Handshake`] over TLS, as [`handshake`](Self::handshake).
     ///
     /// [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
     pub fn connect<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
@@ -113,7 +120,9 @@ impl Stream {
             share(&connected.socket, true)
                 .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         }
-        Ok(Self::connected(&race, connected))
+        let mut stream = Self::connected(&race, connected)?;
+        stream.handshake_in_race(&race)?;
+        Ok(stream)
     }
 
     /// Begins to connect and returns at once: PHP's `STREAM_CLIENT_ASYNC_CONNECT`.
@@ -135,7 +144,7 @@ impl Stream {
             share(&connected.socket, false)
                 .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         }
-        let mut stream = Self::connected(&race, connected);
+        let mut stream = Self::connected(&race, connected)?;
         // Its descriptor stays non-blocking.
         stream.in_call = None;
         Ok(stream)
@@ -162,7 +171,8 @@ impl Stream {
         Ok((stream(one), stream(other)))
     }
 
-    pub(crate) fn connected(race: &Race, connected: Connected) -> Self {
+    /// What a race has come to. Over TLS its handshake is still to be made.
+    pub(crate) fn connected(race: &Race, connected: Connected) -> Result<Self> {
         let (url, options) = (race.url(), &race.options().socket);
         let origin = Some(Arc::new(url.clone()));
         let Connected {
@@ -173,7 +183,10 @@ impl Stream {
         } = connected;
         let mut stream = Self::new(socket, url.transport(), Some(peer), origin, options);
         stream.rare = Rare::boxed(file, prefix);
-        stream
+        Ok(match race.session()? {
+            Some(session) => stream.secured(session),
+            None => stream,
+        })
     }
 
     /// A stream over a socket of our own making.
@@ -220,86 +233,17 @@ impl Stream {
         self
     }
 
-    /// Whether there is nothing more to read, looked at without waiting.
-    ///
-    /// True once the peer has finished sending and all it sent has been read. An empty datagram
-    /// is not the end, and a stream of datagrams ends only by [`shutdown`](Self::shutdown) or,
-    /// where a listener accepted it, when the peer was idle for too long or has no name.
-    ///
-    /// # Errors
-    ///
-    /// At [`Stage::Io`] when the connection was reset, which is no orderly end.
-    pub fn is_eof(&mut self) -> Result<bool> {
-        if !self.buffer.is_empty() || self.at_end {
-            return Ok(self.buffer.is_empty());
-        }
-        if self.transport.is_datagram() {
-            return Ok(self.source.peer().is_some_and(PeerEnd::is_at_end));
-        }
-        match sys::socket::receive(self.source.as_fd(), &mut [0], Take::Peek) {
-            Ok(length) => {
-                self.at_end = length == 0;
-                Ok(self.at_end)
-            }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
-            Err(errno) => Err(self.stopped(Stop::System(errno), Limit::Read)),
-        }
-    }
-
-    /// Copies received bytes without taking them away: `MSG_PEEK`. Waits as a read does.
-    ///
-    /// Bytes that wait in the stream's buffer are all that is seen while there are any.
-    ///
-    /// # Errors
-    ///
-    /// As a read.
-    pub fn peek(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if !self.buffer.is_empty() {
-            let bytes = self.buffer.bytes();
-            let count = bytes.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&bytes[..count]);
-            return Ok(count);
-        }
-        if let Some(result) = self.peek_of_peer(buffer) {
-            return result;
-        }
-        self.receive_with(|socket, _| sys::socket::receive(socket, buffer, Take::Peek))
-            .map_err(|stop| self.stopped(stop, Limit::Read))
-    }
-
-    /// Reads the byte that the peer sent out of band: `MSG_OOB`, tcp(7). Never waits.
-    ///
-    /// # Errors
-    ///
-    /// At [`Stage::Io`]: `EINVAL` when there is none, `EOPNOTSUPP` on transports without.
-    pub fn read_urgent(&mut self) -> Result<u8> {
-        let mut byte = [0];
-        // Asked for on a socket of datagrams, the kernel would cut one to pieces.
-        if self.transport.is_datagram() {
-            return Err(self.stopped(Stop::System(Errno::OPNOTSUPP), Limit::Read));
-        }
-        sys::socket::receive(self.source.as_fd(), &mut byte, Take::Urgent)
-            .map_err(|errno| self.stopped(Stop::System(errno), Limit::Read))?;
-        self.received += 1;
-        Ok(byte[0])
-    }
-
-    /// Sends one byte out of band: `MSG_OOB`, tcp(7). Waits as a write does.
-    ///
-    /// # Errors
-    ///
-    /// As a write; `EOPNOTSUPP` on transports without.
-    pub fn write_urgent(&mut self, byte: u8) -> Result<()> {
-        self.send(&[byte], true).map(drop)
-    }
-
     /// Ends one direction or both: shutdown(2). The peer then reads the end; what it sends
     /// can still be read after [`Shutdown::Write`].
     ///
+    /// Over TLS a close_notify goes before; on a stream that does not wait, that may have to be
+    /// tried again.
+    ///
     /// # Errors
     ///
-    /// At [`Stage::Io`]: `ENOTCONN` when the connection is gone.
+    /// At [`Stage::Io`]: `ENOTCONN` when the connection is gone; `EAGAIN` as above.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<()> {
+        self.close_tls(how)?;
         self.source
             .shutdown(how)
             .map_err(|errno| failed(Stage::Io, &self, errno).with_action("shut down"))?;
@@ -367,7 +311,7 @@ impl Stream {
     ///
     /// At [`Stage::Io`]: on transports other than `unix` there is no such thing.
     pub fn peer_credentials(&self) -> Result<PeerCredentials> {
-        if self.transport != Transport::Unix {
+        if self.transport.carrier() != Transport::Unix {
             let reason = "only a unix stream knows who its peer is";
             return Err(Error::new(Stage::Io, self, reason).with_action("identify the peer of"));
         }
@@ -377,7 +321,11 @@ impl Stream {
 
     /// Bytes received from the peer so far, those not yet read included.
     pub fn bytes_received(&self) -> u64 {
-        self.received
+        let of_tls = self
+            .source
+            .secure()
+            .map(|secure| secure.session().received());
+        self.received + of_tls.unwrap_or_default()
     }
 
     /// Bytes handed to the system for the peer so far.
@@ -388,7 +336,10 @@ impl Stream {
     /// Whether a read has something to tell of which the descriptor does not know.
     pub(crate) fn has_buffered(&self) -> bool {
         let of_peer = |peer: &PeerEnd| self.at_end || peer.has_news();
-        !self.buffer.is_empty() || self.source.peer().is_some_and(of_peer)
+        let of_tls = |secure: &Secure| secure.session().has_ended();
+        !self.buffer.is_empty()
+            || self.source.peer().is_some_and(of_peer)
+            || self.source.secure().is_some_and(of_tls)
     }
 
     /// Receives once into the buffer; how many bytes came, zero at the end.
@@ -398,6 +349,9 @@ impl Stream {
         self.timed_out = None;
         if let Some(result) = self.fill_of_peer(patience) {
             return result;
+        }
+        if self.source.secure().is_some() {
+            return self.fill_tls(patience);
         }
         let (socket, buffer) = (self.source.as_fd(), &mut self.buffer);
         let datagram = self.transport.is_datagram();
@@ -464,6 +418,9 @@ impl Stream {
     ) -> Result<usize> {
         self.timed_out = None;
         self.refuse_if_idled_out("write to")?;
+        if self.source.secure().is_some() && !urgent {
+            return self.send_tls(patience, bytes);
+        }
         let length = self
             .source
             .send(patience, Rare::prefix(&self.rare), bytes, urgent)
@@ -492,6 +449,9 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.source.secure().is_some() {
+            return self.read_tls(target);
+        }
         if !self.buffer.is_empty() {
             return Ok(self.buffer.take(target));
         }
@@ -549,9 +509,10 @@ impl Write for Stream {
         Ok(())
     }
 
-    /// Nothing is held back: does nothing.
+    /// Nothing is held back: does nothing but over TLS, where it sends what the socket did not
+    /// take of the records of the last write.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(self.flush_tls()?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The library's option keys as flags: one for each line of its table.
 
 use clap::{Arg, ArgAction, ArgMatches};
-use stream_socket::{Key, Kind, Role, Transport, keys};
+use stream_socket::{Key, Kind, Role, keys};
 
 use crate::options::{self, Flag};
 
@@ -71,17 +71,8 @@ fn flag(key: &'static Key, role: Role) -> Arg {
 }
 
 fn help(key: &Key, role: Role) -> String {
-    let transports: Vec<_> = Transport::ALL
-        .iter()
-        .filter(|transport| options::applies(key, **transport, role))
-        .map(|transport| transport.name())
-        .collect();
-    format!(
-        "{} [{}] [default: {}]",
-        key.help,
-        transports.join(", "),
-        key.default
-    )
+    let transports = options::transports_of(key, role);
+    format!("{} [{transports}] [default: {}]", key.help, key.default)
 }
 
 fn heading(key: &Key) -> &'static str {

@@ -148,7 +148,8 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 
 #[test]
 fn transports_are_listed_one_a_line() {
-    shell("$BIN transports", &[]).prints("tcp\nudp\nunix\nudg\n");
+    shell("$BIN transports", &[])
+        .prints("tcp\nudp\nunix\nudg\ntls\nssl\ntlsv1.2\ntlsv1.3\ntls+unix\n");
     let closed = shell("$BIN transports | true; echo ${PIPESTATUS[0]}", &[]);
     closed.prints("0\n");
 }
@@ -201,7 +202,8 @@ fn every_option_key_is_a_flag_and_in_the_manual() {
         page("stream-socket-connect.1"),
     );
     for key in stream_socket::keys() {
-        let flag = format!("\\-\\-{}", key.name.replace('_', "\\-"));
+        // As the page writes it, so that no longer flag is taken for it.
+        let flag = format!("\\-\\-{}\\fR", key.name.replace('_', "\\-"));
         for (page, role) in [
             (&serve, stream_socket::Role::Listen),
             (&connect, stream_socket::Role::Connect),

@@ -1,7 +1,9 @@
 //! Accepting for a loop: in measure, fairly among loops, and with patience when resources run out.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +16,9 @@ use crate::gate::Waiting;
 use crate::listener::{Arrival, Listener};
 use crate::peers::{Notices, Subscription};
 use crate::stream::Stream;
-use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::wait::Events;
+use crate::sys::{Errno, is_exhaustion};
 
 /// How long accepting pauses when descriptors or memory have run out, unless a task ends before.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// would get nearly all.
 const ROTATION: u32 = 16;
 
-type Make<T> = Box<dyn FnMut(Stream) -> Option<T>>;
+/// What makes a task of a connection. A handshake that outlasts the accepting has it too.
+pub(super) type Make<T> = Rc<RefCell<dyn FnMut(Stream) -> Option<T>>>;
 type Room = Box<dyn Fn() -> bool>;
 
 /// A listener, as one loop accepts from it.
@@ -56,6 +59,8 @@ enum State {
 /// What an attempt to accept came to.
 pub(super) enum Accepted<T> {
     Task(T, Limits, Option<Subscription>),
+    /// A connection whose TLS is still to be agreed upon.
+    Handshake(Box<Stream>, Limits),
     /// Somebody came and was not served; the next may be.
     Lost,
     /// There is nobody to be had now.
@@ -98,6 +103,10 @@ impl<T> Acceptor<T> {
         &self.listener
     }
 
+    pub(super) fn make(&self) -> &Make<T> {
+        &self.make
+    }
+
     pub(super) fn watch(&self, epoll: &Epoll, token: Token) -> Result<(), Errno> {
         // A listener of datagrams has one loop alone, and is an epoll descriptor, which the kernel
         // does not watch exclusively.
@@ -106,7 +115,8 @@ impl<T> Acceptor<T> {
         } else {
             Mode::Exclusive
         };
-        epoll.add(self.listener.as_fd(), token.to_u64(), Events::READ, mode)
+        // The socket itself: handshakes of TLS are each loop's own.
+        epoll.add(self.listener.socket(), token.to_u64(), Events::READ, mode)
     }
 
     /// The next connection as a task.
@@ -119,9 +129,12 @@ impl<T> Acceptor<T> {
             Arrival::Stream(mut stream) => {
                 self.since_rotation += 1;
                 stream.set_blocking(false);
+                if stream.is_handshaking() && !self.listener.is_lazy() {
+                    return Accepted::Handshake(Box::new(stream), self.limits(now));
+                }
                 let notices = self.notices.as_ref();
                 let subscription = notices.and_then(|notices| stream.subscribe(notices));
-                let Some(task) = (self.make)(stream) else {
+                let Some(task) = (self.make.borrow_mut())(stream) else {
                     return Accepted::Lost;
                 };
                 Counts::raise(&counts.accepted);
@@ -171,7 +184,7 @@ impl<T> Acceptor<T> {
         match &self.state {
             State::Open if self.since_rotation >= ROTATION && self.notices.is_none() => {
                 self.since_rotation = 0;
-                _ = epoll.remove(self.listener.as_fd());
+                _ = epoll.remove(self.listener.socket());
                 self.resume(epoll, tokens);
                 if Arc::strong_count(&self.listener) > 1 {
                     // In a burst all loops are awake, and one that runs would go on until it has
@@ -180,9 +193,9 @@ impl<T> Acceptor<T> {
                 }
             }
             State::Open => {}
-            State::Exhausted { .. } => _ = epoll.remove(self.listener.as_fd()),
+            State::Exhausted { .. } => _ = epoll.remove(self.listener.socket()),
             State::Full(waiting) => {
-                _ = epoll.remove(self.listener.as_fd());
+                _ = epoll.remove(self.listener.socket());
                 let (bell, token) = (waiting.bell().as_fd(), tokens.gate.to_u64());
                 let watched = epoll.add(bell, token, Events::READ, Mode::Level);
                 if watched.is_err() {
@@ -206,7 +219,7 @@ impl<T> Acceptor<T> {
     /// Leaves a set that goes on without it: the listener may be kept open by others.
     pub(super) fn leave(&self, epoll: &Epoll) {
         // Not there, if it has to wait.
-        _ = epoll.remove(self.listener.as_fd());
+        _ = epoll.remove(self.listener.socket());
         if let State::Full(waiting) = &self.state {
             _ = epoll.remove(waiting.bell().as_fd());
         }
@@ -215,7 +228,7 @@ impl<T> Acceptor<T> {
     /// Drains: accepts no more. Whether there are peers for which the loop has to go on receiving.
     pub(super) fn drain(&mut self, epoll: &Epoll) -> bool {
         self.leave(epoll);
-        self.make = Box::new(|_| None);
+        self.make = Rc::new(RefCell::new(|_| None));
         let dispatcher = self.listener.dispatcher();
         dispatcher.is_some_and(|dispatcher| {
             dispatcher.close();
@@ -279,12 +292,4 @@ impl<T> fmt::Debug for Acceptor<T> {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-/// accept(2): the process or the system has no descriptors or no memory left.
-fn is_exhaustion(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
-    )
 }

@@ -1,10 +1,17 @@
 //! The loop: waits for descriptors and timers, and runs the tasks that they wake.
 
+mod forked;
+mod handshake;
+
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use handshake::{Handshake, Work};
 
 use super::BUFFER;
 use super::accept::{Accepted, Acceptor, Tokens};
@@ -15,6 +22,7 @@ use super::slot::{Limits, Slot};
 use super::slots::{Slots, Token};
 use super::task::{Cause, Lent, Next, Task, TaskId, Turn, Wake};
 use super::timers::Timers;
+use crate::crowd::Crowd;
 use crate::deadline::clock;
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
@@ -48,12 +56,14 @@ pub struct Engine<T> {
     epoll: Epoll,
     control: Control,
     bell: Arc<Bell>,
-    slots: Slots<Slot<T>>,
+    slots: Slots<Slot<Work<T>>>,
     timers: Timers,
     /// Tasks that gave way and have more to do.
     yielded: VecDeque<Token>,
     acceptors: Vec<Acceptor<T>>,
     post: Post,
+    /// The slots of handshakes that are under way.
+    handshakes: Crowd<Token>,
     buffer: Box<[u8]>,
     pipes: Pipes,
     draining: bool,
@@ -79,6 +89,7 @@ impl<T: Task> Engine<T> {
             yielded: VecDeque::new(),
             acceptors: Vec::new(),
             post: Post::default(),
+            handshakes: Crowd::numbered_from(0),
             buffer: vec![0; BUFFER].into(),
             pipes: Pipes::default(),
             draining: false,
@@ -117,7 +128,7 @@ impl<T: Task> Engine<T> {
         listener: Arc<Listener>,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
-        self.admit(Acceptor::new(listener, Box::new(accepted)))
+        self.admit(Acceptor::new(listener, Rc::new(RefCell::new(accepted))))
     }
 
     /// As [`listen`](Self::listen), as long as `has_room` says so; what finds no room stays in the
@@ -132,7 +143,7 @@ impl<T: Task> Engine<T> {
         has_room: impl Fn() -> bool + 'static,
         accepted: impl FnMut(Stream) -> Option<T> + 'static,
     ) -> Result<()> {
-        let acceptor = Acceptor::new(listener, Box::new(accepted));
+        let acceptor = Acceptor::new(listener, Rc::new(RefCell::new(accepted)));
         self.admit(acceptor.limited(Box::new(has_room)))
     }
 
@@ -168,11 +179,11 @@ impl<T: Task> Engine<T> {
     /// the task notes what it is woken for, and whoever turns the engine goes on with the
     /// coroutine afterwards.
     pub fn rest(&mut self, task: T) -> TaskId {
-        let token = self.place(Slot::new(task, None, None, clock::now()));
+        let token = self.place(Slot::new(Work::Task(task), None, None, clock::now()));
         TaskId(token)
     }
 
-    fn place(&mut self, slot: Slot<T>) -> Token {
+    fn place(&mut self, slot: Slot<Work<T>>) -> Token {
         let token = self.slots.insert(|token| slot.placed(token));
         if let Some(slot) = self.slots.get_mut(token) {
             slot.task.placed(TaskId(token));
@@ -199,7 +210,10 @@ impl<T: Task> Engine<T> {
             pipes: &mut self.pipes,
         };
         let mut turn = Turn::new(lent, clock::now(), self.draining);
-        let (next, result) = go(&mut slot.task, &mut turn);
+        let Work::Task(task) = &mut slot.task else {
+            return Ok(None);
+        };
+        let (next, result) = go(task, &mut turn);
         slot.note(&turn);
         match self.settle(id.0, next) {
             Ok(()) => Ok(Some(result)),
@@ -324,7 +338,7 @@ impl<T: Task> Engine<T> {
         subscription: Option<Subscription>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
-        let mut slot = Slot::new(task, limits, subscription, now);
+        let mut slot = Slot::new(Work::Task(task), limits, subscription, now);
         // Many are done at once, and need no place and no watching.
         let next = slot.run(Wake::Start, lent!(self), now, self.draining);
         if next == Next::Done {
@@ -344,6 +358,9 @@ impl<T: Task> Engine<T> {
             return;
         };
         let next = slot.run(wake, lent!(self), now, self.draining);
+        if let Work::Handshake(_) = slot.task {
+            return self.after_handshaking(token, next, now);
+        }
         if self.settle(token, next).is_err() {
             self.end(token);
         }
@@ -385,7 +402,10 @@ impl<T: Task> Engine<T> {
         if let Some(mut slot) = self.slots.remove(token) {
             self.timers.forget(&slot.timer);
             slot.leave(&self.epoll);
-            Counts::raise(&self.control.counts().closed);
+            match slot.task {
+                Work::Task(_) => Counts::raise(&self.control.counts().closed),
+                Work::Handshake(handshake) => self.forget(&handshake),
+            }
             // What it held may be what accepting has been waiting for.
             self.acceptors.iter_mut().for_each(Acceptor::hurry);
         }
@@ -482,6 +502,12 @@ impl<T: Task> Engine<T> {
                 }
                 true
             }
+            Accepted::Handshake(stream, limits) => {
+                let (listener, make) = (acceptor.listener(), acceptor.make());
+                let handshake = Handshake::new(stream, listener, make);
+                self.start_handshake(handshake, limits, now);
+                true
+            }
         }
     }
 
@@ -521,38 +547,6 @@ impl<T: Task> Engine<T> {
             }
         }
         !self.is_empty()
-    }
-
-    /// In a child that was forked, makes descriptors of its own: those of the parent would
-    /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
-    /// parent's; the child drops its half of them.
-    fn settle_in_this_process(&mut self) -> std::result::Result<(), Errno> {
-        let generation = fork::generation();
-        if self.generation == generation {
-            return Ok(());
-        }
-        let (epoll, bell) = Self::descriptors()?;
-        self.control.remove(&self.bell);
-        self.control.add(Arc::clone(&bell));
-        (self.epoll, self.bell, self.post) = (epoll, bell, Post::default());
-        self.acceptors
-            .retain(|acceptor| acceptor.listener().dispatcher().is_none());
-        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            acceptor.resume(&self.epoll, tokens(index));
-        }
-        for token in self.slots.tokens().collect::<Vec<_>>() {
-            let Some(slot) = self.slots.get_mut(token) else {
-                continue;
-            };
-            let interest = slot.unwatched();
-            if slot.accepted {
-                self.slots.remove(token);
-            } else if let Some(interest) = interest {
-                self.watch(token, interest)?;
-            }
-        }
-        self.generation = generation;
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::socket::SocketOptions;
+use super::tls::TlsClientOptions;
 use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 
 /// How a [`Stream`](crate::Stream) is connected.
@@ -26,8 +27,8 @@ use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 pub struct ConnectOptions {
     /// What every socket can be given.
     pub socket: SocketOptions,
-    /// How long resolving the name and trying all its addresses may take together. 60 s by
-    /// default, as PHP's `default_socket_timeout`; [`Duration::MAX`] is no limit.
+    /// How long resolving the name, trying all its addresses and, over TLS, the handshake may take
+    /// together. 60 s by default, as PHP's `default_socket_timeout`; [`Duration::MAX`] is no limit.
     pub connect_timeout: Option<Duration>,
     /// How long one address is tried before the next one is tried beside it: 250 ms by default,
     /// the "Connection Attempt Delay" of [RFC 8305 section 5]. tcp.
@@ -44,4 +45,6 @@ pub struct ConnectOptions {
     /// What that header says: whose connection is passed on. By default the two addresses of the
     /// new connection itself. No key of a URL.
     pub proxied: Option<ProxyHeader>,
+    /// Whom to trust, and the like. tls, ssl, tlsv1.2, tlsv1.3, tls+unix.
+    pub tls: TlsClientOptions,
 }

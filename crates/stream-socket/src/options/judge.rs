@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::connect::ConnectOptions;
 use super::listen::ListenOptions;
 use super::socket::SocketOptions;
+use super::tls::TlsVersion;
 use crate::proxy_protocol::ProxyVersion;
-use crate::url::{SocketUrl, Target};
+use crate::url::{SocketUrl, Target, Transport};
 
 /// Why the options can't be, if they can't.
 type Judgement = Result<(), String>;
@@ -31,6 +32,11 @@ pub(super) fn socket(options: &SocketOptions) -> Judgement {
 
 /// Of a connecting stream.
 pub(super) fn connect(options: &ConnectOptions, url: &SocketUrl) -> Judgement {
+    let tls = &options.tls;
+    if tls.key.is_some() && tls.certificate.is_none() {
+        return Err("option key needs certificate".to_owned());
+    }
+    versions(url.transport(), tls.min_version, tls.max_version)?;
     socket(&options.socket)?;
     if options.send_proxy == Some(ProxyVersion::V1) && url.transport().is_datagram() {
         return Err("option send_proxy is v1, which is made for streams; take v2".to_owned());
@@ -51,7 +57,41 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
             "option {name} is 0, so that nobody would be served"
         ));
     }
+    if url.transport().is_tls() {
+        let tls = &options.tls;
+        if tls.certificate.is_none() {
+            return Err("option certificate is missing".to_owned());
+        }
+        if tls.client_optional.is_some() && tls.client_ca.is_none() {
+            return Err("option client_optional needs client_ca".to_owned());
+        }
+        versions(url.transport(), tls.min_version, tls.max_version)?;
+    }
     has_file(options, url)
+}
+
+/// A transport that names its version leaves nothing to choose.
+fn versions(
+    transport: Transport,
+    oldest: Option<TlsVersion>,
+    newest: Option<TlsVersion>,
+) -> Judgement {
+    let named = match transport {
+        Transport::Tlsv12 => Some(TlsVersion::V1_2),
+        Transport::Tlsv13 => Some(TlsVersion::V1_3),
+        _ => None,
+    };
+    let (from, to) = (
+        oldest.unwrap_or(TlsVersion::V1_2),
+        newest.unwrap_or(TlsVersion::V1_3),
+    );
+    match named {
+        _ if from > to => Err("option min_version is newer than max_version".to_owned()),
+        Some(named) if named < from || named > to => Err(format!(
+            "{transport} is ruled out by min_version or max_version"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A name without a file has no mode, owner or group.

@@ -49,6 +49,11 @@ enum Field {
     Both(for<'a> fn(&'a mut SocketOptions) -> Slot<'a>),
     Listen(for<'a> fn(&'a mut ListenOptions) -> Slot<'a>),
     Connect(for<'a> fn(&'a mut ConnectOptions) -> Slot<'a>),
+    /// One field of each, of the same name.
+    Each(
+        for<'a> fn(&'a mut ListenOptions) -> Slot<'a>,
+        for<'a> fn(&'a mut ConnectOptions) -> Slot<'a>,
+    ),
 }
 
 impl Key {
@@ -56,20 +61,24 @@ impl Key {
     pub fn kind(&self) -> Kind {
         match self.field {
             Field::Both(field) => field(&mut SocketOptions::default()).kind(),
-            Field::Listen(field) => field(&mut ListenOptions::default()).kind(),
+            Field::Listen(field) | Field::Each(field, _) => {
+                field(&mut ListenOptions::default()).kind()
+            }
             Field::Connect(field) => field(&mut ConnectOptions::default()).kind(),
         }
     }
 
-    /// Whether it means something for a socket of this transport, opened this way.
+    /// Whether it means something for a socket of this transport, opened this way. What means
+    /// something over tcp or unix, does so over TLS on top of it.
     pub fn applies(&self, transport: Transport, role: Role) -> bool {
-        self.has_role(role) && self.transports.contains(&transport)
+        let of = |transport| self.transports.contains(&transport);
+        self.has_role(role) && (of(transport) || of(transport.carrier()))
     }
 
     /// Whether it means something for a socket opened this way, on some transport.
     pub fn has_role(&self, role: Role) -> bool {
         match self.field {
-            Field::Both(_) => true,
+            Field::Both(_) | Field::Each(..) => true,
             Field::Listen(_) => role == Role::Listen,
             Field::Connect(_) => role == Role::Connect,
         }
@@ -119,6 +128,13 @@ const INET: &[Transport] = &[Transport::Tcp, Transport::Udp];
 const UNIX: &[Transport] = &[Transport::Unix, Transport::Udg];
 const DATAGRAMS: &[Transport] = &[Transport::Udp, Transport::Udg];
 const ACCEPTING: &[Transport] = &[Transport::Tcp, Transport::Unix];
+const TLS: &[Transport] = &[
+    Transport::Tls,
+    Transport::Ssl,
+    Transport::Tlsv12,
+    Transport::Tlsv13,
+    Transport::TlsUnix,
+];
 
 macro_rules! table {
     ($($name:ident $transports:ident $default:literal $help:literal $php:expr,
@@ -129,8 +145,20 @@ macro_rules! table {
             default: $default,
             help: $help,
             php: $php,
-            field: Field::$way(|options| Slot::$slot(&mut options.$($path).+)),
+            field: field!($way $slot $($path).+),
         }),*]
+    };
+}
+
+macro_rules! field {
+    (Each $slot:ident $($path:ident).+) => {
+        Field::Each(
+            |options| Slot::$slot(&mut options.$($path).+),
+            |options| Slot::$slot(&mut options.$($path).+),
+        )
+    };
+    ($way:ident $slot:ident $($path:ident).+) => {
+        Field::$way(|options| Slot::$slot(&mut options.$($path).+))
     };
 }
 
@@ -170,6 +198,12 @@ const TABLE: &[Key] = table! {
         Listen Text unix.group;
     unlink UNIX "1" "Remove a dead socket file in the way, and ours when done" None,
         Listen Flag unix.unlink;
+    client_ca TLS "none" "Authorities whose clients are let in, asked for a certificate" None,
+        Listen Path tls.client_ca;
+    client_optional TLS "0" "Let in clients without a certificate as well" None,
+        Listen Flag tls.client_optional;
+    handshake TLS "accept" "When handshakes are made: accept, first-use" None,
+        Listen Choice tls.handshake;
     connect_timeout ALL "60s" "Limit for resolving and connecting, all addresses together" None,
         Connect Span connect_timeout;
     attempt_delay TCP "250ms" "Time given to one address before the next is tried beside it" None,
@@ -178,6 +212,22 @@ const TABLE: &[Key] = table! {
         Connect Text bind;
     send_proxy ALL "off" "Begin with a header of the PROXY protocol: v1 or v2" None,
         Connect Choice send_proxy;
+    ca TLS "the system's" "Authorities to trust: a PEM file, or a folder of hashed names" None,
+        Connect Path tls.ca;
+    peer_name TLS "the host" "Name that the server's certificate must have" Some("peer_name"),
+        Connect Text tls.peer_name;
+    certificate TLS "none" "Certificate chain, a PEM file" Some("local_cert"),
+        Each Path tls.certificate;
+    key TLS "in the certificate's file" "Private key, a PEM file" Some("local_pk"),
+        Each Path tls.key;
+    alpn TLS "none" "Protocols over TLS, best first" Some("alpn_protocols"),
+        Each List tls.alpn;
+    min_version TLS "1.2" "Oldest version of TLS: 1.2, 1.3" None,
+        Each Choice tls.min_version;
+    max_version TLS "1.3" "Newest version of TLS: 1.2, 1.3" None,
+        Each Choice tls.max_version;
+    handshake_timeout TLS "10s" "Limit for a handshake" None,
+        Each Span tls.handshake_timeout;
     nodelay TCP "0" "Send small writes at once" Some("tcp_nodelay"),
         Both Flag nodelay;
     keepalive TCP "0" "Probe an idle peer" Some("so_keepalive"),
@@ -257,7 +307,7 @@ impl Options for ListenOptions {
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>> {
         match key.field {
             Field::Both(field) => Some(field(&mut self.socket)),
-            Field::Listen(field) => Some(field(self)),
+            Field::Listen(field) | Field::Each(field, _) => Some(field(self)),
             Field::Connect(_) => None,
         }
     }
@@ -273,7 +323,7 @@ impl Options for ConnectOptions {
     fn slot(&mut self, key: &Key) -> Option<Slot<'_>> {
         match key.field {
             Field::Both(field) => Some(field(&mut self.socket)),
-            Field::Connect(field) => Some(field(self)),
+            Field::Connect(field) | Field::Each(_, field) => Some(field(self)),
             Field::Listen(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::socket::SocketOptions;
+use super::tls::TlsServerOptions;
 use super::unix::UnixOptions;
 
 /// How a [`Listener`](crate::Listener) or a [`DatagramSocket`](crate::DatagramSocket) is bound.
@@ -66,6 +67,8 @@ pub struct ListenOptions {
     pub peer_idle_timeout: Option<Duration>,
     /// The file of a unix socket. unix, udg.
     pub unix: UnixOptions,
+    /// Certificate, key and the like. tls, ssl, tlsv1.2, tlsv1.3, tls+unix.
+    pub tls: TlsServerOptions,
     /// Receives datagrams that came in one go together, where the system can: `UDP_GRO`. Such a
     /// socket is read by [`recv_batch`](crate::DatagramSocket::recv_batch) alone, into batches with
     /// room for 65,536 bytes. Ignored on transports other than udp. Off by default.

@@ -5,6 +5,7 @@ mod judge;
 mod key;
 mod listen;
 mod socket;
+mod tls;
 mod unix;
 mod value;
 
@@ -13,5 +14,6 @@ pub(crate) use key::Options;
 pub use key::{Key, Role, keys};
 pub use listen::ListenOptions;
 pub use socket::SocketOptions;
+pub use tls::{HandshakeTime, TlsClientOptions, TlsServerOptions, TlsVersion};
 pub use unix::UnixOptions;
 pub use value::{Kind, parse_span};

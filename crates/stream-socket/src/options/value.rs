@@ -1,5 +1,6 @@
 //! The kinds of value that an option takes, and how each is written.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result as SocketResult, Stage};
@@ -54,7 +55,11 @@ pub enum Kind {
     Mode,
     /// Text.
     Text,
-    /// One of a few words.
+    /// The path of a file or a folder.
+    Path,
+    /// Words with commas between them: `h2,http/1.1`.
+    List,
+    /// One of a few words, which the option's help lists.
     Choice,
 }
 
@@ -68,7 +73,9 @@ impl Kind {
             Kind::Span => "SPAN",
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
-            Kind::Choice => "WORD",
+            Kind::Path => "PATH",
+            Kind::List => "LIST",
+            Kind::Choice => "CHOICE",
         }
     }
 }
@@ -113,6 +120,8 @@ pub(crate) enum Slot<'a> {
     Span(&'a mut Option<Duration>),
     Mode(&'a mut Option<u32>),
     Text(&'a mut Option<String>),
+    Path(&'a mut Option<PathBuf>),
+    List(&'a mut Vec<String>),
     Choice(&'a mut dyn Choice),
 }
 
@@ -125,6 +134,8 @@ impl Slot<'_> {
             Slot::Span(_) => Kind::Span,
             Slot::Mode(_) => Kind::Mode,
             Slot::Text(_) => Kind::Text,
+            Slot::Path(_) => Kind::Path,
+            Slot::List(_) => Kind::List,
             Slot::Choice(_) => Kind::Choice,
         }
     }
@@ -136,6 +147,8 @@ impl Slot<'_> {
             Slot::Bytes(field) => field.is_some(),
             Slot::Span(field) => field.is_some(),
             Slot::Text(field) => field.is_some(),
+            Slot::Path(field) => field.is_some(),
+            Slot::List(field) => !field.is_empty(),
             Slot::Choice(field) => field.is_set(),
         }
     }
@@ -157,6 +170,18 @@ impl Slot<'_> {
                 (!text.is_empty()).then(|| text.to_owned()),
                 "text, but it is empty",
             ),
+            Slot::Path(field) => put(
+                field,
+                (!text.is_empty()).then(|| PathBuf::from(text)),
+                "a path, but it is empty",
+            ),
+            Slot::List(field) => match list(text) {
+                Some(words) => {
+                    *field = words;
+                    Ok(())
+                }
+                None => Err("words with commas between them"),
+            },
             Slot::Choice(field) => match field.choose(text) {
                 true => Ok(()),
                 false => Err(field.expected()),
@@ -183,6 +208,12 @@ fn flag(text: &str) -> Option<bool> {
         "0" | "false" => Some(false),
         _ => None,
     }
+}
+
+fn list(text: &str) -> Option<Vec<String>> {
+    let words: Vec<String> = text.split(',').map(str::to_owned).collect();
+    let are_words = words.iter().all(|word| !word.is_empty());
+    are_words.then_some(words)
 }
 
 fn bytes(text: &str) -> Option<usize> {

@@ -7,7 +7,7 @@ use super::{Source, Stream};
 use crate::error::{Error, Result, Stage};
 use crate::gate::Place;
 use crate::options::SocketOptions;
-use crate::sys::{self, failed};
+use crate::sys::{self, Errno, failed};
 use crate::transport::of_descriptor;
 
 impl Stream {
@@ -31,9 +31,13 @@ impl Stream {
     ///
     /// At [`Stage::Io`] when the system can't make it blocking. At [`Stage::Socket`],
     /// [`Stage::Bind`] or [`Stage::Connect`] when a descriptor can't be made, as over udg
-    /// (`EOPNOTSUPP`).
+    /// (`EOPNOTSUPP`). Over TLS: what is on the socket is not what is read from the stream.
     pub fn into_parts(mut self) -> Result<(OwnedFd, Vec<u8>)> {
         let name = self.to_string();
+        if self.source.secure().is_some() {
+            let reason = "it carries TLS, which whoever takes the descriptor would not see through";
+            return Err(Error::new(Stage::Io, name, reason).with_action("hand over"));
+        }
         self.share_descriptor()?;
         let mut unread = Vec::new();
         let length = self.buffer.bytes().len();
@@ -41,6 +45,7 @@ impl Stream {
         buffer.append_to(&mut unread, length);
         let socket = match self.source {
             Source::Socket(socket) => socket,
+            Source::Secure(_) => return Err(failed(Stage::Io, name, Errno::PROTO)),
             Source::Peer(peer) => {
                 let (socket, datagrams) = peer.into_socket()?;
                 datagrams

@@ -4,13 +4,16 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::peer::PeerEnd;
+use super::secure::Secure;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno};
 
-/// A socket of the stream's own, or a part in that of a listener of datagrams.
+/// A socket of the stream's own, with or without TLS over it, or a part in that of a listener of
+/// datagrams.
 #[derive(Debug)]
 pub(super) enum Source {
     Socket(OwnedFd),
+    Secure(Box<Secure>),
     Peer(Box<PeerEnd>),
 }
 
@@ -29,14 +32,18 @@ impl Source {
             (Source::Socket(socket), None) => patience.retry(socket, Events::WRITE, || {
                 sys::socket::send(socket.as_fd(), bytes, urgent)
             }),
-            (Source::Peer(_), _) if urgent => Err(Stop::System(Errno::OPNOTSUPP)),
+            (Source::Peer(_) | Source::Secure(_), _) if urgent => {
+                Err(Stop::System(Errno::OPNOTSUPP))
+            }
+            // What goes through TLS takes another way, and nothing goes around it.
+            (Source::Secure(_), _) => Err(Stop::System(Errno::PROTO)),
             (Source::Peer(peer), _) => peer.send(patience, bytes),
         }
     }
 
     pub(super) fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
         match self {
-            Source::Socket(socket) => sys::socket::shutdown(socket.as_fd(), how),
+            Source::Socket(_) | Source::Secure(_) => sys::socket::shutdown(self.as_fd(), how),
             Source::Peer(peer) => {
                 peer.shutdown(how);
                 Ok(())
@@ -47,8 +54,24 @@ impl Source {
     /// The peer of a listener of datagrams, where this is one.
     pub(super) fn peer(&self) -> Option<&PeerEnd> {
         match self {
-            Source::Socket(_) => None,
+            Source::Socket(_) | Source::Secure(_) => None,
             Source::Peer(peer) => Some(peer),
+        }
+    }
+
+    /// The socket with its TLS, where there is TLS.
+    pub(super) fn secure(&self) -> Option<&Secure> {
+        match self {
+            Source::Secure(secure) => Some(secure),
+            Source::Socket(_) | Source::Peer(_) => None,
+        }
+    }
+
+    /// The same, to be used.
+    pub(super) fn secure_mut(&mut self) -> Option<&mut Secure> {
+        match self {
+            Source::Secure(secure) => Some(secure),
+            Source::Socket(_) | Source::Peer(_) => None,
         }
     }
 }
@@ -57,6 +80,7 @@ impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Source::Socket(socket) => socket.as_fd(),
+            Source::Secure(secure) => secure.as_fd(),
             Source::Peer(peer) => peer.as_fd(),
         }
     }

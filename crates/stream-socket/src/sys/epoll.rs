@@ -4,6 +4,8 @@
 
 use std::cell::OnceCell;
 use std::fmt;
+use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +32,13 @@ pub(crate) enum Mode {
     Exclusive,
 }
 
-/// A set of watched descriptors, each with a token of the caller's.
+/// A set of watched descriptors, each with a token of the caller's. Threads may share it.
+#[derive(Debug)]
+pub(crate) struct WatchSet(OwnedFd);
+
+/// A set, and room for what a loop hears of it.
 pub(crate) struct Epoll {
-    set: OwnedFd,
+    set: WatchSet,
     events: Vec<epoll::Event>,
 }
 
@@ -47,59 +53,20 @@ impl fmt::Debug for Epoll {
 impl Epoll {
     /// epoll_create1(2).
     pub(crate) fn new() -> Result<Self, Errno> {
-        let set = call(Call::Watch, || epoll::create(CreateFlags::CLOEXEC))?;
         Ok(Self {
-            set,
+            set: WatchSet::new()?,
             events: Vec::new(),
         })
-    }
-
-    /// epoll_ctl(EPOLL_CTL_ADD). A descriptor that is closed everywhere leaves by itself.
-    pub(crate) fn add(
-        &self,
-        descriptor: BorrowedFd<'_>,
-        token: u64,
-        events: Events,
-        mode: Mode,
-    ) -> Result<(), Errno> {
-        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
-        call(Call::Watch, || {
-            epoll::add(&self.set, descriptor, data, flags)
-        })
-    }
-
-    /// epoll_ctl(EPOLL_CTL_MOD): what it is watched for. Ready at once, it is reported again.
-    pub(crate) fn modify(
-        &self,
-        descriptor: BorrowedFd<'_>,
-        token: u64,
-        events: Events,
-        mode: Mode,
-    ) -> Result<(), Errno> {
-        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
-        call(Call::Watch, || {
-            epoll::modify(&self.set, descriptor, data, flags)
-        })
-    }
-
-    /// epoll_ctl(EPOLL_CTL_DEL).
-    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-        call(Call::Watch, || epoll::delete(&self.set, descriptor))
     }
 
     /// epoll_wait(2): waits for events up to `timeout`; how many came. A signal ends it (`EINTR`).
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         self.events.clear();
         self.events.reserve(EVENTS);
-        let span = timeout.map(|span| Timespec {
-            tv_sec: i64::try_from(span.as_secs())
-                .unwrap_or(i64::MAX)
-                .min(1 << 20),
-            tv_nsec: i64::from(span.subsec_nanos()),
-        });
+        let span = timeout.map(timespec);
         let (set, events) = (&self.set, &mut self.events);
         match call(Call::Poll, || {
-            epoll::wait(set, spare_capacity(events), span.as_ref())
+            epoll::wait(&set.0, spare_capacity(events), span.as_ref())
         }) {
             // A simulated wait in which nothing happened.
             Err(Errno::TIME) => Ok(0),
@@ -120,16 +87,101 @@ impl Epoll {
     }
 }
 
+impl Deref for Epoll {
+    type Target = WatchSet;
+
+    fn deref(&self) -> &WatchSet {
+        &self.set
+    }
+}
+
+impl WatchSet {
+    /// epoll_create1(2).
+    pub(crate) fn new() -> Result<Self, Errno> {
+        call(Call::Watch, || epoll::create(CreateFlags::CLOEXEC)).map(Self)
+    }
+
+    /// epoll_ctl(EPOLL_CTL_ADD). A descriptor that is closed everywhere leaves by itself.
+    pub(crate) fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        token: u64,
+        events: Events,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
+        call(Call::Watch, || epoll::add(&self.0, descriptor, data, flags))
+    }
+
+    /// epoll_ctl(EPOLL_CTL_MOD): what it is watched for. Ready at once, it is reported again.
+    pub(crate) fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        token: u64,
+        events: Events,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let (data, flags) = (EventData::new_u64(token), flags(events, mode));
+        call(Call::Watch, || {
+            epoll::modify(&self.0, descriptor, data, flags)
+        })
+    }
+
+    /// epoll_ctl(EPOLL_CTL_DEL).
+    pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        call(Call::Watch, || epoll::delete(&self.0, descriptor))
+    }
+
+    /// epoll_wait(2) by any thread, also while others wait in it: tells `each` token of what is
+    /// ready, up to 64 at a time. A signal ends it (`EINTR`).
+    pub(crate) fn collect(
+        &self,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(u64),
+    ) -> Result<(), Errno> {
+        let mut events = [MaybeUninit::uninit(); EVENTS / 4];
+        let span = timeout.map(timespec);
+        let came = match call(Call::Poll, || {
+            epoll::wait(&self.0, &mut events, span.as_ref())
+        }) {
+            Ok((came, _)) => came,
+            // A simulated wait in which nothing happened.
+            Err(Errno::TIME) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        for event in came {
+            let data = event.data;
+            each(data.u64());
+        }
+        Ok(())
+    }
+}
+
+fn timespec(span: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(span.as_secs())
+            .unwrap_or(i64::MAX)
+            .min(1 << 20),
+        tv_nsec: i64::from(span.subsec_nanos()),
+    }
+}
+
 /// Of use to others: what is watched makes it readable.
 impl From<Epoll> for OwnedFd {
     fn from(epoll: Epoll) -> Self {
-        epoll.set
+        epoll.set.0
     }
 }
 
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.set.as_fd()
+    }
+}
+
+impl AsFd for WatchSet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

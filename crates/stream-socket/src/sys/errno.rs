@@ -21,6 +21,14 @@ pub(crate) fn failed(stage: Stage, url: impl fmt::Display, errno: Errno) -> Erro
     Error::new(stage, url, phrase(errno)).with_errno(errno.raw_os_error())
 }
 
+/// accept(2): the process or the system has no descriptors or no memory left.
+pub(crate) fn is_exhaustion(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+    )
+}
+
 /// The error of a deadline that passed: which limit it was, how long it had been, and `ETIMEDOUT`.
 pub(crate) fn timed_out(
     stage: Stage,

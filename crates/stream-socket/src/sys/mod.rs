@@ -11,6 +11,8 @@ pub(crate) mod epoll;
 mod errno;
 #[allow(unsafe_code, reason = "the one audited file; see its head")]
 mod ffi;
+#[cfg(feature = "tls")]
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod limit;
 mod name;
@@ -19,12 +21,13 @@ pub(crate) mod pipe;
 pub(crate) mod resolve;
 pub(crate) mod seam;
 pub(crate) mod socket;
+pub(crate) mod timer;
 pub(crate) mod unix;
 pub(crate) mod wait;
 
 pub use control::LocalAddress;
 pub use credentials::PeerCredentials;
 pub(crate) use credentials::peer as peer_credentials;
-pub(crate) use errno::{Errno, failed, phrase, timed_out};
+pub(crate) use errno::{Errno, failed, is_exhaustion, phrase, timed_out};
 pub(crate) use fork::child_descriptor;
 pub(crate) use socket::reserve;

@@ -211,6 +211,18 @@ impl Patience {
         self.wait_by(|deadline| poll_one(&descriptor, events, deadline))
     }
 
+    /// Waits until the descriptor is ready, or `bound` has passed.
+    pub(crate) fn wait_until(
+        &mut self,
+        descriptor: impl AsFd,
+        events: Events,
+        bound: Deadline,
+    ) -> Result<(), Stop> {
+        self.wait_by(|deadline| {
+            Ok(poll_one(&descriptor, events, deadline.min(bound))? || !deadline.has_passed())
+        })
+    }
+
     /// Waits until either of two descriptors is readable.
     pub(crate) fn wait_for_either(&mut self, pair: [BorrowedFd<'_>; 2]) -> Result<(), Stop> {
         self.wait_by(|deadline| poll_either(pair, deadline))

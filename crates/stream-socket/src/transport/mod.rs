@@ -9,9 +9,16 @@ mod bind;
 mod endpoint;
 mod prelude;
 mod race;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub(crate) mod tls;
+mod tls_facts;
 
 pub(crate) use apply::accepted_options;
 pub(crate) use beside::bind_beside;
 pub(crate) use bind::{Bound, bind, bind_all, listen, share, tell_local_address};
 pub(crate) use endpoint::of_descriptor;
 pub(crate) use race::{Connected, Race, resolve};
+pub use tls_facts::TlsFacts;

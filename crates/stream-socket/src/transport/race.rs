@@ -11,12 +11,14 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply;
 use super::bind::bind_or_replace;
 use super::endpoint::{Endpoint, endpoints};
 use super::prelude::{Prelude, Step};
+use super::tls::{ClientContext, PeerName, Session};
 use crate::address::{SocketAddress, UnixAddress};
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
@@ -39,6 +41,8 @@ pub(crate) struct Race {
     url: SocketUrl,
     options: ConnectOptions,
     local: Option<Endpoint>,
+    /// What a connection is made TLS with, and whose name it looks for.
+    tls: Option<(Arc<ClientContext>, PeerName)>,
     deadline: Deadline,
     waiting: VecDeque<SocketAddress>,
     running: Vec<Attempt>,
@@ -114,6 +118,13 @@ impl Race {
         deadline: Deadline,
     ) -> Result<Self> {
         let local = local_endpoint(&url, options.bind.as_deref())?;
+        let tls = match url.transport() {
+            transport if transport.is_tls() => Some((
+                ClientContext::of(&url, transport, &options.tls)?,
+                PeerName::of(&url, &options.tls)?,
+            )),
+            _ => None,
+        };
         let waiting = interleaved(addresses);
         let (running, failures) = (Vec::new(), Vec::new());
         let next_start = Deadline::NEVER;
@@ -121,6 +132,7 @@ impl Race {
             url,
             options,
             local,
+            tls,
             deadline,
             waiting,
             running,
@@ -224,6 +236,25 @@ impl Race {
 
     pub(crate) fn options(&self) -> &ConnectOptions {
         &self.options
+    }
+
+    /// The client's end of TLS, where the transport has it.
+    pub(crate) fn session(&self) -> Result<Option<Session>> {
+        let Some((context, name)) = &self.tls else {
+            return Ok(None);
+        };
+        context.session(&self.url, name).map(Some)
+    }
+
+    /// How long is left for all of it.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.remaining()
+    }
+
+    /// The error of a handshake for which there was no time left.
+    pub(crate) fn handshake_timed_out(&self) -> Error {
+        let timeout = self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        sys::timed_out(Stage::Handshake, &self.url, Limit::Connect, Some(timeout))
     }
 
     /// The descriptors of the attempts that run, and what each waits for.
@@ -481,8 +512,8 @@ fn local_endpoint(url: &SocketUrl, bind: Option<&str>) -> Result<Option<Endpoint
         // Without a name of its own a datagram client could get no answer.
         (Transport::Udg, None) => Ok(Some(Endpoint::Autobind)),
         (_, None) => Ok(None),
-        (Transport::Unix | Transport::Udg, Some("@")) => Ok(Some(Endpoint::Autobind)),
-        (Transport::Unix | Transport::Udg, Some(name)) => {
+        (transport, Some("@")) if transport.is_unix() => Ok(Some(Endpoint::Autobind)),
+        (transport, Some(name)) if transport.is_unix() => {
             let unix = match name.strip_prefix('@') {
                 Some(name) => UnixAddress::from_abstract(name.as_bytes()),
                 None => UnixAddress::from_path(name),

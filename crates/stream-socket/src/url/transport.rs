@@ -50,8 +50,7 @@ macro_rules! transports {
         }
 
         impl Transport {
-            /// Every transport of this build, in the order in which they are listed to people.
-            pub const ALL: &[Transport] = &[$(Transport::$variant),*];
+            const KNOWN: &[Transport] = &[$(Transport::$variant),*];
 
             const fn facts(self) -> (&'static str, TargetForm, Carries) {
                 match self {
@@ -75,9 +74,32 @@ transports! {
     /// `udg:///path` or `udg://@name`: datagrams within this machine
     /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
     Udg = "udg", Unix, Datagrams;
+    /// `tls://host:port`: TLS over tcp, in the best version that both ends have.
+    Tls = "tls", Inet, Bytes;
+    /// `ssl://host:port`: another name for `tls`, as in PHP.
+    Ssl = "ssl", Inet, Bytes;
+    /// `tlsv1.2://host:port`: TLS 1.2 alone.
+    Tlsv12 = "tlsv1.2", Inet, Bytes;
+    /// `tlsv1.3://host:port`: TLS 1.3 alone.
+    Tlsv13 = "tlsv1.3", Inet, Bytes;
+    /// `tls+unix:///path` or `tls+unix://@name`: TLS over unix.
+    TlsUnix = "tls+unix", Unix, Bytes;
 }
 
+/// The transports that every build has come first.
+const PLAIN: usize = 4;
+
+/// What is broken, and refused by its name: RFC 8996, RFC 7568, RFC 6176.
+const BROKEN: [&str; 4] = ["tlsv1.0", "tlsv1.1", "sslv3", "sslv2"];
+
 impl Transport {
+    /// Every transport of this build, in the order in which they are listed to people.
+    pub const ALL: &[Transport] = if cfg!(feature = "tls") {
+        Self::KNOWN
+    } else {
+        Self::KNOWN.split_at(PLAIN).0
+    };
+
     /// The name as it stands before `://`.
     pub const fn name(self) -> &'static str {
         self.facts().0
@@ -93,6 +115,22 @@ impl Transport {
         self.target_form() == TargetForm::Unix
     }
 
+    /// Whether it is TLS over another transport.
+    pub fn is_tls(self) -> bool {
+        self.carrier() != self
+    }
+
+    /// What TLS is carried by: tcp or unix; any other transport carries itself.
+    pub fn carrier(self) -> Transport {
+        match self {
+            Transport::Tls | Transport::Ssl | Transport::Tlsv12 | Transport::Tlsv13 => {
+                Transport::Tcp
+            }
+            Transport::TlsUnix => Transport::Unix,
+            plain => plain,
+        }
+    }
+
     pub(super) fn target_form(self) -> TargetForm {
         self.facts().1
     }
@@ -102,6 +140,12 @@ impl Transport {
         match Self::ALL.iter().find(|transport| transport.name() == name) {
             Some(transport) => Ok(*transport),
             None if name.is_empty() => Err("the transport before :// is missing".to_owned()),
+            None if BROKEN.contains(&name) => Err(format!(
+                "{name} is broken and not served; tls takes the best version both ends have"
+            )),
+            None if Self::KNOWN.iter().any(|known| known.name() == name) => {
+                Err(format!("this build has no TLS, and so no {name}"))
+            }
             None => Err(unknown(name)),
         }
     }
@@ -157,6 +201,8 @@ mod tests {
             (Transport::Udp, true, false),
             (Transport::Unix, false, true),
             (Transport::Udg, true, true),
+            (Transport::Tls, false, false),
+            (Transport::TlsUnix, false, true),
         ] {
             assert_eq!(
                 (transport.is_datagram(), transport.is_unix()),
@@ -172,7 +218,12 @@ mod tests {
             ("unx", "unknown transport unx; did you mean \"unix\"?"),
             (
                 "gopher",
-                "unknown transport gopher; known are tcp, udp, unix, udg",
+                "unknown transport gopher; known are tcp, udp, unix, udg, tls, ssl, tlsv1.2, \
+                 tlsv1.3, tls+unix",
+            ),
+            (
+                "tlsv1.1",
+                "tlsv1.1 is broken and not served; tls takes the best version both ends have",
             ),
             (" tcp", "unknown transport  tcp; did you mean \"tcp\"?"),
             ("", "the transport before :// is missing"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use stream_socket::{Key, Role, keys};
+use stream_socket::{Key, Role, Transport, keys};
 
 #[test]
 fn the_table_of_options_is_up_to_date() {
@@ -30,7 +30,10 @@ hyphens for underscores, a flag of the command (`--nodelay`). The query override
 An option that does not apply to a transport is refused, never ignored.
 
 COUNT is a whole number; BYTES are plain or have a unit (`65536`, `64KiB`, `4MiB`); a SPAN has a
-unit (`250ms`, `2s`, `5m`, `1h`) or is `never`; a MODE is octal (`0660`); a BOOL is `1` or `0`.
+unit (`250ms`, `2s`, `5m`, `1h`) or is `never`; a MODE is octal (`0660`); a BOOL is `1` or `0`; a
+LIST has commas between its words. What applies to tcp or unix applies to TLS over it as well; TLS
+stands for tls, ssl, tlsv1.2, tlsv1.3 and tls+unix. What weakens security is no option of a URL, but
+a field whose name begins with `danger`.
 "
     .to_owned();
     let sections: [(&str, Belongs); 3] = [
@@ -54,13 +57,20 @@ unit (`250ms`, `2s`, `5m`, `1h`) or is `never`; a MODE is octal (`0660`); a BOOL
 }
 
 fn row(key: &Key) -> String {
-    let transports: Vec<_> = key
+    let names: Vec<_> = key
         .transports
         .iter()
         .map(|transport| transport.name())
         .collect();
+    let transports = if key.transports == Transport::ALL {
+        "all".to_owned()
+    } else if key.transports.iter().all(|transport| transport.is_tls()) {
+        "TLS".to_owned()
+    } else {
+        names.join(", ")
+    };
     let php = key.php.map(|name| format!("`{name}`")).unwrap_or_default();
     let (name, value, default) = (key.name, key.kind().placeholder(), key.default);
-    let (transports, help) = (transports.join(", "), key.help);
+    let help = key.help;
     format!("| `{name}` | {value} | {transports} | {default} | {help} | {php} |\n")
 }

@@ -38,6 +38,8 @@ mod system_calls;
 mod tcp;
 mod tidy;
 mod timeout;
+#[cfg(feature = "tls")]
+mod tls;
 mod udg;
 mod udp;
 mod udp_accept;

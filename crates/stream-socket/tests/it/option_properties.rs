@@ -8,9 +8,9 @@ fn any_key() -> impl Strategy<Value = &'static Key> {
     select(keys().iter().collect::<Vec<_>>())
 }
 
-/// Text that is a value of the kind.
-fn value(kind: Kind) -> BoxedStrategy<String> {
-    match kind {
+/// Text that is a value of the key.
+fn value(key: &Key) -> BoxedStrategy<String> {
+    match key.kind() {
         Kind::Flag => select(vec!["0", "1", "true", "false"])
             .prop_map(str::to_owned)
             .boxed(),
@@ -27,7 +27,15 @@ fn value(kind: Kind) -> BoxedStrategy<String> {
         Kind::Mode => (0_u32..=0o777)
             .prop_map(|mode| format!("{mode:04o}"))
             .boxed(),
-        Kind::Choice => select(vec!["v1", "v2"]).prop_map(str::to_owned).boxed(),
+        Kind::List => "[^\\x00-\\x1f,]{1,9}(,[^\\x00-\\x1f,]{1,9}){0,3}".boxed(),
+        Kind::Choice => {
+            let words = match key.name {
+                "handshake" => vec!["accept", "first-use"],
+                "send_proxy" => vec!["v1", "v2"],
+                _ => vec!["1.2", "1.3"],
+            };
+            select(words).prop_map(str::to_owned).boxed()
+        }
         _ => "[^\\x00-\\x1f]{1,20}".boxed(),
     }
 }
@@ -47,7 +55,7 @@ fn set(key: &Key, text: &str) -> stream_socket::Result<bool> {
 proptest! {
     #[test]
     fn a_value_of_its_kind_is_taken(
-        (key, text) in any_key().prop_flat_map(|key| (Just(key), value(key.kind())))
+        (key, text) in any_key().prop_flat_map(|key| (Just(key), value(key)))
     ) {
         prop_assert!(set(key, &text)?, "{} = {text} changed nothing", key.name);
     }

@@ -175,6 +175,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max_peers", "udp_accept"),
     ("peer_idle_timeout", "udp_accept"),
     ("send_proxy", "proxy_protocol"),
+    ("client_ca", "tls::refusals"),
+    ("client_optional", "tls::refusals"),
+    ("handshake", "tls::handshakes"),
+    ("ca", "tls::refusals"),
+    ("peer_name", "tls::refusals"),
+    ("certificate", "tls::refusals"),
+    ("key", "tls::refusals"),
+    ("alpn", "tls::streams"),
+    ("min_version", "tls::refusals"),
+    ("max_version", "tls::streams"),
+    ("handshake_timeout", "tls::handshakes"),
 ];
 
 /// An option of tcp that python reads from its standard input, which is the socket.

@@ -8,7 +8,10 @@ const LINE_COLUMNS: usize = 100;
 
 /// On which floor each file or folder of `crates/stream-socket/src` stands: ARCHITECTURE.md.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["error", "deadline", "nearest", "printable"]),
+    (
+        0,
+        &["error", "deadline", "nearest", "printable", "read_buffer"],
+    ),
     (1, &["address", "proxy_protocol", "url"]),
     (2, &["options"]),
     (3, &["sys"]),
@@ -18,12 +21,14 @@ const FLOORS: &[(u8, &[&str])] = &[
         &[
             "child",
             "connecting",
+            "crowd",
             "datagram",
             "gate",
+            "handshake_log",
+            "handshakes",
             "listener",
             "peers",
             "poller",
-            "read_buffer",
             "select",
             "stream",
         ],
@@ -38,6 +43,8 @@ const FOREIGN: &[(&str, &str)] = &[
     ("memchr", ""),
     ("nix", "sys/"),
     ("rustix", "sys/"),
+    ("rustls", "transport/tls/"),
+    ("rustls_native_certs", "transport/tls/"),
     ("socket2", "sys/"),
     ("strsim", "nearest.rs"),
 ];

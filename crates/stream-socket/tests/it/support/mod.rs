@@ -1,5 +1,7 @@
 //! What the tests have in common: sockets in one line, programs to talk to, children, waiting.
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificates;
 pub(crate) mod child;
 pub(crate) mod dialogue;
 pub(crate) mod peer;

@@ -1,0 +1,159 @@
+//! Those whose TLS handshakes are under way, and who has to go when there are too many.
+//!
+//! An honest handshake takes a few round trips, so whoever has been at it for longest is the least
+//! likely to finish; and who has not even said what it wants, less than who has.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use crate::address::SocketAddress;
+
+/// Handshakes that may be under way.
+const MOST: usize = 1024;
+
+/// And of them from one address: a quarter, so that it takes several to crowd out the others.
+const MOST_PER_ADDRESS: usize = MOST / 4;
+
+/// Members by their age.
+#[derive(Debug)]
+pub(crate) struct Crowd<T> {
+    members: BTreeMap<u64, Member<T>>,
+    per_address: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+/// One whose handshake is under way.
+#[derive(Debug)]
+pub(crate) struct Member<T> {
+    address: Option<IpAddr>,
+    /// Whether its ClientHello has come as a whole.
+    pub(crate) has_begun: bool,
+    pub(crate) content: T,
+}
+
+impl<T> Crowd<T> {
+    /// Nobody yet; the members will have numbers from `first` on.
+    pub(crate) fn numbered_from(first: u64) -> Self {
+        Self {
+            members: BTreeMap::new(),
+            per_address: HashMap::new(),
+            next: first,
+        }
+    }
+
+    /// Adds one; its number.
+    pub(crate) fn insert(
+        &mut self,
+        peer: Option<&SocketAddress>,
+        has_begun: bool,
+        content: T,
+    ) -> u64 {
+        let (number, address) = (self.next, canonical(peer));
+        self.next += 1;
+        if let Some(address) = address {
+            *self.per_address.entry(address).or_default() += 1;
+        }
+        let member = Member {
+            address,
+            has_begun,
+            content,
+        };
+        self.members.insert(number, member);
+        number
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Member<T>> {
+        self.members.get_mut(&number)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Member<T>)> {
+        self.members
+            .iter()
+            .map(|(number, member)| (*number, member))
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
+        let member = self.members.remove(&number)?;
+        if let Some(address) = member.address
+            && let Some(count) = self.per_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&address);
+            }
+        }
+        Some(member.content)
+    }
+
+    /// Who has to go before one more can come from that peer, if anybody has.
+    pub(crate) fn excess(&self, peer: Option<&SocketAddress>) -> Option<u64> {
+        let address = canonical(peer);
+        let of_it = address.and_then(|address| self.per_address.get(&address));
+        if of_it.is_some_and(|count| *count >= MOST_PER_ADDRESS) {
+            self.last_likely(|member| member.address == address)
+        } else if self.members.len() >= MOST {
+            self.last_likely(|_| true)
+        } else {
+            None
+        }
+    }
+
+    /// The oldest that has not begun, or else the oldest.
+    fn last_likely(&self, is_meant: impl Fn(&Member<T>) -> bool) -> Option<u64> {
+        let meant = || self.iter().filter(|(_, member)| is_meant(member));
+        let silent = meant().find(|(_, member)| !member.has_begun);
+        silent.or_else(|| meant().next()).map(|(number, _)| number)
+    }
+
+    /// The oldest that has not begun.
+    pub(crate) fn oldest_silent(&self) -> Option<u64> {
+        let mut silent = self.iter().filter(|(_, member)| !member.has_begun);
+        silent.next().map(|(number, _)| number)
+    }
+}
+
+fn canonical(peer: Option<&SocketAddress>) -> Option<IpAddr> {
+    peer?.ip().map(|ip| ip.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn from(address: &str) -> SocketAddress {
+        SocketAddress::Inet(SocketAddr::new(address.parse().unwrap(), 1))
+    }
+
+    #[test]
+    fn the_oldest_silent_one_goes_first_and_then_the_oldest() {
+        let (mut crowd, peer) = (Crowd::numbered_from(0), from("192.0.2.1"));
+        for number in 0..MOST_PER_ADDRESS as u64 {
+            assert_eq!(crowd.excess(Some(&peer)), None);
+            crowd.insert(Some(&peer), number != 7, ());
+        }
+        assert_eq!(crowd.excess(Some(&from("192.0.2.2"))), None);
+        let mapped = from("::ffff:192.0.2.1");
+        for expected in [7, 0, 1] {
+            assert_eq!(crowd.excess(Some(&mapped)), Some(expected));
+            crowd.remove(expected);
+            crowd.insert(Some(&peer), true, ());
+        }
+    }
+
+    #[test]
+    fn all_addresses_together_have_a_limit() {
+        let mut crowd = Crowd::numbered_from(16);
+        for number in 0..MOST {
+            let peer = from(&format!("10.0.{}.{}", number / 200, number % 200));
+            assert_eq!(crowd.excess(Some(&peer)), None);
+            crowd.insert(Some(&peer), true, number);
+        }
+        crowd.get_mut(20).unwrap().has_begun = false;
+        assert_eq!(crowd.oldest_silent(), Some(20));
+        assert_eq!(crowd.excess(None), Some(20));
+        assert_eq!(crowd.remove(20), Some(4));
+        assert_eq!(crowd.excess(None), None);
+    }
+}

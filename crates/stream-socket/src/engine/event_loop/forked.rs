@@ -1,0 +1,41 @@
+//! A loop that finds itself in a forked child.
+
+use std::sync::Arc;
+
+use super::super::task::Task;
+use super::{Engine, Post, tokens};
+use crate::sys::{Errno, fork};
+
+impl<T: Task> Engine<T> {
+    /// In a child that was forked, makes descriptors of its own: those of the parent would
+    /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
+    /// parent's; the child drops its half of them.
+    pub(super) fn settle_in_this_process(&mut self) -> Result<(), Errno> {
+        let generation = fork::generation();
+        if self.generation == generation {
+            return Ok(());
+        }
+        let (epoll, bell) = Self::descriptors()?;
+        self.control.remove(&self.bell);
+        self.control.add(Arc::clone(&bell));
+        (self.epoll, self.bell, self.post) = (epoll, bell, Post::default());
+        self.acceptors
+            .retain(|acceptor| acceptor.listener().dispatcher().is_none());
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            acceptor.resume(&self.epoll, tokens(index));
+        }
+        for token in self.slots.tokens().collect::<Vec<_>>() {
+            let Some(slot) = self.slots.get_mut(token) else {
+                continue;
+            };
+            let interest = slot.unwatched();
+            if slot.accepted {
+                self.abandon(token);
+            } else if let Some(interest) = interest {
+                self.watch(token, interest)?;
+            }
+        }
+        self.generation = generation;
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! TLS handshakes as work of a loop: what leads from an accepted connection to a task.
+//!
+//! Each loop makes those of the connections that it accepted, so that loops share nothing but the
+//! listener's caps and its log.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::accept::{Acceptor, Make};
+use super::super::control::Counts;
+use super::super::slot::{Limits, Slot};
+use super::super::slots::Token;
+use super::super::task::{Cause, Next, Second, Task, TaskId, Turn, Wake};
+use super::Engine;
+use crate::error::{Error, Stage};
+use crate::listener::Listener;
+use crate::stream::Stream;
+
+/// What a slot is for.
+pub(super) enum Work<T> {
+    Task(T),
+    Handshake(Box<Handshake<T>>),
+}
+
+impl<T: Task> Task for Work<T> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Work::Task(task) => task.descriptor(),
+            Work::Handshake(handshake) => handshake.stream.as_fd(),
+        }
+    }
+
+    fn second(&self) -> Option<Second<'_>> {
+        match self {
+            Work::Task(task) => task.second(),
+            Work::Handshake(_) => None,
+        }
+    }
+
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+        match self {
+            Work::Task(task) => task.run(wake, turn),
+            Work::Handshake(handshake) => handshake.run(),
+        }
+    }
+
+    fn placed(&mut self, id: TaskId) {
+        match self {
+            Work::Task(task) => task.placed(id),
+            Work::Handshake(_) => {}
+        }
+    }
+
+    fn given_up(&mut self, cause: Cause) {
+        match self {
+            Work::Task(task) => task.given_up(cause),
+            Work::Handshake(handshake) => handshake.given_up(cause),
+        }
+    }
+}
+
+/// A connection whose TLS is still to be agreed upon.
+pub(super) struct Handshake<T> {
+    stream: Box<Stream>,
+    listener: Arc<Listener>,
+    make: Make<T>,
+    failure: Option<Error>,
+    /// Its number among those that are under way.
+    number: u64,
+}
+
+impl<T> Handshake<T> {
+    pub(super) fn new(stream: Box<Stream>, listener: &Arc<Listener>, make: &Make<T>) -> Self {
+        Self {
+            stream,
+            listener: Arc::clone(listener),
+            make: Make::clone(make),
+            failure: None,
+            number: 0,
+        }
+    }
+
+    /// When its time is over.
+    fn due(&self) -> Option<Instant> {
+        self.stream.handshake_deadline().instant()
+    }
+
+    /// Goes on without waiting; done when it is finished or has failed.
+    pub(super) fn run(&mut self) -> Next {
+        match self.stream.handshake() {
+            Ok(Some(interest)) => Next::Wait(interest),
+            Ok(None) => Next::Done,
+            Err(error) => {
+                self.failure = Some(error);
+                Next::Done
+            }
+        }
+    }
+
+    /// The task, if the handshake is finished and the connection is wanted.
+    fn finish(self) -> Option<T> {
+        let log = self.listener.handshake_log();
+        match (self.failure, log) {
+            (Some(failure), log) => {
+                log.inspect(|log| log.failed(failure));
+                None
+            }
+            (None, log) => {
+                log.inspect(|log| log.finished());
+                (self.make.borrow_mut())(*self.stream)
+            }
+        }
+    }
+
+    /// Is told that it has to make room for another.
+    fn crowded_out(&self) {
+        if let Some(log) = self.listener.handshake_log() {
+            log.evicted(crate::handshakes::crowded_out(&self.stream));
+        }
+    }
+
+    /// Is told why it ends before it is finished.
+    pub(super) fn given_up(&self, cause: Cause) {
+        let reason = match cause {
+            Cause::Idle => "nothing moved for too long",
+            Cause::Lifetime => "its lifetime is over",
+            Cause::Drain => "the server ends",
+        };
+        if let Some(log) = self.listener.handshake_log() {
+            log.failed(Error::new(Stage::Handshake, &self.stream, reason));
+        }
+    }
+}
+
+impl<T: Task> Engine<T> {
+    /// Begins the handshake of a new connection, at the cost of another if there are too many.
+    pub(super) fn start_handshake(
+        &mut self,
+        mut handshake: Handshake<T>,
+        limits: Limits,
+        now: Instant,
+    ) {
+        let next = handshake.run();
+        if next == Next::Done {
+            return self.hand_over(handshake, limits, now);
+        }
+        let peer = handshake.stream.peer_addr();
+        if let Some(excess) = self.handshakes.excess(peer) {
+            self.crowd_out(excess);
+        }
+        let has_begun = handshake.stream.has_begun_handshake();
+        let due = handshake.due();
+        let token = self.slots.insert(|token| {
+            handshake.number =
+                self.handshakes
+                    .insert(handshake.stream.peer_addr(), has_begun, token);
+            let work = Work::Handshake(Box::new(handshake));
+            let mut slot = Slot::new(work, Some(limits), None, now);
+            slot.task_due = due;
+            slot
+        });
+        if self.settle(token, next).is_err() {
+            Counts::raise(&self.control.counts().failed);
+            self.end(token);
+        }
+    }
+
+    /// Does what a handshake said it does next: at its end it becomes a task, or nothing.
+    pub(super) fn after_handshaking(&mut self, token: Token, next: Next, now: Instant) {
+        if next != Next::Done {
+            self.note_beginning(token);
+            if self.settle(token, next).is_err() {
+                Counts::raise(&self.control.counts().failed);
+                self.end(token);
+            }
+            return;
+        }
+        let Some(slot) = self.slots.remove(token) else {
+            return;
+        };
+        self.timers.forget(&slot.timer);
+        _ = self.epoll.remove(slot.task.descriptor());
+        if let Work::Handshake(handshake) = slot.task {
+            self.forget(&handshake);
+            self.hand_over(*handshake, slot.limits, now);
+        }
+    }
+
+    fn hand_over(&mut self, handshake: Handshake<T>, limits: Limits, now: Instant) {
+        let Some(task) = handshake.finish() else {
+            self.acceptors.iter_mut().for_each(Acceptor::hurry);
+            return;
+        };
+        Counts::raise(&self.control.counts().accepted);
+        if self.start(task, Some(limits), None, now).is_err() {
+            Counts::raise(&self.control.counts().failed);
+        }
+    }
+
+    fn crowd_out(&mut self, number: u64) {
+        let token = self.handshakes.get_mut(number).map(|member| member.content);
+        let Some(token) = token else { return };
+        if let Some(Work::Handshake(handshake)) = self.slots.get(token).map(|slot| &slot.task) {
+            handshake.crowded_out();
+        }
+        self.end(token);
+    }
+
+    /// Notes that the client has said what it wants.
+    fn note_beginning(&mut self, token: Token) {
+        if let Some(Work::Handshake(handshake)) = self.slots.get(token).map(|slot| &slot.task)
+            && let Some(member) = self.handshakes.get_mut(handshake.number)
+        {
+            member.has_begun = handshake.stream.has_begun_handshake();
+        }
+    }
+
+    /// It is no longer under way.
+    pub(super) fn forget(&mut self, handshake: &Handshake<T>) {
+        self.handshakes.remove(handshake.number);
+    }
+
+    /// Drops a slot of which another process has the connection as well.
+    pub(super) fn abandon(&mut self, token: Token) {
+        if let Some(Work::Handshake(handshake)) = self.slots.remove(token).map(|slot| slot.task) {
+            self.forget(&handshake);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is different at a listener whose connections carry TLS.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::Listener;
+use crate::deadline::Deadline;
+use crate::error::{Error, Limit, Result, Stage};
+use crate::handshake_log::{HandshakeCounters, HandshakeLog};
+use crate::handshakes::Handshakes;
+use crate::options::{HandshakeTime, ListenOptions};
+use crate::stream::Stream;
+use crate::sys::{failed, timed_out};
+use crate::transport::tls::{ServerContext, Session};
+use crate::url::SocketUrl;
+
+/// Keys and certificates, and the handshakes under way.
+#[derive(Debug)]
+pub(super) struct Tls {
+    context: RwLock<Arc<ServerContext>>,
+    handshakes: Handshakes,
+    is_lazy: bool,
+}
+
+impl Tls {
+    /// What the transport and the options ask for.
+    pub(super) fn new(
+        socket: &OwnedFd,
+        url: &SocketUrl,
+        options: &ListenOptions,
+    ) -> Result<Option<Self>> {
+        if !url.transport().is_tls() {
+            return Ok(None);
+        }
+        let context = ServerContext::of(url, url.transport(), &options.tls)?;
+        let handshakes =
+            Handshakes::new(socket.as_fd()).map_err(|errno| failed(Stage::Socket, url, errno))?;
+        Ok(Some(Self {
+            context: RwLock::new(context),
+            handshakes,
+            is_lazy: options.tls.handshake == Some(HandshakeTime::FirstUse),
+        }))
+    }
+
+    /// The server's end of a new connection.
+    pub(super) fn session(&self, url: &SocketUrl) -> Result<Session> {
+        let context = self.context.read().unwrap_or_else(PoisonError::into_inner);
+        let context = Arc::clone(&context);
+        context.session(url)
+    }
+}
+
+impl Listener {
+    /// Where accept makes the handshakes: those under way.
+    pub(super) fn handshakes_in_accept(&self) -> Option<&Handshakes> {
+        let tls = self.tls.as_ref().filter(|tls| !tls.is_lazy)?;
+        Some(&tls.handshakes)
+    }
+
+    /// Waits for a connection whose handshake is finished.
+    pub(super) fn accept_finished(
+        &self,
+        handshakes: &Handshakes,
+        timeout: Option<Duration>,
+    ) -> Result<Stream> {
+        let deadline = Deadline::after(timeout);
+        if let Some(stream) = handshakes.next(self)? {
+            return Ok(stream);
+        }
+        loop {
+            handshakes.turn(self, deadline.remaining())?;
+            if let Some(stream) = handshakes.next(self)? {
+                return Ok(stream);
+            }
+            if deadline.has_passed() {
+                return Err(timed_out(Stage::Accept, self, Limit::Accept, timeout));
+            }
+        }
+    }
+
+    /// Whether there is something to accept, after the descriptor became readable: handshakes go
+    /// on as far as they can.
+    pub(crate) fn has_arrival(&self) -> bool {
+        let Some(handshakes) = self.handshakes_in_accept() else {
+            return true;
+        };
+        // What fails is accept's to tell.
+        handshakes.turn(self, Some(Duration::ZERO)).is_err() || handshakes.has_finished(self)
+    }
+
+    /// Whether there is something to accept of which the descriptor does not know.
+    pub(crate) fn has_finished(&self) -> bool {
+        let handshakes = self.handshakes_in_accept();
+        handshakes.is_some_and(|handshakes| handshakes.has_finished(self))
+    }
+
+    /// The listening socket itself.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Whether connections are handed out before their handshake.
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_lazy)
+    }
+
+    pub(crate) fn handshake_log(&self) -> Option<&HandshakeLog> {
+        self.tls.as_ref().map(|tls| tls.handshakes.log())
+    }
+
+    /// How many TLS handshakes came to what, in this process; `None` without TLS. Those that are
+    /// made at first use are not counted: the stream tells of them.
+    pub fn handshakes(&self) -> Option<HandshakeCounters> {
+        self.handshake_log().map(HandshakeLog::counters)
+    }
+
+    /// The handshakes that failed since the last call, at most the last 256: each error names the
+    /// peer and the reason. They don't end accept.
+    pub fn take_handshake_failures(&self) -> Vec<Error> {
+        let log = self.handshake_log();
+        log.map_or_else(Vec::new, HandshakeLog::take_failures)
+    }
+}

@@ -1,0 +1,79 @@
+//! A socket and the TLS session over it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::read_buffer::ReadBuffer;
+use crate::sys::wait::Events;
+use crate::transport::tls::{Hindrance, Session};
+
+/// Says close_notify when dropped, as far as that can be done without waiting.
+#[derive(Debug)]
+pub(super) struct Secure {
+    pub(super) socket: OwnedFd,
+    session: Session,
+    /// What the handshake was last found to wait for.
+    blocked: Events,
+}
+
+impl Secure {
+    pub(super) fn new(socket: OwnedFd, session: Session) -> Self {
+        Self {
+            socket,
+            session,
+            blocked: Events::READ,
+        }
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the handshake waits for.
+    pub(super) fn blocked(&self) -> Events {
+        self.blocked
+    }
+
+    pub(super) fn handshake(&mut self, rest: &mut ReadBuffer) -> Result<(), Hindrance> {
+        let result = self.session.handshake(self.socket.as_fd(), rest);
+        if let Err(Hindrance::Blocked(events)) = result {
+            self.blocked = events;
+        }
+        result
+    }
+
+    pub(super) fn read(
+        &mut self,
+        target: &mut [u8],
+        rest: &mut ReadBuffer,
+    ) -> Result<usize, Hindrance> {
+        self.session.read(self.socket.as_fd(), target, rest)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        bytes: &[u8],
+        rest: &mut ReadBuffer,
+    ) -> Result<usize, Hindrance> {
+        self.session.write(self.socket.as_fd(), bytes, rest)
+    }
+
+    pub(super) fn close(&mut self, rest: &mut ReadBuffer) -> Result<(), Hindrance> {
+        self.session.close(self.socket.as_fd(), rest)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Hindrance> {
+        self.session.flush(self.socket.as_fd())
+    }
+}
+
+impl AsFd for Secure {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.session.end(self.socket.as_fd());
+    }
+}

@@ -1,0 +1,35 @@
+//! Files that options name.
+
+use std::path::Path;
+
+use super::Errno;
+use super::seam::{Call, call};
+
+/// By what a file is told from what it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The whole file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Errno> {
+    call(Call::File, || {
+        std::fs::read(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
+}
+
+/// stat(2); `None` for what can't be looked at.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let found = call(Call::File, || rustix::fs::stat(path)).ok()?;
+    Some(Stamp {
+        device: found.st_dev,
+        inode: found.st_ino,
+        size: found.st_size,
+        modified: (found.st_mtime, found.st_mtime_nsec as i64),
+        changed: (found.st_ctime, found.st_ctime_nsec as i64),
+    })
+}

@@ -1,0 +1,137 @@
+//! What all connections to like targets have in common.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+
+use super::cache::Cache;
+use super::connection::Connection;
+use super::reason::reason;
+use super::server::{chain_and_key, mismatch, protocols};
+use super::session::{Limits, Session};
+use super::{HANDSHAKE_TIMEOUT, Versions, provider, unusable, verify};
+use crate::error::{Error, Result, Stage};
+use crate::options::TlsClientOptions;
+use crate::sys::file::{Stamp, stamp};
+use crate::url::{Host, SocketUrl, Target, Transport};
+
+/// Whom to trust, what to show, sessions to resume, and limits.
+#[derive(Debug)]
+pub(crate) struct ClientContext {
+    config: Arc<ClientConfig>,
+    limits: Limits,
+}
+
+/// What a context is made of, and so known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Content {
+    options: TlsClientOptions,
+    versions: Versions,
+    files: Vec<Option<Stamp>>,
+}
+
+static CONTEXTS: Cache<Content, ClientContext> = Cache::new();
+
+impl ClientContext {
+    /// The context that the options ask for; `url` is what an error names.
+    pub(crate) fn of(
+        url: &impl fmt::Display,
+        transport: Transport,
+        options: &TlsClientOptions,
+    ) -> Result<Arc<Self>> {
+        let versions = Versions::of(transport, options.min_version, options.max_version);
+        let named = [&options.certificate, &options.key, &options.ca];
+        let files = named.map(|path| path.as_deref().and_then(stamp));
+        let content = Content {
+            // Contexts for several names are the same one.
+            options: TlsClientOptions {
+                peer_name: None,
+                ..options.clone()
+            },
+            versions,
+            files: files.to_vec(),
+        };
+        CONTEXTS.get(content, || Self::new(url, versions, options))
+    }
+
+    fn new(
+        url: &impl fmt::Display,
+        versions: Versions,
+        options: &TlsClientOptions,
+    ) -> Result<Self> {
+        let refused = |error| unusable(url, reason(&error));
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions.supported())
+            .map_err(refused)?
+            .dangerous()
+            .with_custom_certificate_verifier(verify::verifier(url, options)?);
+        let mut config = match options.certificate.as_deref() {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let (chain, key) = chain_and_key(url, certificate, options.key.as_deref())?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unusable(url, mismatch(&error)))?
+            }
+        };
+        config.alpn_protocols = protocols(&options.alpn);
+        Ok(Self {
+            config: Arc::new(config),
+            limits: Limits {
+                handshake: options.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
+                accepts_truncation: options.danger_accept_truncation,
+            },
+        })
+    }
+
+    /// The client's end of a new connection, to the peer of that name.
+    pub(crate) fn session(&self, url: &impl fmt::Display, name: &PeerName) -> Result<Session> {
+        let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name.0.clone())
+            .map_err(|error| Error::new(Stage::Handshake, url, reason(&error)))?;
+        Ok(Session::new(Connection::Client(connection), self.limits))
+    }
+}
+
+/// The name that a server's certificate must have.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerName(ServerName<'static>);
+
+impl PeerName {
+    /// The one that the options give, else the host of the URL.
+    pub(crate) fn of(url: &SocketUrl, options: &TlsClientOptions) -> Result<Self> {
+        if let Some(name) = &options.peer_name {
+            return Self::new(url, name);
+        }
+        match url.target() {
+            Target::Inet { host, .. } => match host {
+                Host::Name(name) => Self::new(url, name),
+                Host::V4(address) => Ok(Self(ServerName::IpAddress((*address).into()))),
+                Host::V6 { address, .. } => Ok(Self(ServerName::IpAddress((*address).into()))),
+            },
+            _ => Self::unknown(url, options),
+        }
+    }
+
+    /// That of a peer of which only the address is known.
+    pub(crate) fn unknown(peer: &impl fmt::Display, options: &TlsClientOptions) -> Result<Self> {
+        if options.danger_accept_any_certificate || options.danger_accept_any_name {
+            return Self::new(peer, "localhost");
+        }
+        let reason = "there is no name to verify: give option peer_name";
+        Err(Error::new(Stage::Parse, peer, reason))
+    }
+
+    pub(crate) fn new(url: &impl fmt::Display, name: &str) -> Result<Self> {
+        // A dot at the end makes no other name, and certificates have none.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        ServerName::try_from(name.to_owned())
+            .map(Self)
+            .map_err(|_| {
+                let reason = format!("{name:?} is no name that a certificate can have");
+                Error::new(Stage::Parse, url, reason)
+            })
+    }
+}

@@ -1,0 +1,118 @@
+//! STARTTLS: TLS on a stream that was plain before.
+
+use std::io::{Read, Write};
+use std::thread;
+
+use stream_socket::{
+    Interest, Member, Stage, Stream, TlsClientOptions, TlsServerOptions, Transport, select,
+};
+
+use crate::support::certificates::{serving, trusting};
+use crate::support::{PATIENCE, line_of, pair, tcp_pair};
+
+fn server() -> TlsServerOptions {
+    serving("localhost").tls
+}
+
+fn client() -> TlsClientOptions {
+    let mut options = trusting().tls;
+    options.peer_name = Some("localhost".to_owned());
+    options
+}
+
+#[test]
+fn both_ends_begin_tls_where_they_were_plain() {
+    for (mut near, mut far) in [tcp_pair(), pair(Transport::Unix)] {
+        near.write_all(b"STARTTLS\r\n").unwrap();
+        assert_eq!(line_of(&mut far).unwrap(), b"STARTTLS\r\n");
+        far.write_all(b"go\n").unwrap();
+        assert_eq!(line_of(&mut near).unwrap(), b"go\n");
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(far.start_tls_server(&server()).unwrap(), None));
+            assert_eq!(near.start_tls_client(&client()).unwrap(), None);
+        });
+        near.write_all(b"secret\n").unwrap();
+        assert_eq!(line_of(&mut far).unwrap(), b"secret\n");
+        assert_eq!((near.bytes_sent(), far.bytes_received()), (17, 17));
+        assert!(near.tls().is_some() && far.tls().is_some());
+        let error = near.start_tls_client(&client()).unwrap_err();
+        assert!(error.reason().contains("carries TLS already"));
+        assert!(near.into_parts().is_err());
+    }
+}
+
+#[test]
+fn a_handshake_can_be_driven_without_waiting() {
+    let (mut near, mut far) = pair(Transport::Unix);
+    near.set_blocking(false);
+    far.set_blocking(false);
+    // The client speaks first, and then both wait for the other to speak.
+    assert_eq!(
+        far.start_tls_server(&server()).unwrap(),
+        Some(Interest::READ)
+    );
+    assert_eq!(
+        near.start_tls_client(&client()).unwrap(),
+        Some(Interest::READ)
+    );
+    assert!(near.is_handshaking() && far.is_handshaking());
+    assert_eq!(near.tls(), None);
+    let mut waits = 0;
+    while near.is_handshaking() || far.is_handshaking() {
+        for stream in [&mut near, &mut far] {
+            stream.handshake().unwrap();
+        }
+        waits += 1;
+        assert!(waits < 10);
+    }
+    // Writes and reads would have made it as well.
+    let (mut near, mut far) = pair(Transport::Unix);
+    near.set_blocking(false);
+    far.set_blocking(false);
+    far.start_tls_server(&server()).unwrap();
+    near.start_tls_client(&client()).unwrap();
+    let mut got = [0; 5];
+    loop {
+        _ = near.write(b"hello");
+        if far.read(&mut got).is_ok() {
+            break;
+        }
+        select(&mut [Member::new(&near, Interest::WRITE)], Some(PATIENCE)).unwrap();
+    }
+    assert_eq!(&got, b"hello");
+}
+
+#[test]
+fn bytes_that_came_ahead_are_refused() {
+    let (mut near, mut far) = tcp_pair();
+    near.write_all(b"STARTTLS\r\nRCPT TO:<me>\r\n").unwrap();
+    assert_eq!(line_of(&mut far).unwrap(), b"STARTTLS\r\n");
+    let error = far.start_tls_server(&server()).unwrap_err();
+    assert_eq!(error.stage(), Stage::Handshake);
+    assert!(
+        error.reason().starts_with("bytes came ahead of TLS"),
+        "{error}"
+    );
+    // Those that were not received yet are no TLS.
+    let (mut near, mut far) = tcp_pair();
+    near.write_all(b"RCPT TO:<me>\r\n").unwrap();
+    select(&mut [Member::new(&far, Interest::READ)], Some(PATIENCE)).unwrap();
+    let error = far.start_tls_server(&server()).unwrap_err();
+    assert_eq!(error.reason(), "what the peer sent is not TLS");
+    assert!(far.read(&mut [0]).is_err());
+}
+
+#[test]
+fn datagrams_have_no_tls() {
+    let (mut near, _far) = pair(Transport::Udg);
+    let error = near.start_tls_client(&client()).unwrap_err();
+    assert_eq!(error.reason(), "TLS is for streams of bytes");
+    let mut nameless = client();
+    nameless.peer_name = None;
+    let (mut near, _far) = pair(Transport::Unix);
+    let error = Stream::start_tls_client(&mut near, &nameless).unwrap_err();
+    assert_eq!(
+        error.reason(),
+        "there is no name to verify: give option peer_name"
+    );
+}
