@@ -883,30 +883,56 @@ ss_socket *ss_socket_of(const php_stream *stream)
 
 /* ---- factories ---- */
 
+static bool is_name(const char *name, size_t length, const char *text)
+{
+	return strlen(text) == length && memcmp(text, name, length) == 0;
+}
+
 static int transport_named(const char *name, size_t length)
 {
 	for (int index = 0; index < TRANSPORTS; index++) {
-		if (strlen(names[index]) == length && memcmp(names[index], name, length) == 0) {
+		if (is_name(name, length, names[index])) {
 			return index;
 		}
 	}
 	return -1;
 }
 
+/* The next name of a list, or NULL at its end. */
+static const char *next_name(const char **list, size_t *length)
+{
+	const char *name = *list + strspn(*list, ", \t");
+
+	*length = strcspn(name, ", \t");
+	*list = name + *length;
+	return *length > 0 ? name : NULL;
+}
+
 /* Whether `stream_socket.transports` lists a name. */
 static bool lists(const char *list, const char *name)
 {
-	size_t length = strlen(name);
+	size_t length;
 
-	for (const char *word = list; *word != '\0';) {
-		size_t end = strcspn(word, ", \t");
-		if (end == length && memcmp(word, name, length) == 0) {
+	for (const char *listed; (listed = next_name(&list, &length)) != NULL;) {
+		if (is_name(listed, length, name)) {
 			return true;
 		}
-		word += end;
-		word += strspn(word, ", \t");
 	}
 	return false;
+}
+
+/* A name of nothing is told at the start, as it would leave its transport to stock PHP. */
+static void check_list(const char *list)
+{
+	size_t length;
+
+	for (const char *name; (name = next_name(&list, &length)) != NULL;) {
+		if (!is_name(name, length, "all") && !is_name(name, length, "server")
+			&& transport_named(name, length) == -1) {
+			php_error_docref(NULL, E_WARNING, "stream_socket.transports names \"%.*s\", which is neither"
+				" a transport of the extension nor \"all\" or \"server\"", (int) length, name);
+		}
+	}
 }
 
 static bool is_ours(int transport, int flags)
@@ -1041,6 +1067,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 	HashTable *registered = php_stream_xport_get_hash();
 
 	REGISTER_INI_ENTRIES();
+	check_list(SSG(transports) ? SSG(transports) : "");
 	if (zend_hash_str_exists(registered, "ssl", 3)) {
 		/* Crypto can be switched on later, and scripts look for that in the label. */
 		tcp_operations.label = "tcp_socket/ssl";

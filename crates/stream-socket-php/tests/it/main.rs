@@ -239,6 +239,23 @@ fn the_setting_chooses_the_transports() {
     }
 }
 
+#[test]
+fn a_setting_that_names_no_transport_is_told() {
+    for (setting, told) in [
+        ("tcp,tpc", Some("\"tpc\"")),
+        ("TCP", Some("\"TCP\"")),
+        (" tcp, udp\t,,unix", None),
+        ("server", None),
+    ] {
+        let setting = format!("stream_socket.transports={setting}");
+        let shown = ["-d", "display_errors=1", "-d", "display_startup_errors=1"];
+        let said = php_says(true, &[&shown[..], &["-d", &setting, "-r", ""]].concat());
+        let named = said.split_once("stream_socket.transports names ");
+        let name = named.and_then(|(_, rest)| rest.split(',').next());
+        assert_eq!(name, told, "{setting}: {said}");
+    }
+}
+
 /// A server of `manual/`, and the address that it says it has.
 struct Server {
     child: Child,
