@@ -27,20 +27,28 @@ dpkg-deb -x php8.4-dev_*.deb / && apt-get clean";
 /// Runs something in the folder. What it mounts there ends with it, as its namespace does.
 const ENTER: &str = r#"#!/bin/sh
 exec unshare --mount /bin/sh -c '
-mount --rbind /dev "ROOT/dev" && mount --rbind /proc "ROOT/proc" || exit
-for folder in /tmp "WORK" "TARGET"; do
-    mkdir -p "ROOT$folder" && mount --bind "$folder" "ROOT$folder" || exit
+mount --rbind /dev "@ROOT@/dev" && mount --rbind /proc "@ROOT@/proc" || exit
+for folder in /tmp "@WORK@" "@TARGET@"; do
+    mkdir -p "@ROOT@$folder" && mount --bind "$folder" "@ROOT@$folder" || exit
 done
-exec chroot "ROOT" env --chdir="$PWD" "$@"' sh "$@"
+exec chroot "@ROOT@" env --chdir="$PWD" "$@"' sh "$@"
 "#;
 
 const PHP: &str = "#!/bin/sh\nexec \"$(dirname \"$0\")/enter\" php \"$@\"\n";
 
-const PHP_CONFIG: &str = "#!/bin/sh\nexec chroot \"ROOT\" php-config8.4 \"$@\" | \
-    sed 's|-I/|-IROOT/|g'\n";
+const PHP_CONFIG: &str = "#!/bin/sh\nexec chroot \"@ROOT@\" php-config8.4 \"$@\" | \
+    sed 's|-I/|-I@ROOT@/|g'\n";
 
 /// That PHP with the extension, and a source whose tests it is to pass.
 pub(super) fn prepared(shell: &mut Shell) -> Result<(Php, PathBuf), Trouble> {
+    let mut question = shell.command("id");
+    question.arg("-u");
+    if shell.ask(question).is_none_or(|user| user.trim() != "0") {
+        return Err(Trouble::Skipped {
+            reason: "only root can make a folder with Debian 13, and enter it".into(),
+            installable: false,
+        });
+    }
     let folder = shell.target_folder().join("xtask/php-8.4");
     let config = folder.join("php-config");
     write_commands(shell, &folder)
@@ -57,9 +65,9 @@ fn write_commands(shell: &Shell, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for (name, text) in [("enter", ENTER), ("php", PHP), ("php-config", PHP_CONFIG)] {
         let text = text
-            .replace("ROOT", &folder.join("root").to_string_lossy())
-            .replace("WORK", &shell.root().to_string_lossy())
-            .replace("TARGET", &shell.target_folder().to_string_lossy());
+            .replace("@ROOT@", &folder.join("root").to_string_lossy())
+            .replace("@WORK@", &shell.root().to_string_lossy())
+            .replace("@TARGET@", &shell.target_folder().to_string_lossy());
         let file = folder.join(name);
         fs::write(&file, text)?;
         fs::set_permissions(&file, Permissions::from_mode(0o755))?;
@@ -69,14 +77,6 @@ fn write_commands(shell: &Shell, folder: &Path) -> io::Result<()> {
 
 /// Makes the folder; half of one is made anew.
 fn make(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
-    let mut question = shell.command("id");
-    question.arg("-u");
-    if shell.ask(question).is_none_or(|user| user.trim() != "0") {
-        return Err(Trouble::Skipped {
-            reason: "only root can make a Debian 13 in a folder".into(),
-            installable: false,
-        });
-    }
     shell.note("  making a Debian 13 in a folder (took 2 min 10 s, 400 MB)");
     let half = folder.join("half");
     let failed = |error: io::Error| Trouble::Failed(format!("{}: {error}", half.display()));
