@@ -24,9 +24,19 @@ thread_local! {
 /// A queue of bytes; those between `start` and `end` are not yet read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
-    storage: Vec<u8>,
+    storage: Box<[u8]>,
     start: usize,
     end: usize,
+    searched: Searched,
+}
+
+/// How many of the bytes are known not to begin with an ending: a line that trickles in is not
+/// searched anew with every byte. Of endings longer than this holds nothing is noted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Searched {
+    count: u32,
+    ending: [u8; 3],
+    length: u8,
 }
 
 impl ReadBuffer {
@@ -38,8 +48,31 @@ impl ReadBuffer {
         self.start == self.end
     }
 
+    /// How many bytes were found not to hold `ending`, before others came.
+    pub(crate) fn searched_for(&self, ending: &[u8]) -> usize {
+        let searched = &self.searched;
+        let noted = &searched.ending[..usize::from(searched.length)];
+        if noted == ending {
+            searched.count as usize
+        } else {
+            0
+        }
+    }
+
+    /// Notes that the first `count` bytes don't hold `ending`.
+    pub(crate) fn note_searched(&mut self, ending: &[u8], count: usize) {
+        let mut searched = Searched::default();
+        if let Some(room) = searched.ending.get_mut(..ending.len()) {
+            room.copy_from_slice(ending);
+            searched.length = ending.len() as u8;
+            searched.count = u32::try_from(count).unwrap_or(0);
+        }
+        self.searched = searched;
+    }
+
     /// Marks the first `count` bytes as read.
     pub(crate) fn consume(&mut self, count: usize) {
+        self.searched = Searched::default();
         self.start = (self.start + count).min(self.end);
         if self.is_empty() {
             self.release();
@@ -95,7 +128,7 @@ impl ReadBuffer {
 
     fn make_room(&mut self, size: usize) {
         if self.storage.is_empty() {
-            self.storage = SPARE.take();
+            self.storage = SPARE.take().into();
         }
         if self.start > 0 && self.storage.len() - self.end < size {
             self.storage.copy_within(self.start..self.end, 0);
@@ -105,13 +138,16 @@ impl ReadBuffer {
         if self.storage.len() - self.end < size {
             // Doubled at least, so that a long line is not copied again for every chunk.
             let larger = (self.end + size).max(2 * self.storage.len());
-            self.storage.resize(larger, 0);
+            let mut storage = mem::take(&mut self.storage).into_vec();
+            storage.reserve_exact(larger - storage.len());
+            storage.resize(larger, 0);
+            self.storage = storage.into();
         }
     }
 
     fn release(&mut self) {
         (self.start, self.end) = (0, 0);
-        let storage = mem::take(&mut self.storage);
+        let storage = mem::take(&mut self.storage).into_vec();
         // One that a long line has made large is not kept.
         if !storage.is_empty() && storage.len() <= LARGEST_SPARE {
             let spare = SPARE.take();
@@ -146,7 +182,7 @@ impl ReadBuffer {
         } else if self.storage.len() > 2 * length {
             let kept = self.bytes().to_vec();
             self.release();
-            (self.storage, self.end) = (kept, length);
+            (self.storage, self.end) = (kept.into(), length);
         }
     }
 }
@@ -188,10 +224,25 @@ mod tests {
         fill(&mut first, b"abc");
         let memory = first.storage.as_ptr();
         first.consume(3);
-        assert_eq!(first.storage.capacity(), 0);
+        assert!(first.storage.is_empty());
         let mut second = ReadBuffer::default();
         fill(&mut second, b"d");
         assert_eq!(second.storage.as_ptr(), memory);
         assert_eq!(second.bytes(), b"d");
+    }
+
+    #[test]
+    fn what_was_searched_is_known_until_something_is_read() {
+        let mut buffer = ReadBuffer::default();
+        fill(&mut buffer, b"abcdef");
+        buffer.note_searched(b"||", 6);
+        fill(&mut buffer, b"gh");
+        for (ending, searched) in [(&b"||"[..], 6), (b"|", 0), (b"", 0), (b"||\0", 0)] {
+            assert_eq!(buffer.searched_for(ending), searched, "{ending:?}");
+        }
+        buffer.consume(1);
+        assert_eq!(buffer.searched_for(b"||"), 0);
+        buffer.note_searched(b"12345678", 7);
+        assert_eq!(buffer.searched_for(b"12345678"), 0);
     }
 }

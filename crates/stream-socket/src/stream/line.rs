@@ -75,7 +75,7 @@ impl Stream {
             );
         }
         let mut patience = Patience::new(self.blocking, self.read_timeout);
-        let mut searched = 0;
+        let mut searched = self.buffer.searched_for(ending);
         loop {
             let bytes = self.buffer.bytes();
             let window = &bytes[..bytes.len().min(limit)];
@@ -93,6 +93,7 @@ impl Stream {
             if self.at_end {
                 return Ok(false);
             }
+            self.buffer.note_searched(ending, searched);
             if self.fill(&mut patience)? == 0 && self.transport.is_datagram() && !self.at_end {
                 return Ok(true);
             }

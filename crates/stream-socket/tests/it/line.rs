@@ -180,6 +180,31 @@ fn a_half_line_stays_until_it_is_whole() {
     assert_eq!(line, b"before:half whole\n");
 }
 
+/// What was searched before is remembered for one ending, and not for another.
+#[test]
+fn an_ending_is_found_however_it_trickles_in() {
+    let (mut here, mut there) = pair(Transport::Unix);
+    here.set_blocking(false);
+    let mut piece = Vec::new();
+    let waits_for = |here: &mut Stream, ending: &[u8]| {
+        let error = here.read_record(&mut Vec::new(), ending, 99).unwrap_err();
+        assert_eq!(error.io_kind(), ErrorKind::WouldBlock);
+    };
+    there.write_all(b"one|").unwrap();
+    waits_for(&mut here, b"||");
+    waits_for(&mut here, b"|\n");
+    there.write_all(b"\n").unwrap();
+    waits_for(&mut here, b"||");
+    assert!(here.read_record(&mut piece, b"\n", 99).unwrap());
+    there.write_all(b"two|").unwrap();
+    waits_for(&mut here, b"||");
+    assert_eq!(here.read(&mut [0; 2]).unwrap(), 2);
+    waits_for(&mut here, b"||");
+    there.write_all(b"|").unwrap();
+    assert!(here.read_record(&mut piece, b"||", 99).unwrap());
+    assert_eq!(piece, b"one|o");
+}
+
 #[test]
 fn a_line_may_be_long_and_its_limit_is_exact() {
     let (mut here, mut there) = pair(Transport::Unix);
