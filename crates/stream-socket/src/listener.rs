@@ -45,7 +45,8 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// [`peer_idle_timeout`](ListenOptions::peer_idle_timeout); the latter is looked after whenever
 /// datagrams are received from the shared socket. [`peers`](Self::peers) counts what was dropped.
 /// The address is free again when the listener and all its streams are gone. A listener of
-/// datagrams and its streams belong to one process: a child forked later must not use them.
+/// datagrams and its streams belong to the process that made them: in a child that is forked
+/// later, they refuse to be used (`EPERM`), and can be dropped.
 ///
 /// # Files
 ///
@@ -258,6 +259,9 @@ impl Listener {
     }
 
     fn arrival_of_peer(&self, dispatcher: &Arc<Dispatcher>) -> Arrival {
+        if let Err(error) = dispatcher.refuse_in_child(self, "accept from") {
+            return Arrival::Refused(error);
+        }
         match dispatcher.accept() {
             Ok(Some(mailbox)) => {
                 let end = PeerEnd::new(Arc::clone(dispatcher), mailbox);

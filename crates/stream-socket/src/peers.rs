@@ -377,6 +377,9 @@ impl Dispatcher {
 
     /// Nobody will accept any more: new peers are refused.
     pub(crate) fn close(&self) {
+        if !self.is_of_this_process() {
+            return;
+        }
         let mut state = self.state();
         state.closed = true;
         for mailbox in mem::take(&mut state.waiting) {
@@ -423,6 +426,22 @@ impl Dispatcher {
     /// The idle time after which a stream ends.
     pub(crate) fn idle(&self) -> Duration {
         self.idle
+    }
+
+    /// Refuses to act in a child that was forked: it would take its parent's datagrams, and wait
+    /// for ever for a lock that a thread of its parent had.
+    pub(crate) fn refuse_in_child(
+        &self,
+        of: &dyn fmt::Display,
+        action: &'static str,
+    ) -> Result<()> {
+        if self.is_of_this_process() {
+            return Ok(());
+        }
+        let reason = "it belongs to the process that made it, and this one was forked (EPERM)";
+        Err(Error::new(Stage::Io, of, reason)
+            .with_errno(Errno::PERM.raw_os_error())
+            .with_action(action))
     }
 
     fn is_of_this_process(&self) -> bool {

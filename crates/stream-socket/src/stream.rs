@@ -417,7 +417,7 @@ impl Stream {
         urgent: bool,
     ) -> Result<usize> {
         self.timed_out = None;
-        self.refuse_if_idled_out("write to")?;
+        self.refuse_to_write()?;
         if self.source.secure().is_some() && !urgent {
             return self.send_tls(patience, bytes);
         }

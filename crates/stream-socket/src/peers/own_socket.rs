@@ -47,7 +47,8 @@ impl Dispatcher {
     /// A unix name belongs to one socket alone; what is sent to a multicast address reaches every
     /// socket that is bound to it, so that each datagram would come twice.
     pub(crate) fn may_separate(&self, mailbox: &Mailbox) -> bool {
-        mailbox.is_answerable()
+        self.is_of_this_process()
+            && mailbox.is_answerable()
             && !mailbox.is_evicted()
             && self.address.ip().is_some_and(|ip| !ip.is_multicast())
     }

@@ -30,6 +30,9 @@ impl Stream {
 
     pub(super) fn read_of_peer(&mut self, target: &mut [u8]) -> Option<io::Result<usize>> {
         let peer = self.source.peer()?;
+        if let Err(error) = peer.refuse_in_child(self, "read from") {
+            return Some(Err(error.into()));
+        }
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let result = peer.receive(&mut patience, target, &mut self.buffer);
@@ -39,12 +42,18 @@ impl Stream {
 
     pub(super) fn fill_of_peer(&mut self, patience: &mut Patience) -> Option<Result<usize>> {
         let peer = self.source.peer()?;
+        if let Err(error) = peer.refuse_in_child(self, "read from") {
+            return Some(Err(error));
+        }
         let result = peer.receive(patience, &mut [], &mut self.buffer);
         Some(self.count(result))
     }
 
     pub(super) fn peek_of_peer(&mut self, target: &mut [u8]) -> Option<Result<usize>> {
         let peer = self.source.peer()?;
+        if let Err(error) = peer.refuse_in_child(self, "read from") {
+            return Some(Err(error));
+        }
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let result = peer.peek(&mut patience, target);
@@ -70,7 +79,16 @@ impl Stream {
         }
     }
 
-    pub(super) fn refuse_if_idled_out(&self, action: &'static str) -> Result<()> {
+    /// Refuses to write where the peer is gone, or belongs to the parent of a forked child.
+    pub(super) fn refuse_to_write(&self) -> Result<()> {
+        let Some(peer) = self.source.peer() else {
+            return Ok(());
+        };
+        peer.refuse_in_child(self, "write to")?;
+        self.refuse_if_idled_out("write to")
+    }
+
+    fn refuse_if_idled_out(&self, action: &'static str) -> Result<()> {
         let Some(idle) = self.source.peer().and_then(PeerEnd::idled_out) else {
             return Ok(());
         };

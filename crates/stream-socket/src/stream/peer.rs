@@ -7,6 +7,7 @@
 //! of them where it can't have one, as over udg.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -44,6 +45,15 @@ impl PeerEnd {
             write_ended: false,
             released: false,
         }
+    }
+
+    /// Refuses what a child that was forked can't do.
+    pub(super) fn refuse_in_child(
+        &self,
+        stream: &dyn fmt::Display,
+        action: &'static str,
+    ) -> Result<()> {
+        self.dispatcher.refuse_in_child(stream, action)
     }
 
     /// Who it is, unless it has no name.
@@ -286,7 +296,7 @@ impl AsFd for PeerEnd {
     /// Its own, made if need be; the listener's where there can be none, or in a loop, which is
     /// told of datagrams.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        if !self.mailbox.is_in_loop() && self.dispatcher.may_separate(&self.mailbox) {
+        if self.dispatcher.may_separate(&self.mailbox) && !self.mailbox.is_in_loop() {
             // Where it can't be had now, the shared socket does as well.
             _ = self.dispatcher.separate(&self.mailbox);
         }

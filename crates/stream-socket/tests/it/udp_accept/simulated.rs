@@ -109,3 +109,40 @@ fn without_a_descriptor_to_spare_a_stream_waits_on_the_listeners() {
     assert_eq!(waiting.join().unwrap().0, b"2");
     UdpSocket::bind(address(&listener)).unwrap_err();
 }
+
+#[test]
+fn a_forked_child_is_refused_and_harms_nobody_when_it_drops_all() {
+    use crate::support::child::{Surroundings, run};
+    use stream_socket::simulation::in_forked_child;
+
+    // Alone: the child would keep the sockets of other tests open.
+    run(Surroundings::Alone, || {
+        let listener = bind("udp://127.0.0.1:0");
+        let peer = client(address(&listener));
+        peer.send(b"first").unwrap();
+        let stream = accept(&listener);
+        peer.send(b"second").unwrap();
+        let held = std::cell::Cell::new(Some((listener, stream)));
+        let child = || {
+            let (listener, mut stream) = held.take().unwrap();
+            let errors = [
+                listener.accept(None).unwrap_err(),
+                stream.read_line(&mut Vec::new(), 9).unwrap_err(),
+                stream.peek(&mut [0]).unwrap_err(),
+            ];
+            let write = stream.write(b"x").unwrap_err();
+            let why = "it belongs to the process that made it, and this one was forked (EPERM)";
+            errors
+                .iter()
+                .all(|error| error.errno() == Some(libc::EPERM) && error.to_string().ends_with(why))
+                && write.to_string() == format!("cannot write to {stream}: {why}")
+        };
+        assert!(in_forked_child(child, || {}), "the child was not refused");
+        let (listener, mut stream) = held.take().unwrap();
+        assert_eq!(read(&mut stream), b"first");
+        assert_eq!(read(&mut stream), b"second");
+        stream.write_all(b"answer").unwrap();
+        assert_eq!(said(&peer), b"answer");
+        assert!(listener.accept(NOW).unwrap_err().is_timeout());
+    });
+}
