@@ -14,8 +14,8 @@ use std::time::Duration;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-use super::Errno;
 use super::seam::{Call, call};
+use super::{Errno, fork};
 use crate::deadline::Deadline;
 use crate::url::{Host, Port};
 
@@ -189,15 +189,30 @@ fn errno(errno: nix::errno::Errno) -> Errno {
 }
 
 /// One of the places for lookups under way; given back when dropped.
-struct Place(());
+struct Place {
+    process: u32,
+}
 
-static TAKEN: Mutex<usize> = Mutex::new(0);
+/// How many are taken, and in which process: a forked child has none of its parent's helpers.
+struct Taken {
+    process: u32,
+    count: usize,
+}
+
+static TAKEN: Mutex<Taken> = Mutex::new(Taken {
+    process: 0,
+    count: 0,
+});
 static FREED: Condvar = Condvar::new();
 
 impl Place {
     fn wait(deadline: Deadline) -> Option<Self> {
+        let process = fork::generation();
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken >= HELPERS {
+        if taken.process != process {
+            *taken = Taken { process, count: 0 };
+        }
+        while taken.count >= HELPERS {
             let left = deadline.remaining()?;
             if left.is_zero() {
                 return None;
@@ -207,15 +222,18 @@ impl Place {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        *taken += 1;
-        Some(Self(()))
+        taken.count += 1;
+        Some(Self { process })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        FREED.notify_one();
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.process == self.process {
+            taken.count -= 1;
+            FREED.notify_one();
+        }
     }
 }
 
