@@ -42,7 +42,7 @@ and measures one case after another: each contender once a round, the server on 
 load on another, every reply compared. Prints medians, spreads, and ratios within a round; a `*`
 says that the load was the limit. It takes less than three minutes after the builds.
 
-  --full       3 s a run instead of 0.7, nine rounds instead of three: about twenty minutes
+  --full       3 s a run instead of 0.7, nine rounds instead of three: about half an hour
   --only ROW   only this row; may be repeated
   --runs N     so many rounds
   --json FILE  write all samples there, instead of to target/xtask/bench.json

@@ -21,9 +21,11 @@ pub(super) const ROWS: &[&Row] = &[
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
     use crate::bench::ground::tests::ground;
+    use crate::bench::ground::{FULL, QUICK};
     use crate::bench::row::{Case, OURS, PORT, Target};
 
     fn cases() -> Vec<Case> {
@@ -68,6 +70,25 @@ mod tests {
                     Target::AtMost { must, aim } => assert!(aim <= must, "{}", case.name),
                 }
             }
+        }
+    }
+
+    /// What a sample takes beside its span: to start, settle and end (seen).
+    const BESIDES: Duration = Duration::from_millis(400);
+
+    #[test]
+    fn the_forms_take_as_long_as_the_help_says() {
+        let mut ground = ground(Some("tcp udp daytime echo CMD"));
+        ground.tokio = Ok("/target/tokio".into());
+        let cases = ROWS.iter().flat_map(|row| (row.cases)(&ground));
+        let contenders = cases.flat_map(|case| case.contenders);
+        let tried = contenders.filter(|contender| contender.command.is_ok());
+        let tried = u32::try_from(tried.count()).unwrap();
+        for (form, minutes) in [(QUICK, 3), (FULL, 30)] {
+            let samples = tried * u32::try_from(form.runs).unwrap();
+            let span = samples * (form.span + BESIDES);
+            let limit = Duration::from_secs(60 * minutes);
+            assert!(span <= limit, "{}: {samples} samples, {span:?}", form.name);
         }
     }
 }
