@@ -150,18 +150,23 @@ impl Connecting {
     }
 }
 
-/// The addresses of the URL's target, best first, within `timeout`: for programs that connect often,
-/// or that can't wait when they do. See [`Connecting::start_at`].
+/// The addresses that a connect with these options goes to, best first, within `timeout`: for
+/// programs that connect often, or that can't wait when they do. See [`Connecting::start_at`].
+///
+/// They are those of the URL's target, or of the proxy where the connect goes
+/// [`via`](ConnectOptions::via) one.
 ///
 /// # Errors
 ///
 /// At [`Stage::Parse`] for the URL, at [`Stage::Resolve`] for its name.
 pub fn resolve<U: ToSocketUrl + ?Sized>(
     url: &U,
+    options: &ConnectOptions,
     timeout: Option<Duration>,
 ) -> Result<Vec<SocketAddress>> {
     let url = url.to_socket_url()?;
-    transport::resolve(&url, timeout, Deadline::after(timeout))
+    let options = options.for_url(&url)?;
+    transport::resolve(&url, &options, timeout, Deadline::after(timeout))
 }
 
 impl AsFd for Connecting {

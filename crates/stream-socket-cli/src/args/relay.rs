@@ -30,9 +30,9 @@ Both directions are independent: the end of one is passed on once all before it 
 the other goes on, though silent for no longer than --half-closed. A connection that is reset has \
 the other one reset. Where one side does not read, the other is not read from.
 
-Over udp and udg each peer is a relay of its own, until nothing came or went for --peer-idle-timeout; at \
-most --max-peers are known. A datagram stays one datagram; between datagrams and bytes, each read \
-becomes a datagram, or its bytes.
+Over udp and udg each peer is a relay of its own, until nothing came or went for \
+--peer-idle-timeout; at most --max-peers are known. A datagram stays one datagram; between \
+datagrams and bytes, each read becomes a datagram, or its bytes.
 
 A name as target is looked up before anybody is waited for, again when it is older than \
 --refresh, when it could not be reached, and on HUP. All its addresses are tried.

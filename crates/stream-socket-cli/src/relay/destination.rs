@@ -38,7 +38,7 @@ impl Destination {
     ) -> Result<Self, Failure> {
         // What can't be meant is told now, not to the first client.
         drop(Connecting::start_at(&url, &[], &options)?);
-        let directory = Directory::new(&url, patience.refresh)?;
+        let directory = Directory::new(&url, &options, patience.refresh)?;
         Ok(Self {
             url,
             options,
@@ -49,6 +49,11 @@ impl Destination {
 
     pub(crate) fn url(&self) -> &SocketUrl {
         &self.url
+    }
+
+    /// Whether what is connected to is the target, not a proxy on the way.
+    pub(super) fn is_direct(&self) -> bool {
+        self.options.via.is_none()
     }
 
     pub(super) fn patience(&self) -> Patience {

@@ -57,7 +57,8 @@ impl Dial for Dialler {
             ending,
             ..
         } = report;
-        let target = report.target.map_or_else(
+        let target = report.target.filter(|_| self.destination.is_direct());
+        let target = target.map_or_else(
             || self.destination.url().to_string(),
             |target| target.to_string(),
         );

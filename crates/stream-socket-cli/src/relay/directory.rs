@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stream_socket::{Error, Host, SocketAddress, SocketUrl, Target, resolve};
+use stream_socket::{ConnectOptions, Error, Host, SocketAddress, SocketUrl, Target, resolve};
 
 use crate::failure::Failure;
 
@@ -30,8 +30,12 @@ struct Entry {
 
 impl Directory {
     /// Looks the name up for the first time.
-    pub(super) fn new(url: &SocketUrl, refresh: Duration) -> Result<Self, Failure> {
-        let addresses = resolve(url, Some(LIMIT)).map(Arc::from);
+    pub(super) fn new(
+        url: &SocketUrl,
+        options: &ConnectOptions,
+        refresh: Duration,
+    ) -> Result<Self, Failure> {
+        let addresses = resolve(url, options, Some(LIMIT)).map(Arc::from);
         if let Err(error) = &addresses {
             tracing::warn!("{error}");
         }
@@ -44,7 +48,9 @@ impl Directory {
                 ..
             }
         );
-        let ask = is_name.then(|| look_up(url, &entry)).transpose()?;
+        // That of a proxy may be one.
+        let is_name = is_name || options.via.is_some();
+        let ask = is_name.then(|| look_up(url, options, &entry)).transpose()?;
         Ok(Self {
             entry,
             ask,
@@ -74,12 +80,16 @@ impl Directory {
 }
 
 /// Starts the thread that looks whenever it is asked to; how it is asked.
-fn look_up(url: &SocketUrl, entry: &Arc<Mutex<Entry>>) -> Result<SyncSender<()>, Failure> {
+fn look_up(
+    url: &SocketUrl,
+    options: &ConnectOptions,
+    entry: &Arc<Mutex<Entry>>,
+) -> Result<SyncSender<()>, Failure> {
     let (ask, asked): (_, Receiver<()>) = sync_channel(1);
-    let (url, entry) = (url.clone(), Arc::clone(entry));
+    let (url, options, entry) = (url.clone(), options.clone(), Arc::clone(entry));
     let look = move || {
         while asked.recv().is_ok() {
-            let found = resolve(&url, Some(LIMIT));
+            let found = resolve(&url, &options, Some(LIMIT));
             let mut entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
             entry.looked = Instant::now();
             match found {

@@ -232,6 +232,37 @@ fn haproxy_is_told_of_the_client() {
 }
 
 #[test]
+fn an_http_proxy_is_gone_by() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    // It does not tell which port it was given, so it is given one that was free just now.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let start = "exec ncat -v -l 127.0.0.1 $PORT --keep-open --proxy-type http 2>&1";
+    let mut proxy = Script::start(start, &[("PORT", &port)]);
+    while !proxy.line().contains("Listening on") {}
+    let via = format!("http://127.0.0.1:{port}");
+    let variables = [("URL", echo.url()), ("VIA", &via)];
+    // Its proxy ends both directions when one ends.
+    let ask = "(printf hello; sleep 0.5) | $BIN connect $URL";
+    shell(&format!("{ask} --via $VIA"), &variables).prints("hello");
+    let relay = Server::relay(&format!("tcp://127.0.0.1:0 {} --via {via}", echo.url()));
+    shell(ask, &[("URL", relay.url())]).prints("hello");
+    let log = relay.end();
+    assert!(
+        log.contains(&format!("target={} up=5 down=5", echo.url())),
+        "{log}"
+    );
+    let nowhere = [("URL", "tcp://127.0.0.1:1"), ("VIA", &via)];
+    let refused = shell("$BIN connect $URL --via $VIA", &nowhere);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.contains(&format!("the proxy {via}: 5")),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     for (words, sentence) in [
         (

@@ -39,6 +39,11 @@ pub struct ConnectOptions {
     /// udp; a path or `@name` for unix and udg. A dead socket file in the way is replaced, and ours
     /// removed with the stream.
     pub bind: Option<String>,
+    /// The proxy by which the target is reached: `socks5://host:port` ([RFC 1928]) or
+    /// `http://host:port`, which is asked to CONNECT. The target's name is resolved there. tcp.
+    ///
+    /// [RFC 1928]: https://www.rfc-editor.org/rfc/rfc1928
+    pub via: Option<String>,
     /// Begins with a header of the PROXY protocol, written in this version: once over tcp and
     /// unix, before every datagram over udp and udg, which version 1 is not made for.
     pub send_proxy: Option<ProxyVersion>,

@@ -210,6 +210,8 @@ const TABLE: &[Key] = table! {
         Connect Span attempt_delay;
     bind ALL "any" "Local address to connect from" Some("bindto"),
         Connect Text bind;
+    via TCP "direct" "Proxy to go by: socks5://host:port or http://host:port" None,
+        Connect Text via;
     send_proxy ALL "off" "Begin with a header of the PROXY protocol: v1 or v2" None,
         Connect Choice send_proxy;
     ca TLS "the system's" "Authorities to trust: a PEM file, or a folder of hashed names" None,

@@ -15,6 +15,7 @@ pub(crate) mod tls;
 #[path = "no_tls.rs"]
 pub(crate) mod tls;
 mod tls_facts;
+mod via;
 
 pub(crate) use apply::accepted_options;
 pub(crate) use beside::bind_beside;

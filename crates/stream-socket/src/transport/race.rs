@@ -17,8 +17,9 @@ use std::time::Duration;
 use super::apply;
 use super::bind::bind_or_replace;
 use super::endpoint::{Endpoint, endpoints};
-use super::prelude::{Prelude, Step};
+use super::prelude::{self, Prelude, Step};
 use super::tls::{ClientContext, PeerName, Session};
+use super::via::Via;
 use crate::address::{SocketAddress, UnixAddress};
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
@@ -51,8 +52,10 @@ pub(crate) struct Race {
     next_start: Deadline,
     /// Whether a step may wait where nothing else tells of progress.
     waits: bool,
+    /// The proxy that it goes by.
+    via: Option<Via>,
     /// The connection on which something is said first.
-    prelude: Option<Prelude>,
+    prelude: Option<Box<Prelude>>,
 }
 
 /// A connect under way.
@@ -97,7 +100,7 @@ impl Race {
     pub(crate) fn new(url: SocketUrl, options: ConnectOptions) -> Result<Self> {
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let deadline = Deadline::after(Some(timeout));
-        let addresses = resolve(&url, Some(timeout), deadline)?;
+        let addresses = resolve(&url, &options, Some(timeout), deadline)?;
         Self::among(url, options, addresses, deadline)
     }
 
@@ -117,6 +120,7 @@ impl Race {
         addresses: Vec<SocketAddress>,
         deadline: Deadline,
     ) -> Result<Self> {
+        let via = prelude::via(&options, &url)?;
         let local = local_endpoint(&url, options.bind.as_deref())?;
         let tls = match url.transport() {
             transport if transport.is_tls() => Some((
@@ -139,6 +143,7 @@ impl Race {
             failures,
             next_start,
             waits: false,
+            via,
             prelude: None,
         })
     }
@@ -155,7 +160,7 @@ impl Race {
                     // The others have lost.
                     self.running.clear();
                     self.waiting.clear();
-                    Prelude::begin(connected, &self.options, &self.url)?
+                    Prelude::begin(connected, self.via.take(), &self.options, &self.url)?
                 }
                 None => return Ok(None),
             },
@@ -221,7 +226,7 @@ impl Race {
                 return Ok(connected);
             }
             // One that has something to say first is waited for: it is the first who speaks.
-            if self.options.send_proxy.is_some() {
+            if self.via.is_some() || self.options.send_proxy.is_some() {
                 return self.run();
             }
             if let Some(attempt) = self.running.pop() {
@@ -461,9 +466,10 @@ impl Race {
     }
 }
 
-/// Every address that the URL's target stands for, best first.
+/// Every address that is connected to, best first: those of the URL's target, or of the proxy.
 pub(crate) fn resolve(
     url: &SocketUrl,
+    options: &ConnectOptions,
     timeout: Option<Duration>,
     deadline: Deadline,
 ) -> Result<Vec<SocketAddress>> {
@@ -474,7 +480,9 @@ pub(crate) fn resolve(
             Err(Error::new(Stage::Parse, url, reason))
         }
     };
-    endpoints(url, timeout, deadline)?
+    let via = prelude::via(options, url)?;
+    let reached = via.as_ref().map_or(url, Via::url);
+    endpoints(reached, timeout, deadline)?
         .into_iter()
         .map(address)
         .collect()

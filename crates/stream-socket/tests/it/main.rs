@@ -46,3 +46,4 @@ mod udp_accept;
 mod unix;
 mod unix_file;
 mod url_properties;
+mod via;

@@ -175,6 +175,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max_peers", "udp_accept"),
     ("peer_idle_timeout", "udp_accept"),
     ("send_proxy", "proxy_protocol"),
+    ("via", "via"),
     ("client_ca", "tls::refusals"),
     ("client_optional", "tls::refusals"),
     ("handshake", "tls::handshakes"),

@@ -1,0 +1,163 @@
+//! By way of SOCKS5 and HTTP proxies: played by the test, word by word.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use stream_socket::{ConnectOptions, Connecting, Interest, Member, Result, Stage, Stream, select};
+
+/// What a proxy reads, and what it says then.
+type Script = &'static [(&'static [u8], &'static [u8])];
+
+const SOCKS5: Script = &[
+    (&[5, 1, 0], &[5, 0]),
+    (
+        b"\x05\x01\0\x03\x0bexample.org\0\x50",
+        // The address that it says ends with the first byte of what follows it.
+        &[5, 0, 0, 1, 10, 0, 0, 1, 0, 80, b'h', b'i'],
+    ),
+];
+const SOCKS5_V6: Script = &[
+    (&[5, 1, 0], &[5, 0]),
+    (
+        b"\x05\x01\0\x03\x0bexample.org\0\x50",
+        b"\x05\0\0\x0410.0.0.1 a v6 on12hi",
+    ),
+];
+const HTTP: Script = &[(
+    b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n",
+    b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\nhi",
+)];
+
+/// A proxy that says its words one byte at a time, or all at once.
+fn proxy(script: Script, is_slow: bool) -> (String, thread::JoinHandle<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let play = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        for (asked, answer) in script {
+            let mut heard = vec![0; asked.len()];
+            stream.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, *asked);
+            if is_slow {
+                for byte in *answer {
+                    stream.write_all(&[*byte]).unwrap();
+                    thread::sleep(Duration::from_millis(1));
+                }
+            } else {
+                stream.write_all(answer).unwrap();
+            }
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream
+    };
+    (address, thread::spawn(play))
+}
+
+fn options(protocol: &str, address: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::default();
+    options.via = Some(format!("{protocol}://{address}"));
+    options
+}
+
+/// By a loop of the caller's own.
+fn begin(options: &ConnectOptions) -> Result<Stream> {
+    let mut connecting = Connecting::start("tcp://example.org:80", options)?;
+    loop {
+        if let Some(stream) = connecting.advance()? {
+            return Ok(stream);
+        }
+        let wait = connecting.next_step();
+        select(&mut [Member::new(&connecting, Interest::READ)], wait)?;
+    }
+}
+
+#[test]
+fn what_follows_the_answer_is_the_peers() {
+    for (protocol, script) in [("socks5", SOCKS5), ("socks5", SOCKS5_V6), ("http", HTTP)] {
+        for (is_slow, own_loop) in [(false, false), (true, false), (false, true), (true, true)] {
+            let (address, played) = proxy(script, is_slow);
+            let options = options(protocol, &address);
+            let mut stream = if own_loop {
+                begin(&options).unwrap()
+            } else {
+                Stream::connect("tcp://example.org:80", &options).unwrap()
+            };
+            let mut text = [0; 2];
+            stream.read_exact(&mut text).unwrap();
+            assert_eq!(&text, b"hi");
+            stream.write_all(b"and back").unwrap();
+            drop(stream);
+            let mut rest = String::new();
+            played.join().unwrap().read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "and back");
+        }
+    }
+}
+
+#[test]
+fn the_header_of_the_proxy_protocol_comes_after_the_proxy() {
+    let (address, played) = proxy(HTTP, false);
+    let url = "tcp://example.org:80?send_proxy=v1";
+    let stream = Stream::connect(url, &options("http", &address)).unwrap();
+    drop(stream);
+    let mut text = String::new();
+    // It ends with a reset, since nobody has read what follows the answer.
+    _ = played.join().unwrap().read_to_string(&mut text);
+    assert!(
+        text.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 "),
+        "{text}"
+    );
+}
+
+#[rustfmt::skip]
+const REFUSALS: &[(&str, Script, &str)] = &[
+    ("socks5", &[(&[5, 1, 0], &[5, 0xff])], "it wants us to authenticate"),
+    ("socks5", &[(&[5, 1, 0], b"HTTP")], "what it answers can't be understood"),
+    ("socks5", &[(&[5, 1, 0], b"")], "it has closed the connection"),
+    ("socks5", &[(&[5, 1, 0], &[5, 0]), (b"\x05\x01\0\x03\x0bexample.org\0\x50", &[5, 5, 0, 1, 0])],
+        "connection refused"),
+    ("http", &[(HTTP[0].0, b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")],
+        "407 Proxy Authentication Required"),
+    ("http", &[(HTTP[0].0, b"SSH-2.0-x\r\n\r\n")], "what it answers can't be understood"),
+    ("http", &[(HTTP[0].0, &[b'x'; 9000])], "its answer is too long"),
+];
+
+#[test]
+fn a_proxy_that_refuses_is_quoted() {
+    for (protocol, script, reason) in REFUSALS {
+        let (address, _played) = proxy(script, false);
+        let error = Stream::connect("tcp://example.org:80", &options(protocol, &address));
+        let error = error.unwrap_err();
+        assert_eq!(error.stage(), Stage::Proxy, "{error}");
+        let sentence = format!(
+            "cannot connect to tcp://example.org:80: the proxy {protocol}://{address}: {reason}"
+        );
+        assert_eq!(error.to_string(), sentence);
+    }
+}
+
+#[test]
+fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = options("socks5", &silent.local_addr().unwrap().to_string());
+    options.connect_timeout = Some(Duration::from_millis(200));
+    let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    for (via, words) in [
+        (
+            "ftp://h:1",
+            "option via is \"ftp://h:1\", but takes socks5://host:port or http://host:port",
+        ),
+        (
+            "socks5://h",
+            "option via is \"socks5://h\", but takes a proxy: the port is missing; write h:PORT",
+        ),
+    ] {
+        options.via = Some(via.to_owned());
+        let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
+        assert_eq!((error.stage(), error.reason()), (Stage::Parse, words));
+    }
+}
