@@ -35,6 +35,7 @@ const SUBCOMMANDS: &[&Subcommand] = &[
     &php::RUN,
     &php::INSTALL,
     &php::PHPT,
+    &php::SOAK,
 ];
 
 /// Why a subcommand ended without doing its work.

@@ -257,7 +257,7 @@ fn read_lines(reader: PipeReader) -> Receiver<String> {
 
 /// As `cargo run` says it: where two checkouts share a target folder, cargo may take an xtask that
 /// was built in one for that of the other.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     manifest.parent().unwrap_or(&manifest).to_path_buf()

@@ -8,6 +8,7 @@ mod memory;
 mod others;
 mod phpt;
 mod run;
+mod soak;
 mod sources;
 
 pub(crate) use install::SUBCOMMAND as INSTALL;
@@ -15,3 +16,4 @@ pub(crate) use memory::step as memory_step;
 pub(crate) use others::{debian13_step, debug_step, zts_step};
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;
+pub(crate) use soak::SUBCOMMAND as SOAK;

@@ -34,7 +34,7 @@ fn run(words: &[String]) -> Result<ExitCode, Refusal> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn prepared() -> Result<String, Trouble> {
+pub(super) fn prepared() -> Result<String, Trouble> {
     let mut shell = Shell::open("php", "building the extension")?;
     let library = extension::build(&mut shell)?;
     let scanned = extension::scanned_folder(&shell, &library)?;
