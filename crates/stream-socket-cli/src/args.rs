@@ -2,6 +2,7 @@
 
 mod connect;
 mod option_flags;
+mod php;
 mod relay;
 mod serve;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 use stream_socket::SocketUrl;
 
 pub(crate) use self::connect::ConnectArguments;
+pub(crate) use self::php::PhpArguments;
 pub(crate) use self::relay::RelayArguments;
 pub(crate) use self::serve::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
@@ -38,6 +40,7 @@ pub(crate) struct Messages {
 pub(crate) enum Action {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Php(PhpArguments),
     Relay(RelayArguments),
     Transports,
     Completions(Shell),
@@ -69,6 +72,7 @@ pub(crate) fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(connect::command())
         .subcommand(relay::command())
+        .subcommand(php::command())
         .subcommand(Command::new("transports").about("List the transports of this build"))
         .subcommand(completions())
         .subcommand(man())
@@ -148,6 +152,7 @@ pub(crate) fn action(matches: &ArgMatches) -> Result<Action, Failure> {
         Some(("serve", matches)) => serve::arguments(matches).map(Action::Serve),
         Some(("connect", matches)) => connect::arguments(matches).map(Action::Connect),
         Some(("relay", matches)) => relay::arguments(matches).map(Action::Relay),
+        Some(("php", matches)) => Ok(Action::Php(php::arguments(matches))),
         Some(("transports", _)) => Ok(Action::Transports),
         Some(("completions", matches)) => {
             let shell = matches.get_one("shell").copied().unwrap_or(Shell::Bash);

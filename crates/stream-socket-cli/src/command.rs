@@ -3,6 +3,7 @@
 mod completions;
 mod connect;
 mod man;
+mod php;
 mod relay;
 mod serve;
 mod transports;
@@ -16,6 +17,7 @@ pub(crate) fn run(action: Action, messages: Messages) -> Result<(), Failure> {
         Action::Serve(arguments) => serve::run(arguments),
         Action::Connect(arguments) => connect::run(&arguments, messages),
         Action::Relay(arguments) => relay::run(&arguments),
+        Action::Php(arguments) => php::run(&arguments),
         Action::Transports => transports::run(),
         Action::Completions(shell) => completions::run(shell),
         Action::Man(directory) => man::run(directory.as_deref()),

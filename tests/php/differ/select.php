@@ -24,3 +24,13 @@ usleep(20000);
 $read = ['buffered' => $client, 'other' => $other];
 $write = ['writable' => $sender];
 say(stream_select($read, $write, $none, 1), array_keys($read), array_keys($write));
+// A stream with a filter.
+[$client, $served] = connected();
+stream_filter_append($client, 'string.rot13', STREAM_FILTER_READ);
+fwrite($served, 'svygrerq');
+usleep(20000);
+$read = [$client];
+attempt(function () use ($read) {
+    $none = null;
+    say(stream_select($read, $none, $none, 1), fread($read[0], 10));
+});

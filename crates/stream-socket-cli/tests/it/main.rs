@@ -4,7 +4,7 @@
 //! `connect` the other side, `patience` peers that are slow, silent or many, `neighbours` what the
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
-//! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
+//! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on, `php` PHP in its place,
 //! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
 #![allow(
@@ -24,6 +24,7 @@ mod exhaustion;
 mod messages;
 mod neighbours;
 mod patience;
+mod php;
 mod programs;
 mod refusals;
 mod relay;

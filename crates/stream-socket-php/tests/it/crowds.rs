@@ -64,7 +64,9 @@ fn stock_php_serves_no_more_than_a_thousand() {
     assert!(!said.contains("answered twice"), "{said}");
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut server.says, &mut rest).unwrap();
-    let most = rest.lines().find_map(|line| line.strip_prefix("no more than "));
+    let most = rest
+        .lines()
+        .find_map(|line| line.strip_prefix("no more than "));
     let most: u32 = most.unwrap_or_else(|| panic!("{rest}")).parse().unwrap();
     assert!((900..1024).contains(&most), "{rest}");
 }
