@@ -146,7 +146,7 @@ mod transport;
 mod url;
 
 pub use address::{SocketAddress, UnixAddress};
-pub use child::ChildEnd;
+pub use child::{ChildEnd, kill_group};
 pub use connecting::{Connecting, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};

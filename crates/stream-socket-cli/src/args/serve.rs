@@ -131,7 +131,8 @@ variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT;
 UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID. For each address \
 that is listened on, at most --max-connections run at once (100 unless given otherwise); the rest \
 waits. Where descriptors or processes run out, a connection waits until its program can be \
-started. Its standard error is ours. At the end of --drain it is killed.
+started. Its standard error is ours. At the end of --drain or --lifetime it is \
+killed, with all of its process group.
 
 Over udp and udg a program is started for each peer, and told of it by UDPREMOTEIP, \
 UDPREMOTEPORT, UDPLOCALIP, UDPLOCALPORT, or UDGREMOTEPATH, UDGLOCALPATH. One read of its standard \

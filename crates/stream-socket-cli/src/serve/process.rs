@@ -5,8 +5,8 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stream_socket::ChildEnd;
 use stream_socket::engine::Cause;
+use stream_socket::{ChildEnd, kill_group};
 
 use super::program::{Client, Program, is_lack};
 
@@ -97,11 +97,13 @@ impl Process {
         }
     }
 
-    /// Kills it; how it ended.
+    /// Kills it and what it has started, which holds its socket as well; how it ended.
     pub(super) fn kill(&mut self) -> String {
         let Some(child) = &mut self.child else {
             return "not started".to_owned();
         };
+        // It fails where nobody is left.
+        _ = kill_group(child);
         let ended = child.kill().and_then(|()| child.wait());
         ended.map_or_else(|error| error.to_string(), |status| status.to_string())
     }

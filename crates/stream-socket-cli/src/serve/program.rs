@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -85,7 +86,7 @@ impl Program {
     /// Without a hook before exec, so that std takes its fast way, posix_spawn(3).
     fn spawn(&self, client: Client<'_>) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
+        command.args(&self.arguments).process_group(0);
         describe(&mut command, client.stream)?;
         let socket = blocking(client.socket)?;
         command.stdout(Stdio::from(socket.try_clone()?));

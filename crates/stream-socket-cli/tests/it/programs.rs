@@ -1,7 +1,7 @@
 //! A program for each connection: what it is given, how many there are at once, and how they end.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
@@ -418,6 +418,25 @@ fn the_end_of_its_lifetime_kills_it() {
     }
     assert_eq!(children(&server), 0);
     server.end();
+}
+
+#[test]
+fn what_it_has_started_is_killed_with_it() {
+    let background = "sleep 1000 & echo $!; wait";
+    for words in ["--lifetime 300ms", "--drain 300ms"] {
+        let words = format!("tcp://127.0.0.1:0 {words}");
+        let server = serve(&words, &["sh", "-c", background]);
+        let mut client = BufReader::new(connect(&server));
+        let mut line = String::new();
+        client.read_line(&mut line).unwrap();
+        let grandchild: u32 = line.trim().parse().unwrap();
+        assert!(exists(grandchild));
+        if words.contains("drain") {
+            server.signal("TERM");
+        }
+        // As long as it lived, the connection did not end.
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "{words}");
+    }
 }
 
 #[test]

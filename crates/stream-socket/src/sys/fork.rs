@@ -33,6 +33,12 @@ pub(crate) fn child_descriptor(child: &Child) -> Result<OwnedFd, Errno> {
     })
 }
 
+/// kill(2), of the whole process group that the child leads.
+pub(crate) fn kill_group_of(child: &Child) -> Result<(), Errno> {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process_group(id, rustix::process::Signal::KILL)
+}
+
 /// Lends a descriptor that this process inherited, of which only the number is known.
 ///
 /// Whoever closed it in between makes this one see another's descriptor, or none (`EBADF`).
