@@ -145,6 +145,24 @@ const PACKAGES: &[Package] = &[
         why: "an HTTP and TLS client",
     },
     Package {
+        name: "openssl",
+        program: "openssl",
+        steps: &["test"],
+        why: "a TLS client and server",
+    },
+    Package {
+        name: "gnutls-bin",
+        program: "gnutls-cli",
+        steps: &["test"],
+        why: "a TLS client and server that is not OpenSSL's",
+    },
+    Package {
+        name: "sslscan",
+        program: "sslscan",
+        steps: &["test"],
+        why: "looks for weaknesses of a TLS server",
+    },
+    Package {
         name: "python3",
         program: "python3",
         steps: &["test"],

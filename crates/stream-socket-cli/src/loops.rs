@@ -1,6 +1,7 @@
 //! Loops of the library's engine, each in a thread of its own, and the main thread that waits for
 //! signals and for their end.
 
+mod handshakes;
 mod live;
 mod refusals;
 mod watch;
@@ -34,8 +35,8 @@ pub(crate) struct Loops {
     /// Ends when nobody can connect any more.
     pub(crate) closed: Stream,
     pub(crate) live: LiveCount,
-    /// What peers of datagrams are accepted from.
-    pub(crate) peers: Vec<Weak<Listener>>,
+    /// What is accepted from, by whichever loop.
+    pub(crate) listeners: Vec<Weak<Listener>>,
     pub(crate) drain: Duration,
     /// What is done on HUP, where that does not end the command.
     pub(crate) reload: Box<dyn FnMut()>,
@@ -65,7 +66,7 @@ impl Loops {
             closed: self.closed,
             ended,
             live: self.live,
-            peers: self.peers,
+            listeners: self.listeners,
             drain: self.drain,
             reload: self.reload,
         };

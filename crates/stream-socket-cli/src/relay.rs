@@ -33,16 +33,14 @@ pub(crate) fn run(
         let (destination, live, open) = (Arc::clone(&destination), live.clone(), Arc::clone(&open));
         Box::new(move |control| relay(control, listeners, &destination, &live, open))
     };
-    let datagrams = listeners.iter();
-    let datagrams = datagrams.filter(|listener| listener.transport().is_datagram());
-    let peers = datagrams.map(Arc::downgrade).collect();
+    let watched = listeners.iter().map(Arc::downgrade).collect();
     let bodies = (0..settings.threads.max(1)).map(body).collect();
     drop((listeners, open));
     let loops = Loops {
         bodies,
         closed,
         live,
-        peers,
+        listeners: watched,
         drain: settings.drain,
         reload: Box::new(move || destination.look_again()),
     };

@@ -4,9 +4,11 @@
 //! which answers in batches or receives for all the peers.
 
 mod connection;
+mod conversation;
 mod correspondence;
 mod dialogue;
 mod entrances;
+mod lingering;
 mod mailbox;
 mod process;
 mod program;
@@ -46,8 +48,8 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let (closed, open) = lifeline()?;
     let desk = Desk::new(Arc::new(answerer), entrances.addresses(), open);
-    let peers = entrances.peers.iter();
-    let peers = peers
+    let watched = entrances.listeners.iter().chain(&entrances.peers);
+    let watched = watched
         .map(|(listener, _)| Arc::downgrade(listener))
         .collect();
     let live = desk.live().clone();
@@ -64,7 +66,7 @@ pub(crate) fn run(
         bodies,
         closed,
         live,
-        peers,
+        listeners: watched,
         drain: settings.drain,
         reload: Box::new(|| ()),
     };

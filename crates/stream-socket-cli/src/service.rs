@@ -110,7 +110,8 @@ impl Session {
     /// Goes on, now that the stream is ready for what was waited for.
     ///
     /// One read and one write at most, so that no connection keeps the others waiting. A read that
-    /// did not fill the buffer was the last one for now, unless the peer `has_ended`.
+    /// did not fill the buffer was the last one for now, unless the peer `has_ended`, or said it
+    /// over TLS.
     pub(crate) fn ready(
         &mut self,
         stream: &mut Stream,

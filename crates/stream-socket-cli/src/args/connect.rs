@@ -31,6 +31,10 @@ there, up to 64 KiB. Empty input is one empty datagram, so that a service that o
 be asked: connect udp://localhost:13 </dev/null. After the end of the input it ends when nothing \
 came or went for --wait.
 
+Over TLS the server's certificate must be of an authority that --ca, or the system, trusts, and \
+for the host of the URL or --peer-name. A connection that ends without TLS saying so was cut \
+short, which ends it with 1.
+
 A reader of standard output that closes it has had enough: that ends it with exit code 0. A peer \
 that resets the connection ends it with 1.";
 
@@ -40,7 +44,9 @@ Examples:
   printf 'GET / HTTP/1.0\\r\\nHost: example.org\\r\\n\\r\\n' | stream-socket connect example.org:80
   stream-socket connect udp://localhost:13 --wait 2s </dev/null
   stream-socket connect unix:///run/echo.sock --timeout 10s <picture.png >copy.png
-  stream-socket connect udg://@log <message";
+  stream-socket connect udg://@log <message
+  stream-socket connect tls://example.org:443 --alpn h2,http/1.1 --verbose
+  stream-socket connect tls://10.0.0.7:8443 --peer-name app.internal --ca authority.pem";
 
 pub(super) fn command() -> Command {
     Command::new("connect")
@@ -50,7 +56,7 @@ pub(super) fn command() -> Command {
             Arg::new("url")
                 .value_name("URL")
                 .required(true)
-                .help("What to connect to: tcp, udp, unix, udg"),
+                .help("What to connect to: tcp, udp, unix, udg, tls"),
         )
         .args([timeout(), wait(), verbose()])
         .args(option_flags::flags(Role::Connect))
@@ -85,7 +91,7 @@ fn verbose() -> Arg {
         .short('v')
         .action(ArgAction::SetTrue)
         .help_heading("Messages")
-        .help("Tell the addresses of both ends once connected")
+        .help("Tell the addresses of both ends once connected, and what TLS agreed upon")
 }
 
 pub(super) fn arguments(matches: &ArgMatches) -> Result<ConnectArguments, Failure> {

@@ -125,6 +125,7 @@ Examples:
   stream-socket serve tcp://127.0.0.1:13 daytime --daytime-format '%F %T %Z'
   stream-socket serve unix:///run/date.sock --max-connections 10 -- date --utc
   stream-socket serve udp://127.0.0.1:8000 --peer-idle-timeout 5s -- tr a-z A-Z
+  stream-socket serve tls://[::]:4433 --certificate site.pem --key site.key daytime
 
 A program has the socket as its standard input and output, and is told of the connection by the \
 variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT; on unix \
@@ -140,6 +141,13 @@ input is one datagram, of which a short read loses the rest; one write is an ans
 It reads the end when the peer has been idle for --peer-idle-timeout (60s), when the peer has no \
 name to be answered at, and when the server drains, and is killed 5 seconds later. At most \
 --max-peers run at once (100); datagrams of further peers are dropped and counted.
+
+Over TLS a program has a socket through which its connection is carried, decrypted, and is told \
+of it as of the plain one, with PROTO=SSL, and by SSL_PROTOCOL, SSL_CIPHER, SSL_SESSION_RESUMED \
+and SSL_TLS_SNI, the name that the client asked for. A connection that breaks, or ends without \
+TLS saying so, is one that was reset to the program. A handshake that fails is logged, at most \
+ten a second, with who it was and why; the handshakes of all clients go on side by side, each \
+within --handshake-timeout.
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 
@@ -163,7 +171,7 @@ pub(super) fn command() -> Command {
                 .value_name("URL")
                 .num_args(1..)
                 .required(true)
-                .help("What to listen on: tcp, udp, unix, udg; several at once; then the SERVICE"),
+                .help("What to listen on: tcp, udp, unix, udg, tls; several; then the SERVICE"),
         )
         .arg(
             Arg::new("program")

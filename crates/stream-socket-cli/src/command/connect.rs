@@ -1,6 +1,8 @@
 //! `stream-socket connect`.
 
-use stream_socket::Stream;
+use std::fmt;
+
+use stream_socket::{ConnectOptions, SocketUrl, Stream, Target};
 
 use crate::args::{ConnectArguments, LogFormat, Messages};
 use crate::connect::{Exchange, Limits, Standard};
@@ -17,20 +19,76 @@ pub(super) fn run(arguments: &ConnectArguments, messages: Messages) -> Result<()
     let merged = options::merged_connecting(url, &options)?;
     let stream = Stream::connect(url, &options)?;
     if arguments.is_verbose && !messages.is_quiet {
-        tell_addresses(&stream, messages.format)?;
+        let secured = Secured::of(&stream, url, &merged);
+        tell(&stream, secured.as_ref(), messages.format)?;
     }
     let limits = Limits::new(*timeout, *wait, &merged);
     Exchange::new(stream, Standard::streams()?, limits, messages.is_quiet).run()
 }
 
-fn tell_addresses(stream: &Stream, format: LogFormat) -> Result<(), Failure> {
+/// What was agreed upon for a connection over TLS, in words.
+struct Secured {
+    version: String,
+    cipher: String,
+    alpn: Option<String>,
+    /// Whose certificate the server has shown.
+    peer_name: String,
+    is_resumed: bool,
+}
+
+impl Secured {
+    fn of(stream: &Stream, url: &SocketUrl, options: &ConnectOptions) -> Option<Self> {
+        let facts = stream.tls()?;
+        let host = match url.target() {
+            Target::Inet { host, .. } => host.to_string(),
+            target => target.to_string(),
+        };
+        let alpn = facts.alpn.as_deref();
+        Some(Self {
+            version: facts.version.to_string(),
+            cipher: facts.cipher,
+            alpn: alpn.map(|name| name.escape_ascii().to_string()),
+            peer_name: options.tls.peer_name.clone().unwrap_or(host),
+            is_resumed: facts.resumed,
+        })
+    }
+}
+
+fn tell(stream: &Stream, secured: Option<&Secured>, format: LogFormat) -> Result<(), Failure> {
     let local = stream.local_addr()?.map(|address| address.to_string());
     match format {
         LogFormat::Text => {
             let local = local.as_deref().unwrap_or("an unnamed socket");
             output::note(format_args!("connected to {stream} from {local}"));
+            if let Some(secured) = secured {
+                output::note(secured);
+            }
         }
-        LogFormat::Json => tracing::info!(peer = %stream, local, "connected"),
+        LogFormat::Json => tracing::info!(
+            peer = %stream,
+            local,
+            tls = secured.map(|secured| &secured.version),
+            cipher = secured.map(|secured| &secured.cipher),
+            alpn = secured.and_then(|secured| secured.alpn.as_ref()),
+            verified_for = secured.map(|secured| &secured.peer_name),
+            resumed = secured.map(|secured| secured.is_resumed),
+            "connected"
+        ),
     }
     Ok(())
+}
+
+/// `TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN h2; the certificate is verified for example.org`
+impl fmt::Display for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.version, self.cipher)?;
+        match &self.alpn {
+            Some(alpn) => write!(f, ", ALPN {alpn}")?,
+            None => f.write_str(", no ALPN")?,
+        }
+        if self.is_resumed {
+            f.write_str(", resumed")?;
+        }
+        write!(f, "; the certificate is verified for {}", self.peer_name)
+    }
 }

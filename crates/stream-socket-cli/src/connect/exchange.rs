@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     patience: Patience,
     progress: Option<Progress>,
     has_sent: bool,
+    /// The peer is to be told that nothing more comes, for which over TLS there may be no room yet.
+    owes_the_end: bool,
     /// Nobody reads our output any more.
     reader_has_gone: bool,
 }
@@ -73,6 +75,7 @@ impl Exchange {
             patience: Patience::new(limits, now),
             progress: Progress::new(standard.is_redirected, is_quiet, now),
             has_sent: false,
+            owes_the_end: false,
             reader_has_gone: false,
             stream,
             standard,
@@ -92,7 +95,15 @@ impl Exchange {
 
     /// Datagrams have no end but silence.
     fn is_over(&self) -> bool {
-        self.from_peer.is_finished() && self.to_peer.is_finished()
+        self.from_peer.is_finished() && self.has_finished_sending()
+    }
+
+    fn has_finished_sending(&self) -> bool {
+        self.to_peer.is_finished() && !self.owes_the_end
+    }
+
+    fn wants_to_send(&self) -> bool {
+        !self.to_peer.is_empty() || self.owes_the_end
     }
 
     fn is_datagram(&self) -> bool {
@@ -108,7 +119,7 @@ impl Exchange {
         Waiting {
             is_almost_over: has_one_end && self.from_peer.is_empty(),
             to_receive: self.from_peer.wants_more(),
-            to_send: !self.to_peer.is_empty(),
+            to_send: self.wants_to_send(),
         }
     }
 
@@ -132,7 +143,7 @@ impl Exchange {
     /// Only what is of interest is looked at: a hang-up that nobody asked for ends every wait.
     fn select(&self, timeout: Option<Duration>) -> Result<Ready, Failure> {
         let (input, output) = (self.standard.input.as_fd(), self.standard.output.as_fd());
-        let (to_receive, to_send) = (self.from_peer.wants_more(), !self.to_peer.is_empty());
+        let (to_receive, to_send) = (self.from_peer.wants_more(), self.wants_to_send());
         let to_write = !self.from_peer.is_empty();
         let watches_reader =
             !to_write && !self.reader_has_gone && self.standard.tells_when_unread();
@@ -185,6 +196,9 @@ impl Exchange {
         if !self.to_peer.is_empty() && (ready.send || ready.input) {
             self.send(now)?;
         }
+        if self.owes_the_end && ready.send {
+            self.tell_the_end()?;
+        }
         if ready.receive {
             self.receive(now)?;
         }
@@ -192,7 +206,7 @@ impl Exchange {
             return Ok(Course::IsOver);
         }
         self.reader_has_gone |= ready.reader_has_gone;
-        if self.reader_has_gone && self.to_peer.is_finished() {
+        if self.reader_has_gone && self.has_finished_sending() {
             return Ok(Course::IsOver);
         }
         self.expire(now)
@@ -221,11 +235,18 @@ impl Exchange {
         if self.is_datagram() {
             return self.ask_with_nothing();
         }
-        match self.stream.shutdown(Shutdown::Write) {
-            // The peer has reset the connection: the next read tells.
-            Err(error) if error.io_kind() == ErrorKind::NotConnected => Ok(()),
-            result => Ok(result?),
+        self.tell_the_end()
+    }
+
+    fn tell_the_end(&mut self) -> Result<(), Failure> {
+        let result = self.stream.shutdown(Shutdown::Write);
+        let failed = |kind| matches!(&result, Err(error) if error.io_kind() == kind);
+        self.owes_the_end = failed(ErrorKind::WouldBlock);
+        // A peer that has reset the connection: the next read tells.
+        if self.owes_the_end || failed(ErrorKind::NotConnected) {
+            return Ok(());
         }
+        Ok(result?)
     }
 
     /// An input without a byte is one empty datagram.

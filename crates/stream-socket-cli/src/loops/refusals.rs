@@ -28,8 +28,8 @@ struct Counted {
 impl Refusals {
     /// Looks whether there were any since the last time, of connections or of the peers of these
     /// listeners.
-    pub(super) fn look(&mut self, control: &Control, peers: &[Weak<Listener>]) {
-        let counted = self.counted.now(control, peers);
+    pub(super) fn look(&mut self, control: &Control, listeners: &[Weak<Listener>]) {
+        let counted = self.counted.now(control, listeners);
         let go_on = counted != self.counted;
         self.counted = counted;
         let Counted {
@@ -63,7 +63,7 @@ impl Refusals {
 }
 
 impl Counted {
-    fn now(self, control: &Control, peers: &[Weak<Listener>]) -> Self {
+    fn now(self, control: &Control, listeners: &[Weak<Listener>]) -> Self {
         let counters = control.counters();
         let mut counted = Self {
             full: counters.refused_full,
@@ -71,7 +71,7 @@ impl Counted {
             exhausted: counters.exhausted,
             ..Self::default()
         };
-        for listener in peers.iter().filter_map(Weak::upgrade) {
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
             let dropped = listener.peers().unwrap_or_default();
             counted.peers += dropped.refused;
             counted.overflowed += dropped.overflowed;

@@ -8,6 +8,7 @@ use stream_socket::engine::Control;
 use stream_socket::{Interest, Listener, Member, Stream, select};
 
 use super::LiveCount;
+use super::handshakes::Handshakes;
 use super::refusals::Refusals;
 use crate::failure::Failure;
 use crate::notify;
@@ -17,7 +18,7 @@ use crate::signal::{Signal, Signals};
 /// then to its whole group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether connections are refused.
+/// How often it is looked whether connections are refused, and handshakes failed.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// What the main thread does while the loops serve.
@@ -29,8 +30,8 @@ pub(super) struct Watch {
     /// Ends when all loops have.
     pub(super) ended: Stream,
     pub(super) live: LiveCount,
-    /// What peers of datagrams are accepted from.
-    pub(super) peers: Vec<Weak<Listener>>,
+    /// What is accepted from, by whichever loop.
+    pub(super) listeners: Vec<Weak<Listener>>,
     pub(super) drain: Duration,
     /// What is done on HUP.
     pub(super) reload: Box<dyn FnMut()>,
@@ -54,7 +55,8 @@ impl Watch {
     /// Waits for signals until the loops have ended.
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let mut draining: Option<Drain> = None;
-        let (mut refusals, mut looked) = (Refusals::default(), Instant::now());
+        let (mut refusals, mut handshakes) = (Refusals::default(), Handshakes::default());
+        let mut looked = Instant::now();
         loop {
             let news = self.wait(draining.as_ref())?;
             if let Some(drain) = draining.as_mut().filter(|_| news.closed) {
@@ -65,7 +67,8 @@ impl Watch {
             }
             let now = Instant::now();
             if now >= looked + REPORT {
-                refusals.look(&self.control, &self.peers);
+                refusals.look(&self.control, &self.listeners);
+                handshakes.look(&self.listeners);
                 looked = now;
             }
             match (self.signals.take(), &draining) {
@@ -79,7 +82,8 @@ impl Watch {
                 }
             }
         }
-        refusals.look(&self.control, &self.peers);
+        refusals.look(&self.control, &self.listeners);
+        handshakes.look(&self.listeners);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! One connection: a session of the service, its stream, and its limits in time.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -9,15 +9,8 @@ use std::time::{Duration, Instant};
 use stream_socket::engine::{self, Cause, Turn, Wake};
 use stream_socket::{Interest, Limit, ListenOptions, Stream};
 
+use super::lingering::Lingering;
 use crate::service::{Next, Session};
-
-/// How long, and for how many bytes, a client that has its answer may go on sending.
-///
-/// To close while received bytes are unread resets the connection, and the reset may overtake the
-/// answer (RFC 1122 section 4.2.2.13, RFC 2525 section 2.17). A client on the other side of the
-/// world needs a few tenths of a second to close; more than a mebibyte is no question.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1 << 20;
 
 /// A connection that is being served.
 pub(super) struct Connection {
@@ -34,11 +27,8 @@ pub(super) struct Connection {
 
 enum Phase {
     Serving(Session),
-    /// All is sent, and the client has been told so; what it still sends is thrown away.
-    Lingering {
-        until: Instant,
-        left: usize,
-    },
+    /// All is sent, and the client has been told so.
+    Lingering(Lingering),
 }
 
 /// Why a connection ended.
@@ -93,7 +83,7 @@ impl Connection {
                 Step::End(ending) => return self.end(&ending),
                 Step::Wait(interest) => {
                     self.wait_for(interest, turn);
-                    return engine::Next::Wait(interest);
+                    return engine::Next::Wait(self.stream.awaits(interest));
                 }
                 Step::Again if turn.is_over() => return engine::Next::Yield,
                 Step::Again => {}
@@ -104,7 +94,7 @@ impl Connection {
     fn step(&mut self, buffer: &mut [u8], has_ended: bool, now: Instant) -> Step {
         let next = match &mut self.phase {
             Phase::Serving(session) => session.ready(&mut self.stream, buffer, has_ended),
-            Phase::Lingering { left, .. } => return linger(&mut self.stream, left, buffer),
+            Phase::Lingering(lingering) => return linger(&mut self.stream, lingering, buffer),
         };
         match next {
             Ok(Next::Wait(interest)) => Step::Wait(interest),
@@ -117,18 +107,28 @@ impl Connection {
     /// All is sent. A client that has said nothing, or all it wanted, can be left at once: what it
     /// says later is answered with a reset, which comes after the answer.
     fn finish(&mut self, buffer: &mut [u8], now: Instant) -> Step {
-        let mut left = LINGER_BYTES;
-        match linger(&mut self.stream, &mut left, buffer) {
-            Step::Wait(_) => Step::End(Ending::Done),
+        let mut lingering = Lingering::since(now);
+        match linger(&mut self.stream, &mut lingering, buffer) {
+            Step::Wait(_) => self.leave(),
             Step::Again => {
                 // It fails where the client has gone, and then there is nothing to be told.
                 _ = self.stream.shutdown(Shutdown::Write);
-                let until = now + LINGER;
-                self.phase = Phase::Lingering { until, left };
+                self.phase = Phase::Lingering(lingering);
                 Step::Again
             }
             end => end,
         }
+    }
+
+    /// Over TLS there is a last word, for which there may be no room yet.
+    fn leave(&mut self) -> Step {
+        if self.stream.transport().is_tls()
+            && let Err(error) = self.stream.shutdown(Shutdown::Write)
+            && error.io_kind() == ErrorKind::WouldBlock
+        {
+            return Step::Wait(Interest::WRITE);
+        }
+        Step::End(Ending::Done)
     }
 
     fn wait_for(&mut self, interest: Interest, turn: &mut Turn<'_>) {
@@ -147,7 +147,7 @@ impl Connection {
     /// When it will have taken too long.
     fn due(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Lingering { until, .. } => Some(until),
+            Phase::Lingering(ref lingering) => Some(lingering.until),
             Phase::Serving(_) => self.moved.checked_add(self.limit().1?),
         }
     }
@@ -190,17 +190,10 @@ impl Connection {
 }
 
 /// Throws away what the client still sends.
-fn linger(stream: &mut Stream, left: &mut usize, buffer: &mut [u8]) -> Step {
-    match stream.read(buffer) {
-        Ok(0) => Step::End(Ending::Done),
-        Ok(count) => {
-            *left = left.saturating_sub(count);
-            if *left == 0 {
-                Step::End(Ending::Done)
-            } else {
-                Step::Again
-            }
-        }
+fn linger(stream: &mut Stream, lingering: &mut Lingering, buffer: &mut [u8]) -> Step {
+    match lingering.throw_away(stream, buffer) {
+        Ok(true) => Step::End(Ending::Done),
+        Ok(false) => Step::Again,
         Err(error) if error.kind() == ErrorKind::WouldBlock => Step::Wait(Interest::READ),
         Err(error) => Step::End(Ending::Failed(error)),
     }

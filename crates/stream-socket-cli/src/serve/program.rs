@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stream_socket::{SocketAddress, Stream, Transport, UnixAddress};
+use stream_socket::{SocketAddress, Stream, TlsFacts, Transport, UnixAddress};
 
 use super::spares::{Lent, Spares};
 
@@ -172,8 +172,12 @@ fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
 }
 
 /// All that a UCSPI server may tell, by any transport.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 26] = [
     "PROTO",
+    "SSL_CIPHER",
+    "SSL_PROTOCOL",
+    "SSL_SESSION_RESUMED",
+    "SSL_TLS_SNI",
     "TCPLOCALHOST",
     "TCPLOCALIP",
     "TCPLOCALPORT",
@@ -203,21 +207,39 @@ fn describe(command: &mut Command, stream: &Stream) -> io::Result<()> {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
-    let protocol = stream.transport().name().to_ascii_uppercase();
-    command.env("PROTO", &protocol);
+    let transport = stream.transport();
+    let protocol = transport.carrier().name().to_ascii_uppercase();
+    command.env("PROTO", if transport.is_tls() { "SSL" } else { &protocol });
     let local = stream.local_addr()?;
     for (end, address) in [("REMOTE", stream.peer_addr()), ("LOCAL", local.as_ref())] {
         if let Some(address) = address {
             describe_address(command, &format!("{protocol}{end}"), address);
         }
     }
-    if stream.transport() == Transport::Unix {
+    if let Some(facts) = stream.tls() {
+        describe_tls(command, &facts);
+    }
+    if transport.carrier() == Transport::Unix {
         let credentials = stream.peer_credentials()?;
         command.env("UNIXREMOTEPID", credentials.process.to_string());
         command.env("UNIXREMOTEEUID", credentials.user.to_string());
         command.env("UNIXREMOTEEGID", credentials.group.to_string());
     }
     Ok(())
+}
+
+/// By the names that Apache's mod_ssl has made known.
+fn describe_tls(command: &mut Command, facts: &TlsFacts) {
+    command.env(
+        "SSL_PROTOCOL",
+        facts.version.to_string().replace("TLS ", "TLSv"),
+    );
+    command.env("SSL_CIPHER", &facts.cipher);
+    let kind = if facts.resumed { "Resumed" } else { "Initial" };
+    command.env("SSL_SESSION_RESUMED", kind);
+    if let Some(name) = &facts.server_name {
+        command.env("SSL_TLS_SNI", name);
+    }
 }
 
 fn describe_address(command: &mut Command, prefix: &str, address: &SocketAddress) {

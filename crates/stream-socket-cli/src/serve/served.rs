@@ -10,6 +10,7 @@ use stream_socket::{DatagramSocket, ListenOptions, SocketAddress, Stream};
 
 use super::Answerer;
 use super::connection::Connection;
+use super::conversation::Conversation;
 use super::correspondence::Correspondence;
 use super::dialogue::Dialogue;
 use super::mailbox::{Mailbox, OTHER_SERVER};
@@ -54,6 +55,13 @@ impl Desk {
             Answerer::Program(program) if stream.transport().is_datagram() => {
                 let dialogue = self.begin(program, stream)?;
                 Some(Served::Dialogue { dialogue, _live })
+            }
+            Answerer::Program(program) if stream.transport().is_tls() => {
+                let conversation = Conversation::new(program, stream).map(Box::new)?;
+                Some(Served::Conversation {
+                    conversation,
+                    _live,
+                })
             }
             Answerer::Program(program) => {
                 Running::new(program, stream).map(|running| Served::Program { running, _live })
@@ -104,6 +112,10 @@ pub(super) enum Served {
         dialogue: Box<Dialogue>,
         _live: Live,
     },
+    Conversation {
+        conversation: Box<Conversation>,
+        _live: Live,
+    },
 }
 
 /// A socket of datagrams that are answered.
@@ -140,6 +152,7 @@ impl Task for Served {
             Served::Mailbox(letters) => letters.mailbox.descriptor(),
             Served::Program { running, .. } => running.descriptor(),
             Served::Dialogue { dialogue, .. } => dialogue.descriptor(),
+            Served::Conversation { conversation, .. } => conversation.descriptor(),
         }
     }
 
@@ -149,6 +162,7 @@ impl Task for Served {
             Served::Mailbox(letters) => letters.run(wake, turn),
             Served::Program { running, .. } => running.run(wake, turn),
             Served::Dialogue { dialogue, .. } => dialogue.run(wake, turn),
+            Served::Conversation { conversation, .. } => conversation.run(wake, turn),
         }
     }
 
@@ -158,6 +172,7 @@ impl Task for Served {
             Served::Mailbox(letters) => letters.mailbox.close(),
             Served::Program { running, .. } => running.given_up(cause),
             Served::Dialogue { dialogue, .. } => dialogue.given_up(cause),
+            Served::Conversation { conversation, .. } => conversation.given_up(cause),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stream_socket::{Interest, Stream};
+use stream_socket::{Interest, Selectable, Stream};
 
 use super::{Next, attempt};
 
@@ -18,7 +18,9 @@ impl Discard {
     ) -> io::Result<Next> {
         match attempt::read(stream, buffer)? {
             Some(0) => Ok(Next::Finish),
-            Some(count) if count == buffer.len() || has_ended => Ok(Next::Again),
+            Some(count) if count == buffer.len() || has_ended || stream.has_buffered() => {
+                Ok(Next::Again)
+            }
             _ => Ok(Next::Wait(Interest::READ)),
         }
     }

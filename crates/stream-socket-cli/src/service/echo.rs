@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stream_socket::{Interest, Stream};
+use stream_socket::{Interest, Selectable, Stream};
 
 use super::{Next, attempt};
 
@@ -31,7 +31,7 @@ impl Echo {
         };
         let count = attempt::write(stream, received)?;
         if count == received.len() {
-            let was_last = count < room && !has_ended;
+            let was_last = count < room && !has_ended && !stream.has_buffered();
             return Ok(if was_last {
                 Next::Wait(Interest::READ)
             } else {

@@ -4,7 +4,8 @@
 //! `connect` the other side, `patience` peers that are slow, silent or many, `neighbours` what the
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
-//! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on, `php` PHP in its place,
+//! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
+//! `php` PHP in its place, `tls` all of that over TLS,
 //! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
 #![allow(
@@ -30,3 +31,4 @@ mod refusals;
 mod relay;
 mod services;
 mod support;
+mod tls;

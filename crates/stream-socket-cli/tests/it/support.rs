@@ -1,5 +1,7 @@
 //! Processes of a test: started, talked to, waited for within limits, and ended.
 
+pub(crate) mod certificates;
+
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

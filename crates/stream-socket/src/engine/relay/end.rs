@@ -1,6 +1,7 @@
 //! One end of a relay: a stream, and what is known of its readiness.
 
 use std::io::{self, ErrorKind, Write};
+use std::net::Shutdown;
 
 use crate::engine::task::Wake;
 use crate::error::Error;
@@ -103,6 +104,18 @@ impl End {
         match self.stream.drain_pipe(pipe) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
             result => result,
+        }
+    }
+
+    /// Tells the peer that nothing more comes; false where there is no room for that, as there may
+    /// not be over TLS. A peer that is gone already needs not be told.
+    pub(super) fn is_told_the_end(&mut self) -> bool {
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.io_kind() == ErrorKind::WouldBlock => {
+                (self.writable, self.was_full) = (false, true);
+                false
+            }
+            _ => true,
         }
     }
 

@@ -1,7 +1,6 @@
 //! One direction of a relay.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::Shutdown;
 
 use super::end::End;
 use crate::engine::pipes::Pipes;
@@ -86,9 +85,10 @@ impl Flow {
             return Ok(Step::Blocked);
         }
         if self.state == State::Ending {
+            if !to.is_told_the_end() {
+                return Ok(Step::Blocked);
+            }
             self.state = State::Done;
-            // A receiver that is gone already needs not be told.
-            _ = to.stream.shutdown(Shutdown::Write);
             return Ok(Step::Moved);
         }
         if !from.readable {

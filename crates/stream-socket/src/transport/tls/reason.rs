@@ -45,7 +45,11 @@ fn certificate(error: &CertificateError) -> String {
         } => {
             let names = match presented.as_slice() {
                 [] => "no name".to_owned(),
-                names => names.join(", "),
+                names => names
+                    .iter()
+                    .map(|name| bare(name))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             };
             format!(
                 "the certificate is not for {}, but for {names}",
@@ -60,6 +64,14 @@ fn certificate(error: &CertificateError) -> String {
         }
         other => format!("the certificate is refused: {other}"),
     }
+}
+
+/// The name in what rustls calls it: `DnsName("example.org")`, `IpAddress(127.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
 }
 
 fn incompatible(why: &PeerIncompatible) -> String {
@@ -97,7 +109,7 @@ fn span(later: UnixTime, earlier: UnixTime) -> String {
 /// RFC 8446 section 6.2.
 fn alert_words(alert: AlertDescription) -> String {
     match alert {
-        AlertDescription::BadCertificate => "it can't read the certificate".to_owned(),
+        AlertDescription::BadCertificate => "it does not accept the certificate".to_owned(),
         AlertDescription::CertificateExpired => "the certificate has expired".to_owned(),
         AlertDescription::CertificateRequired => "it wants a client certificate".to_owned(),
         AlertDescription::CertificateUnknown => "it does not accept the certificate".to_owned(),
