@@ -129,6 +129,8 @@ pub enum Limit {
     Read,
     /// `write_timeout`.
     Write,
+    /// `proxy_timeout`.
+    Proxy,
     /// `peer_idle_timeout`.
     PeerIdle,
 }
@@ -142,6 +144,7 @@ impl fmt::Display for Limit {
             Limit::Handshake => "the handshake",
             Limit::Read => "read",
             Limit::Write => "write",
+            Limit::Proxy => "the header",
             Limit::PeerIdle => "an idle peer",
         })
     }

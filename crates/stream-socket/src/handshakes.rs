@@ -343,6 +343,8 @@ impl Front {
             one.content.awaits = awaits;
         }
         one.has_begun = stream.has_begun_handshake();
+        // The header of a proxy and the handshake after it have each their own.
+        one.content.deadline = stream.handshake_deadline();
         one.content.stream = Some(stream);
         one.content.again
     }

@@ -133,6 +133,7 @@ mod handshake_log;
 mod handshakes;
 mod listener;
 mod nearest;
+mod network;
 mod options;
 mod peers;
 mod poller;
@@ -159,7 +160,7 @@ pub use options::{
 };
 pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};
-pub use proxy_protocol::{ProxyHeader, ProxyTls, ProxyVersion, Tlv};
+pub use proxy_protocol::{ProxyHeader, ProxyReading, ProxyTls, ProxyVersion, Tlv};
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};

@@ -288,7 +288,10 @@ impl Listener {
         let place = match place {
             Some(None) => return Arrival::ClosedFull,
             Some(Some(mut place)) => {
-                if !place.admit(peer.as_ref().and_then(SocketAddress::ip)) {
+                let proxied = self.tls.as_ref().is_some_and(Tls::has_proxies);
+                // Behind a proxy it is the client's that counts, once that is known.
+                let ip = peer.as_ref().and_then(SocketAddress::ip);
+                if !proxied && !place.admit(ip) {
                     return Arrival::ClosedForAddress;
                 }
                 Some(place)
@@ -301,11 +304,11 @@ impl Listener {
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
         let stream = Stream::new(socket, transport, peer, origin, options).in_place(place);
-        match self.tls.as_ref().map(|tls| tls.session(&self.url)) {
-            None => Arrival::Stream(stream),
-            Some(Ok(session)) => Arrival::Stream(stream.secured(session)),
-            Some(Err(error)) => Arrival::Refused(error),
-        }
+        let opened = match &self.tls {
+            Some(tls) => tls.opened(stream, &self.url),
+            None => Ok(stream),
+        };
+        opened.map_or_else(Arrival::Refused, Arrival::Stream)
     }
 
     /// As [`arrival`](Self::arrival), while no loop gives up the reserve.

@@ -7,6 +7,7 @@ mod look;
 mod out_of_band;
 mod parts;
 mod peer;
+mod proxied;
 mod rare;
 mod secure;
 mod source;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use in_call::InCall;
 pub(crate) use peer::PeerEnd;
+pub(crate) use proxied::Trust;
 use rare::Rare;
 use secure::Secure;
 use source::Source;
@@ -292,6 +294,9 @@ impl Stream {
     ///
     /// At [`Stage::Io`] when the system has none to give.
     pub fn local_addr(&self) -> Result<Option<SocketAddress>> {
+        if let Some(told) = self.told_destination() {
+            return Ok(Some(told.clone()));
+        }
         if let Some(peer) = self.source.peer() {
             return Ok(Some(peer.local_address()));
         }

@@ -1,24 +1,32 @@
-//! What is different at a listener whose connections carry TLS.
+//! What is different at a listener whose connections are not there at once: they carry TLS, or
+//! begin with the header of a proxy.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::Listener;
+use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::handshake_log::{HandshakeCounters, HandshakeLog};
 use crate::handshakes::Handshakes;
+use crate::network::Network;
 use crate::options::{HandshakeTime, ListenOptions};
-use crate::stream::Stream;
+use crate::proxy_protocol::ProxyReading;
+use crate::stream::{Stream, Trust};
 use crate::sys::{failed, timed_out};
-use crate::transport::tls::{ServerContext, Session};
+use crate::transport::tls::ServerContext;
 use crate::url::SocketUrl;
 
-/// Keys and certificates, and the handshakes under way.
+/// How long the header of a proxy may take: it is the first that it says.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Keys and certificates, whose headers are believed, and the handshakes under way.
 #[derive(Debug)]
 pub(super) struct Tls {
-    context: RwLock<Arc<ServerContext>>,
+    context: Option<RwLock<Arc<ServerContext>>>,
+    trust: Option<Trust>,
     handshakes: Handshakes,
     is_lazy: bool,
 }
@@ -30,25 +38,58 @@ impl Tls {
         url: &SocketUrl,
         options: &ListenOptions,
     ) -> Result<Option<Self>> {
-        if !url.transport().is_tls() {
+        let trust = trust(options);
+        let transport = url.transport();
+        if !transport.is_tls() && trust.is_none() {
             return Ok(None);
         }
-        let context = ServerContext::of(url, url.transport(), &options.tls)?;
+        let context = if transport.is_tls() {
+            let context = ServerContext::of(url, transport, &options.tls)?;
+            Some(RwLock::new(context))
+        } else {
+            None
+        };
         let handshakes =
             Handshakes::new(socket.as_fd()).map_err(|errno| failed(Stage::Socket, url, errno))?;
         Ok(Some(Self {
-            context: RwLock::new(context),
+            context,
+            trust,
             handshakes,
             is_lazy: options.tls.handshake == Some(HandshakeTime::FirstUse),
         }))
     }
 
-    /// The server's end of a new connection.
-    pub(super) fn session(&self, url: &SocketUrl) -> Result<Session> {
-        let context = self.context.read().unwrap_or_else(PoisonError::into_inner);
-        let context = Arc::clone(&context);
-        context.session(url)
+    /// A new connection, with what is still to be done on it.
+    pub(super) fn opened(&self, stream: Stream, url: &SocketUrl) -> Result<Stream> {
+        let stream = match &self.trust {
+            Some(trust) => {
+                let ip = stream.peer_addr().and_then(SocketAddress::ip);
+                stream.awaiting_header(trust.timeout, trust.includes(ip))
+            }
+            None => stream,
+        };
+        let Some(context) = &self.context else {
+            return Ok(stream);
+        };
+        let context = Arc::clone(&context.read().unwrap_or_else(PoisonError::into_inner));
+        Ok(stream.secured(context.session(url)?))
     }
+
+    /// Whether the peer is a proxy, whose address counts for nobody.
+    pub(super) fn has_proxies(&self) -> bool {
+        self.trust.is_some()
+    }
+}
+
+fn trust(options: &ListenOptions) -> Option<Trust> {
+    let is_required = options.proxy_protocol == Some(ProxyReading::Required);
+    let networks = options.proxy_from.iter();
+    // What can't be read has been refused before.
+    let networks = networks.filter_map(|text| Network::parse(text).ok());
+    is_required.then(|| Trust {
+        networks: networks.collect(),
+        timeout: options.proxy_timeout.unwrap_or(PROXY_TIMEOUT),
+    })
 }
 
 impl Listener {
@@ -109,7 +150,8 @@ impl Listener {
         self.tls.as_ref().map(|tls| tls.handshakes.log())
     }
 
-    /// How many TLS handshakes came to what, in this process; `None` without TLS. Those that are
+    /// How many TLS handshakes came to what, in this process, and headers of proxies; `None`
+    /// without either. Those that are
     /// made at first use are not counted: the stream tells of them.
     pub fn handshakes(&self) -> Option<HandshakeCounters> {
         self.handshake_log().map(HandshakeLog::counters)

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::connect::ConnectOptions;
 use super::listen::ListenOptions;
 use super::socket::SocketOptions;
-use super::tls::TlsVersion;
-use crate::proxy_protocol::ProxyVersion;
+use super::tls::{HandshakeTime, TlsVersion};
+use crate::network::Network;
+use crate::proxy_protocol::{ProxyReading, ProxyVersion};
 use crate::url::{SocketUrl, Target, Transport};
 
 /// Why the options can't be, if they can't.
@@ -67,7 +68,35 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
         }
         versions(url.transport(), tls.min_version, tls.max_version)?;
     }
+    proxied(options, url)?;
     has_file(options, url)
+}
+
+/// Whose word is taken for whose connection it is has to be said.
+fn proxied(options: &ListenOptions, url: &SocketUrl) -> Judgement {
+    let from = options.proxy_from.iter();
+    if let Some(why) = from.map(|text| Network::parse(text)).find_map(Result::err) {
+        return Err(format!("option proxy_from takes {why}"));
+    }
+    let is_required = options.proxy_protocol == Some(ProxyReading::Required);
+    let has_addresses = !url.transport().is_unix();
+    let given = [
+        ("proxy_from", !options.proxy_from.is_empty()),
+        ("proxy_timeout", options.proxy_timeout.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) if !is_required => {
+            Err(format!("option {name} needs proxy_protocol=required"))
+        }
+        _ if is_required && has_addresses && options.proxy_from.is_empty() => Err(
+            "option proxy_protocol needs proxy_from: the networks whose headers are believed"
+                .to_owned(),
+        ),
+        _ if is_required && options.tls.handshake == Some(HandshakeTime::FirstUse) => {
+            Err("option proxy_protocol needs handshake=accept".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A transport that names its version leaves nothing to choose.

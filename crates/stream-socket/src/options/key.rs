@@ -186,6 +186,12 @@ const TABLE: &[Key] = table! {
         Listen Span idle_timeout;
     lifetime ACCEPTING "never" "How long a connection is kept at all" None,
         Listen Span lifetime;
+    proxy_protocol ACCEPTING "absent" "Header of the PROXY protocol: required or absent" None,
+        Listen Choice proxy_protocol;
+    proxy_from TCP "nobody" "Networks whose headers are believed" None,
+        Listen List proxy_from;
+    proxy_timeout ACCEPTING "5s" "Limit for a connection's header" None,
+        Listen Span proxy_timeout;
     max_peers DATAGRAMS "4096" "Peers that may have a stream or wait to be accepted" None,
         Listen Count max_peers;
     peer_idle_timeout DATAGRAMS "60s" "Idle time after which the stream of a peer ends" None,

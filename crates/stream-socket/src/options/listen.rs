@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::socket::SocketOptions;
 use super::tls::TlsServerOptions;
 use super::unix::UnixOptions;
+use crate::proxy_protocol::ProxyReading;
 
 /// How a [`Listener`](crate::Listener) or a [`DatagramSocket`](crate::DatagramSocket) is bound.
 ///
@@ -65,6 +66,15 @@ pub struct ListenOptions {
     /// until its stream ends. 60 s by default; [`Duration::MAX`] is no limit. udp, udg; of a
     /// [`Listener`](crate::Listener).
     pub peer_idle_timeout: Option<Duration>,
+    /// Whether connections begin with a header of the PROXY protocol, v1 or v2, which tells whose
+    /// they are; not by default. Accept returns those alone whose header has come, and so, over
+    /// TLS, has the handshake behind it. tcp, unix.
+    pub proxy_protocol: Option<ProxyReading>,
+    /// The networks whose headers are believed, as in `10.0.0.0/8`; who comes from elsewhere is
+    /// refused. Needed where a header is required over tcp.
+    pub proxy_from: Vec<String>,
+    /// How long a header may take; 5 s by default. tcp, unix.
+    pub proxy_timeout: Option<Duration>,
     /// The file of a unix socket. unix, udg.
     pub unix: UnixOptions,
     /// Certificate, key and the like. tls, ssl, tlsv1.2, tlsv1.3, tls+unix.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result as SocketResult, Stage};
 use crate::printable::excerpt;
-use crate::proxy_protocol::ProxyVersion;
+use crate::proxy_protocol::{ProxyReading, ProxyVersion};
 
 /// What a span looks like, for the sentence that refuses one.
 const SPAN: &str = "a span with its unit, as in 250ms, 2s, 5m or 1h, or never";
@@ -89,6 +89,25 @@ pub(crate) trait Choice: std::fmt::Debug {
 
     /// The words, for the sentence that refuses another.
     fn expected(&self) -> &'static str;
+}
+
+impl Choice for Option<ProxyReading> {
+    fn is_set(&self) -> bool {
+        self.is_some()
+    }
+
+    fn choose(&mut self, word: &str) -> bool {
+        *self = match word {
+            "absent" => Some(ProxyReading::Absent),
+            "required" => Some(ProxyReading::Required),
+            _ => return false,
+        };
+        true
+    }
+
+    fn expected(&self) -> &'static str {
+        "required or absent"
+    }
 }
 
 impl Choice for Option<ProxyVersion> {

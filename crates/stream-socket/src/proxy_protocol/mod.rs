@@ -30,6 +30,16 @@ pub enum ProxyVersion {
     V2,
 }
 
+/// Whether connections begin with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProxyReading {
+    /// None does.
+    Absent,
+    /// Every one does, or is refused.
+    Required,
+}
+
 /// A header of the PROXY protocol: whose connection it is that a proxy passes on.
 ///
 /// # Examples

@@ -96,6 +96,9 @@ impl Stream {
     /// TLS, its time is over ([`Limit::Handshake`]).
     pub fn handshake(&mut self) -> Result<Option<Interest>> {
         self.timed_out = None;
+        if !self.receive_header()? {
+            return Ok(Some(Interest::READ));
+        }
         let mut patience = Patience::new(self.blocking, None);
         match self.handshake_within(&mut patience) {
             Ok(()) => Ok(None),
@@ -117,22 +120,24 @@ impl Stream {
     /// Whether the client has said what it wants, so that there is an answer.
     pub(crate) fn has_begun_handshake(&self) -> bool {
         let secure = self.source.secure();
-        secure.is_some_and(|secure| secure.session().has_begun())
+        !self.awaits_header() && secure.is_some_and(|secure| secure.session().has_begun())
     }
 
     /// When the time of the handshake is over.
     pub(crate) fn handshake_deadline(&self) -> Deadline {
+        if let Some(deadline) = self.header_deadline() {
+            return deadline;
+        }
         let secure = self.source.secure();
         secure.map_or(Deadline::NEVER, |secure| {
             secure.session().handshake_deadline()
         })
     }
 
-    /// Whether TLS is still to be agreed upon.
+    /// Whether TLS is still to be agreed upon, or the header of a proxy to come.
     pub fn is_handshaking(&self) -> bool {
-        self.source
-            .secure()
-            .is_some_and(|secure| secure.session().is_handshaking())
+        let secure = self.source.secure();
+        self.awaits_header() || secure.is_some_and(|secure| secure.session().is_handshaking())
     }
 
     /// What the two ends have agreed upon; `None` without TLS and before the handshake is finished.

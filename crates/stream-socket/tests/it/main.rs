@@ -27,6 +27,7 @@ mod line;
 mod option_properties;
 mod options;
 mod php_address;
+mod proxied;
 mod proxy_protocol;
 mod relay;
 #[cfg(feature = "simulation")]

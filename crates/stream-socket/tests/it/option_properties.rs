@@ -32,6 +32,7 @@ fn value(key: &Key) -> BoxedStrategy<String> {
             let words = match key.name {
                 "handshake" => vec!["accept", "first-use"],
                 "send_proxy" => vec!["v1", "v2"],
+                "proxy_protocol" => vec!["absent", "required"],
                 _ => vec!["1.2", "1.3"],
             };
             select(words).prop_map(str::to_owned).boxed()

@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         0,
         &["error", "deadline", "nearest", "printable", "read_buffer"],
     ),
-    (1, &["address", "proxy_protocol", "url"]),
+    (1, &["address", "network", "proxy_protocol", "url"]),
     (2, &["options"]),
     (3, &["sys"]),
     (4, &["transport"]),

@@ -41,7 +41,11 @@ impl<T: Task> Task for Work<T> {
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match self {
             Work::Task(task) => task.run(wake, turn),
-            Work::Handshake(handshake) => handshake.run(),
+            Work::Handshake(handshake) => {
+                let next = handshake.run();
+                turn.timer = Some(handshake.due());
+                next
+            }
         }
     }
 
