@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stream_socket::{
-    ConnectOptions, Connecting, Error, ProxyHeader, ProxyVersion, SocketUrl, Stream,
+    ConnectOptions, Connecting, Error, ProxyHeader, ProxyTls, ProxyVersion, SocketUrl, Stream, Tlv,
 };
 
 use super::directory::Directory;
@@ -79,9 +79,38 @@ impl Destination {
     }
 }
 
-/// What the target is told of the client.
+/// What the target is told of the client: what a proxy before us has said, and what we know.
 fn told_of(client: &Stream, version: ProxyVersion) -> Result<ProxyHeader, Error> {
     let mut header = ProxyHeader::new(version, client.peer_addr().cloned(), client.local_addr()?);
     header.is_datagram = client.transport().is_datagram();
+    if let Some(before) = client.proxy_header() {
+        header.is_local = before.is_local;
+        let known = before.extensions.iter();
+        // It was made of the header that it stood in.
+        header.extensions = known
+            .filter(|tlv| tlv.kind != Tlv::CRC32C)
+            .cloned()
+            .collect();
+    }
+    if let Some(facts) = client.tls() {
+        let mut add = |tlv: Tlv| {
+            header.extensions.retain(|known| known.kind != tlv.kind);
+            header.extensions.push(tlv);
+        };
+        let mut tls = ProxyTls::default();
+        // As OpenSSL, and so HAProxy, names it: TLSv1.3.
+        tls.version = Some(facts.version.to_string().replace(' ', "v"));
+        tls.cipher = Some(facts.cipher);
+        tls.has_certificate = !facts.peer_certificates.is_empty();
+        // Without a good one the handshake would have failed.
+        tls.is_verified = tls.has_certificate;
+        add(tls.to_extension());
+        facts
+            .alpn
+            .into_iter()
+            .for_each(|alpn| add(Tlv::new(Tlv::ALPN, alpn)));
+        let name = facts.server_name.into_iter();
+        name.for_each(|name| add(Tlv::new(Tlv::AUTHORITY, name)));
+    }
     Ok(header)
 }

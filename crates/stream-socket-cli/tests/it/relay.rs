@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::support::certificates::Certificates;
 use crate::support::{BINARY, Folder, Script, Server, abstract_name, is_root, shell};
 
 /// Sends two megabytes of random data through `$URL` to an echo, and compares.
@@ -284,4 +285,128 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
         assert_eq!(outcome.err, format!("stream-socket: {sentence}"));
     }
+}
+
+/// HAProxy before us, on `$SOCKET`, with `$SEND` towards `$TARGET`.
+const BEFORE: &str = "cat >$FILE <<END
+defaults
+    mode tcp
+    timeout client 10s
+    timeout server 10s
+    timeout connect 10s
+listen here
+    bind 127.0.0.1:$PORT $BIND
+    server target $TARGET $SEND
+END
+exec haproxy -f $FILE -db";
+
+/// A port that was free just now.
+fn free_port() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port().to_string()
+}
+
+#[test]
+fn haproxy_tells_us_of_the_client_and_we_pass_it_on() {
+    let folder = Folder::new();
+    let trust = "--proxy-protocol required --proxy-from 127.0.0.1,::1";
+    let teller = folder.text("teller");
+    let certificates = Certificates::shared();
+    let (ca, client) = (certificates.file("ca.pem"), certificates.file("client.pem"));
+    let bind = format!(
+        "ssl crt {} ca-file {ca} verify required",
+        certificates.file("localhost.pem")
+    );
+    // What the last in the chain is told of the client, and of its certificate.
+    let last = folder.text("last.cfg");
+    let tell = HAPROXY.replace("%[src] %[dst]", "%[src] %[fc_pp_authority]");
+    let _last = Script::start(&tell, &[("FILE", &last), ("SOCKET", &teller)]);
+    for (send, bind, ask) in [
+        ("send-proxy", "", "curl -s http://127.0.0.1:$PORT/"),
+        ("send-proxy-v2", "", "curl -s http://127.0.0.1:$PORT/"),
+        (
+            "send-proxy-v2-ssl-cn proxy-v2-options authority",
+            &*bind,
+            "curl -s --cacert $CA --cert $CLIENT --resolve localhost:$PORT:127.0.0.1 \
+             https://localhost:$PORT/",
+        ),
+    ] {
+        let relay = Server::relay(&format!(
+            "tcp://127.0.0.1:0 unix://{teller} {trust} --send-proxy v2 --retry 20s"
+        ));
+        let (port, target) = (free_port(), format!("127.0.0.1:{}", relay.port()));
+        let file = folder.text("before.cfg");
+        let _before = Script::start(
+            BEFORE,
+            &[
+                ("FILE", &file),
+                ("PORT", &port),
+                ("BIND", bind),
+                ("SEND", send),
+                ("TARGET", &target),
+            ],
+        );
+        let variables = [("PORT", port.as_str()), ("CA", &ca), ("CLIENT", &client)];
+        let ask = format!(
+            "{} --retry 20 --retry-delay 1 --retry-connrefused --interface 127.0.0.9",
+            ask
+        );
+        let name = if bind.is_empty() { "" } else { "localhost" };
+        shell(&ask, &variables).prints(&format!("127.0.0.9 {name}"));
+        let log = relay.end();
+        assert!(log.contains("peer=tcp://127.0.0.9:"), "{log}");
+    }
+}
+
+#[test]
+fn a_server_behind_a_proxy_sees_the_client_and_refuses_others() {
+    let trust = "--proxy-protocol required --proxy-from 127.0.0.1 --proxy-timeout 500ms";
+    let mut server = Server::start(&format!("tcp://127.0.0.1:0 echo {trust}"));
+    let variables = [("PORT", server.port().to_owned())];
+    let variables = variables
+        .each_ref()
+        .map(|(name, port)| (*name, port.as_str()));
+    let header = r"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    let ask = format!("printf '{header}hello' | $BIN connect 127.0.0.1:$PORT");
+    shell(&ask, &variables).prints("hello");
+    let line = server.wait_for_log("closed");
+    assert!(line.contains("peer=tcp://192.0.2.1:1"), "{line}");
+    // The same from an address that is not trusted, and something else from one that is.
+    let liar = format!("{ask} --bind 127.0.0.2 || true");
+    shell(&liar, &variables).prints("");
+    server.wait_for_log("it is in none of the networks of proxy_from");
+    shell(
+        "printf hello | $BIN connect 127.0.0.1:$PORT || true",
+        &variables,
+    )
+    .prints("");
+    server.wait_for_log("it begins with something else");
+    shell("sleep 2 | $BIN connect 127.0.0.1:$PORT || true", &variables).prints("");
+    server.wait_for_log("the header timed out after 500ms");
+}
+
+#[test]
+fn a_target_is_told_of_the_client_s_tls() {
+    use std::io::Read;
+
+    let certificates = Certificates::shared();
+    let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&format!(
+        "tls://127.0.0.1:0 tcp://{} --certificate {} --alpn h2 --send-proxy v2",
+        target.local_addr().unwrap(),
+        certificates.file("localhost.pem")
+    ));
+    let (port, ca) = (relay.port(), certificates.file("ca.pem"));
+    let ask = "$BIN connect tls://localhost:$PORT --ca $CA --alpn h2 </dev/null";
+    shell(ask, &[("PORT", port), ("CA", &ca)]).prints("");
+    let (mut told, _) = target.accept().unwrap();
+    let mut bytes = Vec::new();
+    told.read_to_end(&mut bytes).unwrap();
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    // Sections 2.2.1, 2.2.2 and 2.2.6 of the protocol: types, lengths, values.
+    assert!(
+        has(b"\x01\0\x02h2") && has(b"\x02\0\x09localhost"),
+        "{bytes:?}"
+    );
+    assert!(has(b"\x01\0\0\0\0\x21\0\x07TLSv1.3\x23\0"), "{bytes:?}");
 }

@@ -175,6 +175,10 @@ impl<D: Dial> Relay<D> {
                 return Next::Yield;
             }
         }
+        self.client.flush();
+        if let Target::Connected(target) = &mut self.target {
+            target.flush();
+        }
         if has_moved && self.first.is_some() {
             turn.set_timer(Some(self.half_closed));
         }

@@ -35,6 +35,8 @@ impl Tlv {
     pub const ALPN: u8 = 0x01;
     /// The name that the client asked for: SNI.
     pub const AUTHORITY: u8 = 0x02;
+    /// A checksum of the whole header.
+    pub const CRC32C: u8 = CRC32C;
     /// An identifier of the connection.
     pub const UNIQUE_ID: u8 = 0x05;
 

@@ -119,6 +119,14 @@ impl End {
         }
     }
 
+    /// Sends what TLS holds of what it has taken, as far as there is room.
+    pub(super) fn flush(&mut self) {
+        // What fails here, the next write or read tells.
+        if !self.stream.is_plain() && self.stream.flush().is_err() {
+            self.was_full = true;
+        }
+    }
+
     fn is_full(&mut self, error: io::Error) -> io::Result<usize> {
         self.writable = false;
         self.was_full = true;
