@@ -108,14 +108,7 @@ fn said(script: &Path, is_ours: bool) -> String {
         script.display(),
         output.status
     );
-    assert_no_leaks(script, &complaints);
     text
-}
-
-/// A debug build of PHP tells at its end what was not freed.
-fn assert_no_leaks(script: &Path, complaints: &str) {
-    let leaks = complaints.contains(": Freeing 0x") || complaints.contains("memory leaks detected");
-    assert!(!leaks, "{} leaks\n{complaints}", script.display());
 }
 
 /// Runs to the end, or ends what takes too long.
@@ -137,11 +130,19 @@ fn bounded(mut command: Command) -> Output {
         }
         thread::park_timeout(Duration::from_millis(10));
     }
-    Output {
+    let output = Output {
         status: child.wait().unwrap(),
         stdout: output.join().unwrap(),
         stderr: complaints.join().unwrap(),
-    }
+    };
+    assert_no_leaks(&command, &String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A debug build of PHP tells at its end what was not freed.
+fn assert_no_leaks(command: &Command, complaints: &str) {
+    let leaks = complaints.contains(": Freeing 0x") || complaints.contains("memory leaks detected");
+    assert!(!leaks, "{command:?} leaks\n{complaints}");
 }
 
 fn read_all(source: &mut impl Read) -> Vec<u8> {
