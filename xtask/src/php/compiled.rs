@@ -12,17 +12,18 @@ use crate::shell::{Shell, Trouble};
 /// A build, by what distinguishes it.
 #[derive(Debug)]
 pub(super) struct Build {
-    pub(super) name: &'static str,
-    pub(super) option: &'static str,
+    name: &'static str,
+    options: &'static [&'static str],
 }
 
 pub(super) const ZTS: Build = Build {
     name: "zts",
-    option: "--enable-zts",
+    // Threads are only there where a program starts them: one that has PHP as a library.
+    options: &["--enable-zts", "--enable-embed"],
 };
 pub(super) const DEBUG: Build = Build {
     name: "debug",
-    option: "--enable-debug",
+    options: &["--enable-debug"],
 };
 
 /// What the tests need, and nothing more.
@@ -47,19 +48,30 @@ pub(super) fn prepared(shell: &mut Shell, build: &Build) -> Result<(Php, PathBuf
         .target_folder()
         .join(format!("xtask/php-{}", build.name))
         .join(version);
-    let (command, config) = (folder.join("bin/php"), folder.join("bin/php-config"));
-    if !config.is_file() {
-        make(shell, build, &source, &folder)?;
+    // What it was made with is written when it is whole.
+    let (stamp, options) = (folder.join("options"), [build.options, &OPTIONS].concat());
+    if fs::read_to_string(&stamp).ok() != Some(options.join(" ")) {
+        make(shell, build.name, &options, &source, &folder)?;
+        fs::write(&stamp, options.join(" ")).map_err(|error| {
+            Trouble::Failed(format!("cannot write {}: {error}", stamp.display()))
+        })?;
     }
-    let library = extension::build_for(shell, &config, &folder)?;
+    let library = extension::build_for(shell, &folder.join("bin/php-config"), &folder)?;
+    let command = folder.join("bin/php");
     Ok((Php { command, library }, source))
 }
 
-/// Compiles beside the source, and installs: the last file to be there is php-config.
-fn make(shell: &mut Shell, build: &Build, source: &Path, folder: &Path) -> Result<(), Trouble> {
+/// Compiles beside the source, and installs.
+fn make(
+    shell: &mut Shell,
+    name: &str,
+    options: &[&str],
+    source: &Path,
+    folder: &Path,
+) -> Result<(), Trouble> {
     shell.note(&format!(
-        "  compiling PHP, {} (took 5 min on two cores)",
-        build.name
+        "  compiling PHP, {} (5 to 10 min on two cores)",
+        name
     ));
     let objects = folder.join("build");
     fs::create_dir_all(&objects).map_err(|error| {
@@ -68,7 +80,7 @@ fn make(shell: &mut Shell, build: &Build, source: &Path, folder: &Path) -> Resul
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let mut configure = shell.command(source.join("configure"));
     configure.arg(format!("--prefix={}", folder.display()));
-    configure.arg(build.option).args(OPTIONS);
+    configure.args(options);
     let mut compile = shell.command("make");
     compile.args(["--silent", &format!("-j{jobs}")]);
     let mut install = shell.command("make");
