@@ -22,6 +22,8 @@ function serve(array $options): void
 }
 
 ini_set('display_errors', '0');
+// Else an exception keeps the connection that its handler was called with.
+ini_set('zend.exception_ignore_args', '1');
 set_error_handler(function ($level, $message) {
     echo 'warning: ', clean($message), "\n";
     return true;

@@ -22,12 +22,12 @@ static int64_t of_seconds(double seconds)
 	return seconds >= 9e9 ? -1 : (int64_t) (seconds * 1e9);
 }
 
-/* In a task that is being ended nothing sleeps. */
-#define OR_STOCK(stock) \
+/* In a task that is being ended nothing sleeps: `fail` returns what the function's type allows. */
+#define OR_STOCK(stock, fail) \
 	do { \
 		enum ss_manner manner = ss_manner_now(); \
 		if (manner == SS_FAILS) { \
-			RETURN_FALSE; \
+			fail; \
 		} \
 		if (manner == SS_BLOCKS) { \
 			stock(INTERNAL_FUNCTION_PARAM_PASSTHRU); \
@@ -39,7 +39,7 @@ static ZEND_NAMED_FUNCTION(sleep_)
 {
 	zend_long seconds;
 
-	OR_STOCK(stock_sleep);
+	OR_STOCK(stock_sleep, RETURN_LONG(0));
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_LONG(seconds)
 	ZEND_PARSE_PARAMETERS_END();
@@ -55,7 +55,7 @@ static ZEND_NAMED_FUNCTION(usleep_)
 {
 	zend_long microseconds;
 
-	OR_STOCK(stock_usleep);
+	OR_STOCK(stock_usleep, return);
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_LONG(microseconds)
 	ZEND_PARSE_PARAMETERS_END();
@@ -70,7 +70,7 @@ static ZEND_NAMED_FUNCTION(nanosleep_)
 {
 	zend_long seconds, nanoseconds;
 
-	OR_STOCK(stock_nanosleep);
+	OR_STOCK(stock_nanosleep, RETURN_FALSE);
 	ZEND_PARSE_PARAMETERS_START(2, 2)
 		Z_PARAM_LONG(seconds)
 		Z_PARAM_LONG(nanoseconds)
@@ -92,7 +92,7 @@ static ZEND_NAMED_FUNCTION(sleep_until_)
 	double until;
 	struct timeval now;
 
-	OR_STOCK(stock_sleep_until);
+	OR_STOCK(stock_sleep_until, RETURN_FALSE);
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_DOUBLE(until)
 	ZEND_PARSE_PARAMETERS_END();
