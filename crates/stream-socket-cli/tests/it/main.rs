@@ -5,6 +5,7 @@
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
 //! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
+//! `cookbook` the lines of docs/relay.md,
 //! `php` PHP in its place, `tls` all of that over TLS,
 //! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
@@ -17,6 +18,7 @@
 )]
 
 mod connect;
+mod cookbook;
 mod crowds;
 mod datagrams;
 mod dialogues;

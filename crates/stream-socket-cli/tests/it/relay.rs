@@ -396,12 +396,15 @@ fn a_target_is_told_of_the_client_s_tls() {
         target.local_addr().unwrap(),
         certificates.file("localhost.pem")
     ));
+    let listening = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        target.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
     let (port, ca) = (relay.port(), certificates.file("ca.pem"));
     let ask = "$BIN connect tls://localhost:$PORT --ca $CA --alpn h2 </dev/null";
     shell(ask, &[("PORT", port), ("CA", &ca)]).prints("");
-    let (mut told, _) = target.accept().unwrap();
-    let mut bytes = Vec::new();
-    told.read_to_end(&mut bytes).unwrap();
+    let bytes = listening.join().unwrap();
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     // Sections 2.2.1, 2.2.2 and 2.2.6 of the protocol: types, lengths, values.
     assert!(
