@@ -148,13 +148,13 @@ const PACKAGES: &[Package] = &[
         name: "openssl",
         program: "openssl",
         steps: &["test"],
-        why: "a TLS client and server",
+        why: "a TLS peer either way, and keys in every form",
     },
     Package {
         name: "gnutls-bin",
         program: "gnutls-cli",
         steps: &["test"],
-        why: "a TLS client and server that is not OpenSSL's",
+        why: "another TLS peer, of another make",
     },
     Package {
         name: "sslscan",

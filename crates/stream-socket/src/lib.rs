@@ -155,8 +155,8 @@ pub use gate::Place;
 pub use handshake_log::HandshakeCounters;
 pub use listener::{Incoming, Listener};
 pub use options::{
-    ConnectOptions, HandshakeTime, Key, Kind, ListenOptions, Role, SocketOptions, TlsClientOptions,
-    TlsServerOptions, TlsVersion, UnixOptions, keys, parse_span,
+    ConnectOptions, HandshakeTime, Key, Kind, ListenOptions, Passphrase, Role, SocketOptions,
+    TlsClientOptions, TlsIdentity, TlsServerOptions, TlsVersion, UnixOptions, keys, parse_span,
 };
 pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};
@@ -164,7 +164,7 @@ pub use proxy_protocol::{ProxyHeader, ProxyReading, ProxyTls, ProxyVersion, Tlv}
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};
-pub use transport::TlsFacts;
+pub use transport::{TlsCipher, TlsFacts, tls_ciphers};
 #[doc(hidden)]
 pub use url::php;
 pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};

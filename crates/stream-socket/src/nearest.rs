@@ -10,7 +10,10 @@ pub(crate) fn nearest<'a>(
     let word = word.to_ascii_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .map(|candidate| {
+            let lower = candidate.to_ascii_lowercase();
+            (strsim::damerau_levenshtein(&word, &lower), candidate)
+        })
         .filter(|(edits, _)| *edits <= (word.chars().count() / 3).max(1))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)

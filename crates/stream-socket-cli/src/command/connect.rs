@@ -46,7 +46,7 @@ impl Secured {
         let alpn = facts.alpn.as_deref();
         Some(Self {
             version: facts.version.to_string(),
-            cipher: facts.cipher,
+            cipher: facts.cipher.name.to_owned(),
             alpn: alpn.map(|name| name.escape_ascii().to_string()),
             peer_name: options.tls.peer_name.clone().unwrap_or(host),
             is_resumed: facts.resumed,
@@ -78,7 +78,7 @@ fn tell(stream: &Stream, secured: Option<&Secured>, format: LogFormat) -> Result
     Ok(())
 }
 
-/// `TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN h2; the certificate is verified for example.org`
+/// `TLS 1.3, TLS_AES_256_GCM_SHA384, ALPN h2; the certificate is verified for example.org`
 impl fmt::Display for Secured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}", self.version, self.cipher)?;

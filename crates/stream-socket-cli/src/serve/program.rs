@@ -234,7 +234,7 @@ fn describe_tls(command: &mut Command, facts: &TlsFacts) {
         "SSL_PROTOCOL",
         facts.version.to_string().replace("TLS ", "TLSv"),
     );
-    command.env("SSL_CIPHER", &facts.cipher);
+    command.env("SSL_CIPHER", facts.cipher.openssl_name);
     let kind = if facts.resumed { "Resumed" } else { "Initial" };
     command.env("SSL_SESSION_RESUMED", kind);
     if let Some(name) = &facts.server_name {

@@ -44,7 +44,7 @@ impl Tls {
             return Ok(None);
         }
         let context = if transport.is_tls() {
-            let context = ServerContext::of(url, transport, &options.tls)?;
+            let context = ServerContext::of(url, transport, Some(url), &options.tls, None)?;
             Some(RwLock::new(context))
         } else {
             None
@@ -68,11 +68,16 @@ impl Tls {
             }
             None => stream,
         };
-        let Some(context) = &self.context else {
-            return Ok(stream);
-        };
-        let context = Arc::clone(&context.read().unwrap_or_else(PoisonError::into_inner));
-        Ok(stream.secured(context.session(url)?))
+        match self.context() {
+            Some(context) => Ok(stream.secured(context.session(url)?)),
+            None => Ok(stream),
+        }
+    }
+
+    fn context(&self) -> Option<Arc<ServerContext>> {
+        let context = self.context.as_ref()?;
+        let context = context.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&context))
     }
 
     /// Whether the peer is a proxy, whose address counts for nobody.
@@ -148,6 +153,35 @@ impl Listener {
 
     pub(crate) fn handshake_log(&self) -> Option<&HandshakeLog> {
         self.tls.as_ref().map(|tls| tls.handshakes.log())
+    }
+
+    /// Reads the files of its certificates, keys and authorities again, for the connections that
+    /// come from now on; whether something had changed. Those that are there stay as they are, and
+    /// sessions can be resumed still, unless clients show certificates.
+    ///
+    /// It costs a look at each file where nothing has changed, so it may be called on a signal
+    /// and by the clock as well. Nothing to do without TLS.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`] for what can't be used: the listener then goes on with what it had.
+    pub fn reload(&self) -> Result<bool> {
+        let Some(current) = self.tls.as_ref().and_then(|tls| tls.context.as_ref()) else {
+            return Ok(false);
+        };
+        let before = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
+        let (url, options) = (&*self.url, &self.options.tls);
+        let context = ServerContext::of(url, url.transport(), Some(url), options, Some(&before))?;
+        let has_changed = !Arc::ptr_eq(&before, &context);
+        *current.write().unwrap_or_else(PoisonError::into_inner) = context;
+        Ok(has_changed)
+    }
+
+    /// The SHA-256 fingerprint of the certificate that is shown by default, in hexadecimal: what a
+    /// client can know the server by, that trusts nobody else. `None` without TLS.
+    pub fn fingerprint(&self) -> Option<String> {
+        let context = self.tls.as_ref()?.context()?;
+        context.fingerprint().map(str::to_owned)
     }
 
     /// How many TLS handshakes came to what, in this process, and headers of proxies; `None`

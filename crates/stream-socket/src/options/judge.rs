@@ -60,8 +60,12 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
     }
     if url.transport().is_tls() {
         let tls = &options.tls;
-        if tls.certificate.is_none() {
-            return Err("option certificate is missing".to_owned());
+        match (tls.certificate.is_some(), tls.self_signed == Some(true)) {
+            (false, false) => return Err("option certificate is missing".to_owned()),
+            (true, true) => {
+                return Err("options certificate and self_signed exclude each other".to_owned());
+            }
+            _ => {}
         }
         if tls.client_optional.is_some() && tls.client_ca.is_none() {
             return Err("option client_optional needs client_ca".to_owned());

@@ -204,6 +204,10 @@ const TABLE: &[Key] = table! {
         Listen Text unix.group;
     unlink UNIX "1" "Remove a dead socket file in the way, and ours when done" None,
         Listen Flag unix.unlink;
+    more_certificates TLS "none" "PEM files with certificate and key for further names" None,
+        Listen Identities tls.more_certificates;
+    self_signed TLS "0" "Make a certificate, to try things out" None,
+        Listen Flag tls.self_signed;
     client_ca TLS "none" "Authorities whose clients are let in, asked for a certificate" None,
         Listen Path tls.client_ca;
     client_optional TLS "0" "Let in clients without a certificate as well" None,
@@ -224,10 +228,16 @@ const TABLE: &[Key] = table! {
         Connect Path tls.ca;
     peer_name TLS "the host" "Name that the server's certificate must have" Some("peer_name"),
         Connect Text tls.peer_name;
+    fingerprint TLS "any" "SHA-256 of the server's certificate, enough without ca" None,
+        Connect List tls.fingerprint;
     certificate TLS "none" "Certificate chain, a PEM file" Some("local_cert"),
         Each Path tls.certificate;
     key TLS "in the certificate's file" "Private key, a PEM file" Some("local_pk"),
         Each Path tls.key;
+    passphrase_file TLS "none" "File with the passphrase of the private key" None,
+        Each Path tls.passphrase_file;
+    ciphers TLS "all" "Cipher suites that may be agreed upon" None,
+        Each List tls.ciphers;
     alpn TLS "none" "Protocols over TLS, best first" Some("alpn_protocols"),
         Each List tls.alpn;
     min_version TLS "1.2" "Oldest version of TLS: 1.2, 1.3" None,

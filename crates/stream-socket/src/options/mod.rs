@@ -14,6 +14,8 @@ pub(crate) use key::Options;
 pub use key::{Key, Role, keys};
 pub use listen::ListenOptions;
 pub use socket::SocketOptions;
-pub use tls::{HandshakeTime, TlsClientOptions, TlsServerOptions, TlsVersion};
+pub use tls::{
+    HandshakeTime, Passphrase, TlsClientOptions, TlsIdentity, TlsServerOptions, TlsVersion,
+};
 pub use unix::UnixOptions;
 pub use value::{Kind, parse_span};

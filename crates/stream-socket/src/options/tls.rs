@@ -1,5 +1,6 @@
 //! Options of TLS.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,11 +26,23 @@ use super::value::Choice;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TlsServerOptions {
-    /// The certificate and those that lead from it to a root, in PEM. Needed.
+    /// The certificate and those that lead from it to a root, in PEM. Needed, unless
+    /// [`self_signed`](Self::self_signed). It is shown to whoever asks for no other's name.
     pub certificate: Option<PathBuf>,
-    /// The certificate's private key, in PEM: PKCS#8, PKCS#1 or SEC1. By default it is in the
-    /// certificate's file.
+    /// The certificate's private key, in PEM: PKCS#8, encrypted or not, PKCS#1 or SEC1. By default
+    /// it is in the certificate's file.
     pub key: Option<PathBuf>,
+    /// What the private key is encrypted with. No key of a URL; `passphrase_file` is one.
+    pub passphrase: Option<Passphrase>,
+    /// A file whose first line is the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// Certificates for further names, each shown to those who ask for it (SNI). In a URL they are
+    /// paths of files that hold certificate and key.
+    pub more_certificates: Vec<TlsIdentity>,
+    /// Makes a certificate for the listener's host, `localhost` and the loopback addresses, in
+    /// place of one from a file. To try things out: no client trusts it, unless it knows the
+    /// [`fingerprint`](crate::Listener::fingerprint). Needs the feature `self-signed`.
+    pub self_signed: Option<bool>,
     /// Certificates, in PEM, of the authorities whose clients are let in: clients are then asked
     /// for a certificate.
     pub client_ca: Option<PathBuf>,
@@ -44,6 +57,9 @@ pub struct TlsServerOptions {
     pub min_version: Option<TlsVersion>,
     /// The newest version of TLS. 1.3 by default.
     pub max_version: Option<TlsVersion>,
+    /// The cipher suites that may be agreed upon, by their names at IANA or in OpenSSL; all of
+    /// [`tls_ciphers`](crate::tls_ciphers) by default.
+    pub ciphers: Vec<String>,
     /// When handshakes are made.
     pub handshake: Option<HandshakeTime>,
     /// How long a client has for its handshake: 10 s by default.
@@ -51,6 +67,11 @@ pub struct TlsServerOptions {
     /// Takes the end of a connection without close_notify for the end of what the peer sent. Who
     /// can cut connections can then cut messages short.
     pub danger_accept_truncation: bool,
+    /// Writes the secrets of each connection to a file, for Wireshark and the like: the
+    /// [NSS key log format]. Who has the file reads the connections.
+    ///
+    /// [NSS key log format]: https://www.ietf.org/archive/id/draft-ietf-tls-keylogfile-05.html
+    pub danger_key_log: Option<PathBuf>,
 }
 
 /// How a connecting stream begins TLS.
@@ -65,10 +86,18 @@ pub struct TlsClientOptions {
     pub ca: Option<PathBuf>,
     /// The name that the server's certificate must have. The URL's host by default.
     pub peer_name: Option<String>,
+    /// SHA-256 fingerprints of certificates, in hexadecimal, with or without colons: the server's
+    /// must be one of these. Where no [`ca`](Self::ca) is given, that is enough, whoever issued it
+    /// and for whatever name; else it must be trusted besides.
+    pub fingerprint: Vec<String>,
     /// A certificate to show to the server, with those that lead from it to a root, in PEM.
     pub certificate: Option<PathBuf>,
     /// Its private key, in PEM. By default it is in the certificate's file.
     pub key: Option<PathBuf>,
+    /// As [`TlsServerOptions::passphrase`].
+    pub passphrase: Option<Passphrase>,
+    /// A file whose first line is the passphrase.
+    pub passphrase_file: Option<PathBuf>,
     /// The protocols to offer, best first: ALPN, [RFC 7301].
     ///
     /// [RFC 7301]: https://www.rfc-editor.org/rfc/rfc7301
@@ -77,6 +106,8 @@ pub struct TlsClientOptions {
     pub min_version: Option<TlsVersion>,
     /// The newest version of TLS. 1.3 by default.
     pub max_version: Option<TlsVersion>,
+    /// As [`TlsServerOptions::ciphers`].
+    pub ciphers: Vec<String>,
     /// How long the handshake may take: 10 s by default. A connect's own limit counts besides.
     pub handshake_timeout: Option<Duration>,
     /// Accepts any certificate, of whomever and for whatever name.
@@ -85,6 +116,59 @@ pub struct TlsClientOptions {
     pub danger_accept_any_name: bool,
     /// As [`TlsServerOptions::danger_accept_truncation`].
     pub danger_accept_truncation: bool,
+    /// As [`TlsServerOptions::danger_key_log`].
+    pub danger_key_log: Option<PathBuf>,
+}
+
+/// A certificate with its key, beside the one that is shown by default.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TlsIdentity {
+    /// The certificate and those that lead from it to a root, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM. By default it is in the certificate's file.
+    pub key: Option<PathBuf>,
+    /// What the private key is encrypted with.
+    pub passphrase: Option<Passphrase>,
+    /// The names that it is shown for; those in the certificate where there are none.
+    /// `*.example.org` stands for every name with one more label.
+    pub names: Vec<String>,
+}
+
+impl TlsIdentity {
+    /// A file that holds certificate and key, for the names in the certificate.
+    pub fn new(certificate: impl Into<PathBuf>) -> Self {
+        Self {
+            certificate: certificate.into(),
+            key: None,
+            passphrase: None,
+            names: Vec::new(),
+        }
+    }
+}
+
+/// What a private key is encrypted with. It is never shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Passphrase(String);
+
+impl Passphrase {
+    /// The bytes that the key's encryption is derived from.
+    #[cfg(feature = "tls")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<String> for Passphrase {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
 }
 
 /// A version of TLS. Older ones than these are broken, and not to be had ([RFC 8996]).
@@ -100,8 +184,8 @@ pub enum TlsVersion {
 }
 
 /// As people write it: `TLS 1.3`.
-impl std::fmt::Display for TlsVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TlsVersion::V1_2 => "TLS 1.2",
             TlsVersion::V1_3 => "TLS 1.3",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::tls::TlsIdentity;
 use crate::error::{Error, Result as SocketResult, Stage};
 use crate::printable::excerpt;
 use crate::proxy_protocol::{ProxyReading, ProxyVersion};
@@ -141,6 +142,8 @@ pub(crate) enum Slot<'a> {
     Text(&'a mut Option<String>),
     Path(&'a mut Option<PathBuf>),
     List(&'a mut Vec<String>),
+    /// Each a file, by its path.
+    Identities(&'a mut Vec<TlsIdentity>),
     Choice(&'a mut dyn Choice),
 }
 
@@ -154,7 +157,7 @@ impl Slot<'_> {
             Slot::Mode(_) => Kind::Mode,
             Slot::Text(_) => Kind::Text,
             Slot::Path(_) => Kind::Path,
-            Slot::List(_) => Kind::List,
+            Slot::List(_) | Slot::Identities(_) => Kind::List,
             Slot::Choice(_) => Kind::Choice,
         }
     }
@@ -168,6 +171,7 @@ impl Slot<'_> {
             Slot::Text(field) => field.is_some(),
             Slot::Path(field) => field.is_some(),
             Slot::List(field) => !field.is_empty(),
+            Slot::Identities(field) => !field.is_empty(),
             Slot::Choice(field) => field.is_set(),
         }
     }
@@ -200,6 +204,13 @@ impl Slot<'_> {
                     Ok(())
                 }
                 None => Err("words with commas between them"),
+            },
+            Slot::Identities(field) => match list(text) {
+                Some(paths) => {
+                    *field = paths.into_iter().map(TlsIdentity::new).collect();
+                    Ok(())
+                }
+                None => Err("paths with commas between them"),
             },
             Slot::Choice(field) => match field.choose(text) {
                 true => Ok(()),

@@ -61,6 +61,12 @@ impl Secure {
         self.session.close(self.socket.as_fd(), rest)
     }
 
+    /// Takes the socket out, and what was received behind the end of TLS; leaves `place`.
+    pub(super) fn take_apart(&mut self, place: OwnedFd, rest: &mut ReadBuffer) -> OwnedFd {
+        self.session.take_unread(rest);
+        std::mem::replace(&mut self.socket, place)
+    }
+
     pub(super) fn flush(&mut self) -> Result<(), Hindrance> {
         self.session.flush(self.socket.as_fd())
     }

@@ -28,7 +28,8 @@ impl Stream {
     /// received as plain text, so that somebody may have put them in between; else as
     /// [`handshake`](Self::handshake).
     pub fn start_tls_server(&mut self, options: &TlsServerOptions) -> Result<Option<Interest>> {
-        let session = ServerContext::of(self, self.transport, options)?.session(self)?;
+        let session =
+            ServerContext::of(self, self.transport, None, options, None)?.session(self)?;
         self.start_tls(session)
     }
 
@@ -81,6 +82,37 @@ impl Stream {
             self.source = Source::Secure(Box::new(Secure::new(socket, session)));
         }
         self
+    }
+
+    /// Ends TLS and goes on in plain: close_notify both ways. What the peer sent before its own can
+    /// still be read.
+    ///
+    /// A stream that does not wait says that it would block, until the peer has answered; then it
+    /// is to be called again. Without TLS it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Io`], as a write and a read; the stream carries TLS still.
+    pub fn stop_tls(&mut self) -> Result<()> {
+        self.timed_out = None;
+        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let result = self.until_done(&mut patience, |secure, rest| {
+            secure.close(rest)?;
+            while !secure.session().is_closed() {
+                secure.read(&mut [], rest)?;
+            }
+            Ok(())
+        });
+        result.map_err(|halt| self.halted(halt, Limit::Read))?;
+        let Source::Secure(secure) = &mut self.source else {
+            return Ok(());
+        };
+        let place =
+            sys::reserve().map_err(|errno| failed(Stage::Socket, "a place for TLS", errno))?;
+        self.received += secure.session().received();
+        let socket = secure.take_apart(place, &mut self.buffer);
+        self.source = Source::Socket(socket);
+        Ok(())
     }
 
     /// Goes on with the handshake of TLS; `None` when it is finished, or there is none.

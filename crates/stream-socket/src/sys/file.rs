@@ -1,6 +1,9 @@
 //! Files that options name.
 
+use std::fs::File;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::Errno;
 use super::seam::{Call, call};
@@ -32,4 +35,11 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
         modified: (found.st_mtime, found.st_mtime_nsec as i64),
         changed: (found.st_ctime, found.st_ctime_nsec as i64),
     })
+}
+
+/// A file to be appended to, made for its owner alone if it is not there.
+pub(crate) fn append_privately(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    call(Call::File, || rustix::fs::open(path, flags, mode)).map(File::from)
 }

@@ -22,4 +22,4 @@ pub(crate) use beside::bind_beside;
 pub(crate) use bind::{Bound, bind, bind_all, listen, share, tell_local_address};
 pub(crate) use endpoint::of_descriptor;
 pub(crate) use race::{Connected, Race, resolve};
-pub use tls_facts::TlsFacts;
+pub use tls_facts::{TlsCipher, TlsFacts, tls_ciphers};

@@ -46,12 +46,18 @@ impl ServerContext {
     pub(crate) fn of(
         url: &impl fmt::Display,
         _transport: Transport,
+        _host: Option<&SocketUrl>,
         _options: &TlsServerOptions,
+        _before: Option<&Self>,
     ) -> Result<Arc<Self>> {
         Err(absent(url))
     }
 
     pub(crate) fn session(&self, _url: &impl fmt::Display) -> Result<Session> {
+        match *self {}
+    }
+
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
         match *self {}
     }
 }
@@ -112,4 +118,6 @@ none! {
     close(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;
     flush(socket: BorrowedFd<'_>) -> Attempt<()>;
     end(socket: BorrowedFd<'_>) -> ();
+    is_closed() -> bool;
+    take_unread(rest: &mut ReadBuffer) -> ();
 }

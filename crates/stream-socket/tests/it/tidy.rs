@@ -43,8 +43,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("memchr", ""),
     ("nix", "sys/"),
     ("rustix", "sys/"),
+    ("aws_lc_rs", "transport/tls/"),
+    ("pkcs8", "transport/tls/"),
+    ("rcgen", "transport/tls/"),
     ("rustls", "transport/tls/"),
     ("rustls_native_certs", "transport/tls/"),
+    ("x509_parser", "transport/tls/"),
     ("socket2", "sys/"),
     ("strsim", "nearest.rs"),
 ];

@@ -108,7 +108,7 @@ fn verbose_tells_what_was_agreed_upon() {
     assert!(first.starts_with("connected to tls://127.0.0.1:"), "{told}");
     assert_eq!(
         second,
-        "TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN http/1.1; the certificate is verified for \
+        "TLS 1.3, TLS_AES_256_GCM_SHA384, ALPN http/1.1; the certificate is verified for \
          127.0.0.1"
     );
     let told = ask("--max-version 1.2 --peer-name localhost");

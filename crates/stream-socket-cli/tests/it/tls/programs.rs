@@ -34,7 +34,7 @@ fn it_is_told_of_the_connection_and_of_tls() {
                grep -E '^(PROTO|TCP.*|SSL_[CPST].*)=' | grep -v PORT= | \
                grep -v SSL_CERT | sort";
     shell(ask, &[("PORT", server.port()), ("CA", &authority())]).prints(
-        "PROTO=SSL\nSSL_CIPHER=TLS13_AES_256_GCM_SHA384\nSSL_PROTOCOL=TLSv1.3\n\
+        "PROTO=SSL\nSSL_CIPHER=TLS_AES_256_GCM_SHA384\nSSL_PROTOCOL=TLSv1.3\n\
          SSL_SESSION_RESUMED=Initial\nSSL_TLS_SNI=localhost\nTCPLOCALIP=127.0.0.1\n\
          TCPREMOTEIP=127.0.0.1\n",
     );

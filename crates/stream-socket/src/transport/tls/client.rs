@@ -9,10 +9,11 @@ use rustls::pki_types::ServerName;
 
 use super::cache::Cache;
 use super::connection::Connection;
+use super::identity::{Place, mismatch};
 use super::reason::reason;
-use super::server::{chain_and_key, mismatch, protocols};
+use super::server::protocols;
 use super::session::{Limits, Session};
-use super::{HANDSHAKE_TIMEOUT, Versions, provider, unusable, verify};
+use super::{HANDSHAKE_TIMEOUT, Versions, key_log, suites, unusable, verify};
 use crate::error::{Error, Result, Stage};
 use crate::options::TlsClientOptions;
 use crate::sys::file::{Stamp, stamp};
@@ -43,7 +44,12 @@ impl ClientContext {
         options: &TlsClientOptions,
     ) -> Result<Arc<Self>> {
         let versions = Versions::of(transport, options.min_version, options.max_version);
-        let named = [&options.certificate, &options.key, &options.ca];
+        let named = [
+            &options.certificate,
+            &options.key,
+            &options.passphrase_file,
+            &options.ca,
+        ];
         let files = named.map(|path| path.as_deref().and_then(stamp));
         let content = Content {
             // Contexts for several names are the same one.
@@ -63,21 +69,32 @@ impl ClientContext {
         options: &TlsClientOptions,
     ) -> Result<Self> {
         let refused = |error| unusable(url, reason(&error));
-        let builder = ClientConfig::builder_with_provider(provider())
+        let provider = suites::provider(url, &options.ciphers)?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions.supported())
             .map_err(refused)?
             .dangerous()
-            .with_custom_certificate_verifier(verify::verifier(url, options)?);
+            .with_custom_certificate_verifier(verify::verifier(url, options, provider)?);
         let mut config = match options.certificate.as_deref() {
             None => builder.with_no_client_auth(),
             Some(certificate) => {
-                let (chain, key) = chain_and_key(url, certificate, options.key.as_deref())?;
+                let place = Place {
+                    option: "certificate",
+                    certificate,
+                    key: options.key.as_deref(),
+                    passphrase: options.passphrase.as_ref(),
+                    passphrase_file: options.passphrase_file.as_deref(),
+                };
+                let (chain, key) = place.load(url)?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| unusable(url, mismatch(&error)))?
             }
         };
         config.alpn_protocols = protocols(&options.alpn);
+        if let Some(path) = options.danger_key_log.as_deref() {
+            config.key_log = key_log::at(url, path)?;
+        }
         Ok(Self {
             config: Arc::new(config),
             limits: Limits {
@@ -117,7 +134,7 @@ impl PeerName {
 
     /// That of a peer of which only the address is known.
     pub(crate) fn unknown(peer: &impl fmt::Display, options: &TlsClientOptions) -> Result<Self> {
-        if options.danger_accept_any_certificate || options.danger_accept_any_name {
+        if !verify::looks_at_names(options) {
             return Self::new(peer, "localhost");
         }
         let reason = "there is no name to verify: give option peer_name";

@@ -8,13 +8,20 @@
 //! but records that have not come, or not gone, as a whole.
 
 mod cache;
+mod certificates;
 mod client;
 mod connection;
 mod facts;
+mod fingerprint;
+mod identity;
+mod key_log;
+mod noted;
 mod pem;
 mod reason;
+mod self_signed;
 mod server;
 mod session;
+mod suites;
 mod verify;
 
 pub(crate) use client::{ClientContext, PeerName};

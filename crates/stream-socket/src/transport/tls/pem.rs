@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::unusable;
 use crate::error::{Error, Result};
+use crate::options::Passphrase;
 use crate::sys::{file, phrase};
 
 /// A file that an option names.
@@ -45,13 +47,92 @@ impl Named<'_> {
     }
 
     /// The first private key of the file.
-    pub(super) fn key(&self, url: &impl fmt::Display) -> Result<PrivateKeyDer<'static>> {
+    pub(super) fn key(
+        &self,
+        url: &impl fmt::Display,
+        secret: Secret<'_>,
+    ) -> Result<PrivateKeyDer<'static>> {
         let text = self.read(url)?;
+        if let Some(block) = block(&text, ENCRYPTED) {
+            return self.decrypted(url, block, secret);
+        }
+        if text
+            .windows(OLD_FORM.len())
+            .any(|window| window == OLD_FORM)
+        {
+            let why = "the key is encrypted in a form that is no longer safe; \
+                       `openssl pkcs8 -topk8` writes it anew";
+            return Err(self.refused(url, why));
+        }
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
             pem::Error::NoItemsFound => self.refused(url, "there is no private key in it"),
             error => self.refused(url, words(&error)),
         })
     }
+}
+
+/// What a private key may be encrypted with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secret<'a> {
+    pub(super) passphrase: Option<&'a Passphrase>,
+    /// A file whose first line it is.
+    pub(super) file: Option<&'a Path>,
+}
+
+impl Secret<'_> {
+    fn bytes(&self, url: &impl fmt::Display) -> Result<Option<Vec<u8>>> {
+        match (self.passphrase, self.file) {
+            (Some(passphrase), _) => Ok(Some(passphrase.bytes().to_vec())),
+            (None, Some(path)) => {
+                let option = "passphrase_file";
+                let text = Named { option, path }.read(url)?;
+                let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Named<'_> {
+    fn decrypted(
+        &self,
+        url: &impl fmt::Display,
+        block: &str,
+        secret: Secret<'_>,
+    ) -> Result<PrivateKeyDer<'static>> {
+        let Some(passphrase) = secret.bytes(url)? else {
+            return Err(self.refused(url, "the key is encrypted: give option passphrase_file"));
+        };
+        let unreadable = |error: &dyn fmt::Display| {
+            self.refused(
+                url,
+                format_args!("the encrypted key can't be read: {error}"),
+            )
+        };
+        let (_, document) = SecretDocument::from_pem(block).map_err(|error| unreadable(&error))?;
+        let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+            .map_err(|error| unreadable(&error))?;
+        let key = encrypted
+            .decrypt(&passphrase)
+            .map_err(|_| self.refused(url, "the passphrase does not fit the key"))?;
+        Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+    }
+}
+
+/// A key of PKCS#8 that is encrypted: RFC 7468 section 11.
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+
+/// The encryption of PEM itself, of RFC 1421, as OpenSSL once did it: a single round of MD5.
+const OLD_FORM: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
+/// The first block of that label.
+fn block<'a>(text: &'a [u8], label: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(text).ok()?;
+    let end_line = format!("-----END {label}-----");
+    let start = text.find(&format!("-----BEGIN {label}-----"))?;
+    let end = start + text[start..].find(&end_line)? + end_line.len();
+    Some(&text[start..end])
 }
 
 fn words(error: &pem::Error) -> String {

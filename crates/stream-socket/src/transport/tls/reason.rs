@@ -56,6 +56,9 @@ fn certificate(error: &CertificateError) -> String {
                 expected.to_str()
             )
         }
+        CertificateError::ApplicationVerificationFailure => {
+            "the certificate's fingerprint is none of those given".to_owned()
+        }
         CertificateError::Revoked => "the certificate was revoked".to_owned(),
         CertificateError::BadEncoding => "the certificate can't be read".to_owned(),
         CertificateError::BadSignature => "the certificate's signature is wrong".to_owned(),

@@ -4,29 +4,31 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{
-    ClientHello, ResolvesServerCert, UnbufferedServerConnection, WebPkiClientVerifier,
-};
-use rustls::sign::CertifiedKey;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::cache::Cache;
+use super::certificates::Certificates;
 use super::connection::Connection;
 use super::pem::Named;
 use super::reason::reason;
 use super::session::{Limits, Session};
-use super::{HANDSHAKE_TIMEOUT, Versions, provider, unusable};
-use crate::error::{Result, Stage};
+use super::{HANDSHAKE_TIMEOUT, Versions, key_log, suites, unusable};
+use crate::error::{Error, Result, Stage};
 use crate::options::TlsServerOptions;
 use crate::sys::file::{Stamp, stamp};
-use crate::url::Transport;
+use crate::url::{SocketUrl, Transport};
 
 /// Keys, certificates, tickets and limits.
 #[derive(Debug)]
 pub(crate) struct ServerContext {
     config: Arc<ServerConfig>,
     limits: Limits,
+    fingerprint: Option<String>,
+    asks_clients: bool,
 }
 
 /// What a context is made of, and so known by.
@@ -34,6 +36,8 @@ pub(crate) struct ServerContext {
 struct Content {
     options: TlsServerOptions,
     versions: Versions,
+    /// Whose certificate is made where there is none.
+    host: Option<SocketUrl>,
     files: Vec<Option<Stamp>>,
 }
 
@@ -41,70 +45,113 @@ static CONTEXTS: Cache<Content, ServerContext> = Cache::new();
 
 impl ServerContext {
     /// The context that the options ask for; `url` is what an error names.
+    ///
+    /// One that was in use `before` leaves its tickets to it, so that clients go on to resume
+    /// their sessions: unless clients show certificates, which may no longer be trusted.
     pub(crate) fn of(
         url: &impl fmt::Display,
         transport: Transport,
+        host: Option<&SocketUrl>,
         options: &TlsServerOptions,
+        before: Option<&Self>,
     ) -> Result<Arc<Self>> {
-        let versions = Versions::of(transport, options.min_version, options.max_version);
-        let named = [&options.certificate, &options.key, &options.client_ca];
-        let files = named.map(|path| path.as_deref().and_then(stamp));
         let content = Content {
             options: options.clone(),
-            versions,
-            files: files.to_vec(),
+            versions: Versions::of(transport, options.min_version, options.max_version),
+            host: host.filter(|_| options.self_signed == Some(true)).cloned(),
+            files: files(options).map(stamp).collect(),
         };
-        CONTEXTS.get(content, || Self::new(url, versions, options))
+        let versions = content.versions;
+        CONTEXTS.get(content, || Self::new(url, versions, host, options, before))
     }
 
     fn new(
         url: &impl fmt::Display,
         versions: Versions,
+        host: Option<&SocketUrl>,
         options: &TlsServerOptions,
+        before: Option<&Self>,
     ) -> Result<Self> {
         let refused = |error| unusable(url, reason(&error));
-        let builder = ServerConfig::builder_with_provider(provider())
+        let provider = suites::provider(url, &options.ciphers)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions.supported())
             .map_err(refused)?;
-        let builder = match options.client_ca.as_deref() {
+        let builder = match verifier(url, options, &provider)? {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let file = Named {
-                    option: "client_ca",
-                    path,
-                };
-                let mut verifier = WebPkiClientVerifier::builder_with_provider(
-                    Arc::new(authorities(url, file)?),
-                    provider(),
-                );
-                if options.client_optional == Some(true) {
-                    verifier = verifier.allow_unauthenticated();
-                }
-                let verifier = verifier.build().map_err(|error| file.refused(url, error))?;
-                builder.with_client_cert_verifier(verifier)
-            }
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
-        let certificates = Certificates {
-            default: Arc::new(identity(url, options)?),
-        };
+        let certificates = Certificates::load(url, host, options, &provider)?;
+        let fingerprint = certificates.fingerprint();
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = protocols(&options.alpn);
-        config.ticketer = Ticketer::new().map_err(refused)?;
+        let asks_clients = options.client_ca.is_some();
+        config.ticketer = match before {
+            Some(before) if !before.asks_clients && !asks_clients => {
+                Arc::clone(&before.config.ticketer)
+            }
+            _ => Ticketer::new().map_err(refused)?,
+        };
+        if let Some(path) = options.danger_key_log.as_deref() {
+            config.key_log = key_log::at(url, path)?;
+        }
         Ok(Self {
             config: Arc::new(config),
             limits: Limits {
                 handshake: options.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
                 accepts_truncation: options.danger_accept_truncation,
             },
+            fingerprint,
+            asks_clients,
         })
     }
 
     /// The server's end of a new connection.
     pub(crate) fn session(&self, url: &impl fmt::Display) -> Result<Session> {
         let connection = UnbufferedServerConnection::new(Arc::clone(&self.config))
-            .map_err(|error| crate::error::Error::new(Stage::Handshake, url, reason(&error)))?;
+            .map_err(|error| Error::new(Stage::Handshake, url, reason(&error)))?;
         Ok(Session::new(Connection::Server(connection), self.limits))
     }
+
+    /// The fingerprint of the certificate that is shown by default.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+}
+
+/// The files that the options name.
+fn files(options: &TlsServerOptions) -> impl Iterator<Item = &Path> {
+    let own = [
+        options.certificate.as_deref(),
+        options.key.as_deref(),
+        options.passphrase_file.as_deref(),
+        options.client_ca.as_deref(),
+    ];
+    let more = options.more_certificates.iter();
+    let more = more.flat_map(|one| [Some(one.certificate.as_path()), one.key.as_deref()]);
+    own.into_iter().chain(more).flatten()
+}
+
+/// Who looks at the certificates of clients, if somebody does.
+fn verifier(
+    url: &impl fmt::Display,
+    options: &TlsServerOptions,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
+    let Some(path) = options.client_ca.as_deref() else {
+        return Ok(None);
+    };
+    let file = Named {
+        option: "client_ca",
+        path,
+    };
+    let roots = Arc::new(authorities(url, file)?);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    if options.client_optional == Some(true) {
+        builder = builder.allow_unauthenticated();
+    }
+    let built = builder.build().map_err(|error| file.refused(url, error))?;
+    Ok(Some(built))
 }
 
 /// Names of protocols as ALPN has them.
@@ -121,89 +168,4 @@ pub(super) fn authorities(url: &impl fmt::Display, file: Named<'_>) -> Result<Ro
             .map_err(|error| file.refused(url, reason(&error)))?;
     }
     Ok(roots)
-}
-
-/// The certificate and the key of a server.
-fn identity(url: &impl fmt::Display, options: &TlsServerOptions) -> Result<CertifiedKey> {
-    let Some(certificate) = options.certificate.as_deref() else {
-        return Err(unusable(url, "option certificate is missing"));
-    };
-    let (chain, key) = chain_and_key(url, certificate, options.key.as_deref())?;
-    let file = Named {
-        option: "certificate",
-        path: certificate,
-    };
-    CertifiedKey::from_der(chain, key, &provider())
-        .map_err(|error| file.refused(url, mismatch(&error)))
-}
-
-/// What two files hold, or one.
-pub(super) fn chain_and_key(
-    url: &impl fmt::Display,
-    certificate: &Path,
-    key: Option<&Path>,
-) -> Result<(
-    Vec<rustls::pki_types::CertificateDer<'static>>,
-    rustls::pki_types::PrivateKeyDer<'static>,
-)> {
-    let chain = Named {
-        option: "certificate",
-        path: certificate,
-    };
-    let key = match key {
-        Some(path) => Named {
-            option: "key",
-            path,
-        },
-        None => chain,
-    };
-    Ok((chain.certificates(url)?, key.key(url)?))
-}
-
-/// Why a certificate and a key are no pair.
-pub(super) fn mismatch(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InconsistentKeys(_) => "the private key is another certificate's".to_owned(),
-        other => reason(other),
-    }
-}
-
-/// The certificates that a server has to show.
-#[derive(Debug)]
-struct Certificates {
-    default: Arc<CertifiedKey>,
-}
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        server_names::note(hello.server_name());
-        Some(Arc::clone(&self.default))
-    }
-}
-
-/// The name that a client asks for, which rustls tells to whoever chooses the certificate, and to
-/// nobody else where connections are unbuffered. The choice is made within the call that advances
-/// the connection, on the same thread.
-pub(super) mod server_names {
-    use std::cell::RefCell;
-
-    thread_local! {
-        static NOTED: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
-    }
-
-    pub(super) fn note(name: Option<&str>) {
-        NOTED.set(name.map(Box::from));
-    }
-
-    /// Runs `advance`, and keeps the name that was noted meanwhile.
-    pub(in super::super) fn noting<T>(
-        name: &mut Option<Box<str>>,
-        advance: impl FnOnce() -> T,
-    ) -> T {
-        let result = advance();
-        if let Some(noted) = NOTED.take() {
-            *name = Some(noted);
-        }
-        result
-    }
 }

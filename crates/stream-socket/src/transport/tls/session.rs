@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::connection::{Connection, Output, Sink};
 use super::facts::facts;
+use super::noted;
 use super::reason::reason;
-use super::server::server_names;
 use crate::deadline::Deadline;
 use crate::read_buffer::ReadBuffer;
 use crate::sys::socket::{self, Take};
@@ -59,6 +59,8 @@ pub(crate) struct Session {
     /// Why TLS can't go on, either way.
     broken: Option<String>,
     has_closed: bool,
+    /// Whether the handshake may have something to note still.
+    is_noting: bool,
     received: u64,
     server_name: Option<Box<str>>,
     limits: Limits,
@@ -84,6 +86,7 @@ impl Session {
             end: None,
             broken: None,
             has_closed: false,
+            is_noting: true,
             received: 0,
             server_name: None,
             limits,
@@ -299,6 +302,19 @@ impl Session {
         }
     }
 
+    /// Whether both ends have said that they send no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has_closed && self.outgoing.is_empty() && self.end == Some(End::Closed)
+    }
+
+    /// Moves to `rest` what came behind the end of TLS.
+    pub(crate) fn take_unread(&mut self, rest: &mut ReadBuffer) {
+        let unread = self.incoming.bytes();
+        let length = unread.len();
+        rest.append(unread);
+        self.incoming.consume(length);
+    }
+
     /// Whether this process is the one that used it last, and so the one to close it.
     fn is_of_this_process(&self) -> bool {
         self.process == fork::generation()
@@ -364,11 +380,16 @@ impl Session {
         if let Some(reason) = &self.broken {
             return Err(Hindrance::Broken(reason.clone()));
         }
+        let mut unknown_issuer = None;
         let before = sink.delivered();
         let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
-        let result = server_names::noting(&mut self.server_name, || {
-            self.connection.advance(incoming, outgoing, sink, output)
-        });
+        let result = self.connection.advance(incoming, outgoing, sink, output);
+        if self.is_noting {
+            let noted = noted::take();
+            self.server_name = noted.server_name.or(self.server_name.take());
+            unknown_issuer = noted.unknown_issuer;
+            self.is_noting = self.is_handshaking();
+        }
         self.received += (sink.delivered() - before) as u64;
         if sink.is_closed() && self.end.is_none() {
             self.end = Some(End::Closed);
@@ -377,7 +398,11 @@ impl Session {
             self.connection
                 .last_words(&mut self.incoming, &mut self.outgoing);
             _ = self.flush(socket);
-            Hindrance::Broken(self.broken.insert(reason(&error)).clone())
+            let why = match unknown_issuer {
+                Some(issuer) => format!("{}: it is {issuer}", reason(&error)),
+                None => reason(&error),
+            };
+            Hindrance::Broken(self.broken.insert(why).clone())
         })
     }
 

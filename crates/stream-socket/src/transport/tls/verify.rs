@@ -8,35 +8,48 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::fingerprint::{fingerprint, normal};
 use super::pem::Named;
 use super::server::authorities;
-use super::{provider, unusable};
+use super::{noted, unusable};
 use crate::error::Result;
 use crate::options::TlsClientOptions;
+use crate::printable::excerpt as printable;
 
 /// The verifier that the options ask for.
 pub(super) fn verifier(
     url: &impl fmt::Display,
     options: &TlsClientOptions,
+    provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>> {
-    if options.danger_accept_any_certificate {
-        return Ok(Arc::new(Lenient {
-            chain: None,
-            provider: provider(),
-        }));
-    }
-    let roots = Arc::new(roots(url, options)?);
-    let chain = WebPkiServerVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(|error| unusable(url, error))?;
-    if options.danger_accept_any_name {
-        return Ok(Arc::new(Lenient {
-            chain: Some(chain),
-            provider: provider(),
-        }));
-    }
-    Ok(chain)
+    let pins = options.fingerprint.iter();
+    let pins = pins.map(|pin| normal(url, pin)).collect::<Result<_>>()?;
+    let chain = if looks_at_chains(options) {
+        let roots = Arc::new(roots(url, options)?);
+        let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
+        Some(chain.build().map_err(|error| unusable(url, error))?)
+    } else {
+        None
+    };
+    Ok(Arc::new(Verifier {
+        pins,
+        chain,
+        any_name: options.danger_accept_any_name,
+        provider,
+    }))
+}
+
+/// Whether it matters who issued a certificate, and for what name.
+fn looks_at_chains(options: &TlsClientOptions) -> bool {
+    let is_pinned = !options.fingerprint.is_empty() && options.ca.is_none();
+    !options.danger_accept_any_certificate && !is_pinned
+}
+
+/// Whether the name of a certificate matters.
+pub(super) fn looks_at_names(options: &TlsClientOptions) -> bool {
+    looks_at_chains(options) && !options.danger_accept_any_name
 }
 
 fn roots(url: &impl fmt::Display, options: &TlsClientOptions) -> Result<RootCertStore> {
@@ -63,15 +76,17 @@ fn roots(url: &impl fmt::Display, options: &TlsClientOptions) -> Result<RootCert
     Ok(roots)
 }
 
-/// Accepts certificates of any name, or any certificate: where a program has asked for that.
+/// Looks at a server's certificate as far as the options ask for.
 #[derive(Debug)]
-struct Lenient {
-    /// What is still asked of the certificate.
+struct Verifier {
+    /// Fingerprints of which it must have one, if there are any.
+    pins: Vec<String>,
     chain: Option<Arc<WebPkiServerVerifier>>,
+    any_name: bool,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -80,6 +95,9 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, Error> {
+        if !self.pins.is_empty() && !self.pins.contains(&fingerprint(end_entity)) {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
         let Some(chain) = &self.chain else {
             return Ok(ServerCertVerified::assertion());
         };
@@ -89,7 +107,11 @@ impl ServerCertVerifier for Lenient {
             // The name is looked at last, so all else was found good.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if self.any_name => Ok(ServerCertVerified::assertion()),
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                note_issuer(intermediates.last().unwrap_or(end_entity));
+                verdict
+            }
             verdict => verdict,
         }
     }
@@ -118,5 +140,12 @@ impl ServerCertVerifier for Lenient {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+/// Notes whom the end of a chain names as its issuer, for the sentence about it.
+fn note_issuer(last: &CertificateDer<'_>) {
+    if let Ok((_, last)) = X509Certificate::from_der(last) {
+        noted::unknown_issuer(printable(&last.issuer().to_string()).to_string());
     }
 }

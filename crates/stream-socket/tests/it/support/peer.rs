@@ -15,15 +15,18 @@ use super::PATIENCE;
 /// The Debian package that brings each program.
 const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
+    ("gnutls-cli", "gnutls-bin"),
     ("ip", "iproute2"),
     ("mount", "mount"),
     ("nc.openbsd", "netcat-openbsd"),
     ("ncat", "ncat"),
+    ("openssl", "openssl"),
     ("php", "php-cli"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("ss", "iproute2"),
     ("socat", "socat"),
+    ("sslscan", "sslscan"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
 ];
@@ -106,6 +109,16 @@ impl Peer {
     /// The next line on its standard output, without the line feed.
     pub(crate) fn line(&self) -> String {
         self.output.next_with("")
+    }
+
+    /// The next line on its standard output that contains `text`.
+    pub(crate) fn line_with(&self, text: &str) -> String {
+        self.output.next_with(text)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The next line on its standard error that contains `text`.

@@ -103,6 +103,39 @@ fn bytes_that_came_ahead_are_refused() {
 }
 
 #[test]
+fn tls_can_end_before_the_stream() {
+    let (mut near, mut far) = tcp_pair();
+    thread::scope(|scope| {
+        scope.spawn(|| far.start_tls_server(&server()).unwrap());
+        near.start_tls_client(&client()).unwrap();
+    });
+    near.write_all(b"secret\n").unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            far.stop_tls().unwrap();
+            far.write_all(b"plain again\n").unwrap();
+        });
+        near.stop_tls().unwrap();
+    });
+    assert!(near.tls().is_none() && far.tls().is_none());
+    assert_eq!(line_of(&mut far).unwrap(), b"secret\n");
+    assert_eq!(line_of(&mut near).unwrap(), b"plain again\n");
+    assert_eq!((near.bytes_received(), far.bytes_received()), (12, 7));
+    // And it can begin again, or the descriptor go to somebody else.
+    thread::scope(|scope| {
+        scope.spawn(|| far.start_tls_server(&server()).unwrap());
+        near.start_tls_client(&client()).unwrap();
+    });
+    near.set_blocking(false);
+    let error = near.stop_tls().unwrap_err();
+    assert_eq!(error.io_kind(), std::io::ErrorKind::WouldBlock);
+    far.stop_tls().unwrap();
+    select(&mut [Member::new(&near, Interest::READ)], Some(PATIENCE)).unwrap();
+    near.stop_tls().unwrap();
+    assert!(near.into_parts().is_ok());
+}
+
+#[test]
 fn datagrams_have_no_tls() {
     let (mut near, _far) = pair(Transport::Udg);
     let error = near.start_tls_client(&client()).unwrap_err();

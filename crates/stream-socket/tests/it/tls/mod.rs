@@ -2,7 +2,11 @@
 
 mod engine;
 mod handshakes;
+mod identities;
 mod in_place;
+mod peers;
+#[cfg(feature = "simulation")]
+mod processes;
 mod refusals;
 mod streams;
 

@@ -22,7 +22,7 @@ fn a_certificate_is_refused_in_words_that_say_why() {
         (
             "localhost",
             stranger,
-            "the certificate's issuer is none of the trusted ones",
+            "the certificate's issuer is none of the trusted ones: it is CN=Test Authority",
             "the peer refused: it does not know the certificate's issuer",
         ),
         (
@@ -52,7 +52,8 @@ fn danger_accepts_what_it_says() {
     let strangers = Certificates::of("Another Authority");
     any_name.tls.ca = Some(strangers.file("ca.pem"));
     let (ours, _) = failure(&listener, &any_name);
-    assert_eq!(ours, "the certificate's issuer is none of the trusted ones");
+    let expected = "the certificate's issuer is none of the trusted ones: it is CN=Test Authority";
+    assert_eq!(ours, expected);
 }
 
 #[test]
