@@ -3,6 +3,7 @@
 //! `programs` are those that serve a connection over TLS, `refusals` what is not accepted, and how
 //! that is told, `peers` other programs that speak TLS, `crowds` clients that mean no good.
 
+mod crowds;
 mod peers;
 mod programs;
 mod refusals;
