@@ -2,6 +2,9 @@
 //!
 //! A place is taken before a connection is accepted, so that what does not fit stays in the
 //! backlog. The stream holds it and gives it back when dropped, in whatever thread that is.
+//!
+//! Where a handshake comes first, the place is only looked for before, and taken at its end: or
+//! clients that never finish theirs would have all places.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -36,6 +39,8 @@ pub(crate) struct Gate {
 pub struct Place {
     gate: Arc<Gate>,
     ip: Option<IpAddr>,
+    /// Not while a handshake is to be finished first.
+    is_taken: bool,
 }
 
 impl Gate {
@@ -68,6 +73,16 @@ impl Gate {
         Some(Place {
             gate: Arc::clone(self),
             ip: None,
+            is_taken: true,
+        })
+    }
+
+    /// A place to be taken later, if one is free now.
+    pub(crate) fn look(self: &Arc<Self>) -> Option<Place> {
+        self.has_room().then(|| Place {
+            gate: Arc::clone(self),
+            ip: None,
+            is_taken: false,
         })
     }
 
@@ -145,6 +160,18 @@ impl Drop for Waiting {
 }
 
 impl Place {
+    /// Takes it, if it is not yet; false while none is free.
+    pub(crate) fn take(&mut self) -> bool {
+        if !self.is_taken
+            && let Some(mut taken) = self.gate.enter()
+        {
+            // From here on this one counts.
+            taken.is_taken = false;
+            self.is_taken = true;
+        }
+        self.is_taken
+    }
+
     /// Counts the place for an address; whether that address may have one more.
     pub(crate) fn admit(&mut self, ip: Option<IpAddr>) -> bool {
         let limit = self.gate.places_per_ip;
@@ -174,8 +201,10 @@ impl Drop for Place {
                 }
             });
         }
-        self.gate.taken.fetch_sub(1, Ordering::SeqCst);
-        self.gate.ring();
+        if self.is_taken {
+            self.gate.taken.fetch_sub(1, Ordering::SeqCst);
+            self.gate.ring();
+        }
     }
 }
 
@@ -203,6 +232,19 @@ mod tests {
         assert!(first.is_some() && second.is_some() && gate.enter().is_none());
         drop(first);
         assert!(gate.enter().is_some());
+    }
+
+    #[test]
+    fn a_place_that_was_looked_for_counts_once_it_is_taken() {
+        let gate = gate(Some(1), None);
+        let (mut first, mut second) = (gate.look().unwrap(), gate.look().unwrap());
+        assert!(first.take() && first.take() && !second.take());
+        assert!(gate.look().is_none());
+        drop(first);
+        assert!(second.take());
+        drop(second);
+        drop(gate.look());
+        assert_eq!(gate.taken.load(Ordering::SeqCst), 0);
     }
 
     #[test]

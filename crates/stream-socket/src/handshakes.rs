@@ -105,12 +105,22 @@ impl Handshakes {
     pub(crate) fn next(&self, listener: &Listener) -> Result<Option<Stream>> {
         let front = self.front_of(listener)?;
         let mut table = front.table();
-        let stream = table.finished.pop_front();
-        front.ring_if_needed(&mut table);
-        Ok(stream.map(|mut stream| {
-            stream.set_blocking(true);
-            stream
-        }))
+        while let Some(mut stream) = table.finished.pop_front() {
+            if stream.takes_place() {
+                front.ring_if_needed(&mut table, listener);
+                stream.set_blocking(true);
+                return Ok(Some(stream));
+            }
+            if listener.gate().is_some_and(|gate| gate.closes()) {
+                self.log.failed(without_place(&stream));
+                continue;
+            }
+            table.finished.push_front(stream);
+            front.close_for_room(&mut table, listener);
+            break;
+        }
+        front.ring_if_needed(&mut table, listener);
+        Ok(None)
     }
 
     /// Whether a connection is finished.
@@ -118,8 +128,8 @@ impl Handshakes {
         self.front_of(listener).is_ok_and(|front| {
             let mut table = front.table();
             // Who asks may wait for the descriptor afterwards.
-            front.ring_if_needed(&mut table);
-            !table.finished.is_empty()
+            front.ring_if_needed(&mut table, listener);
+            table.has_someone_for(listener)
         })
     }
 
@@ -153,7 +163,7 @@ impl Handshakes {
         match listener.arrival_of_connection() {
             Arrival::Stream(stream) => self.begin(front, stream),
             Arrival::None | Arrival::ClosedFull | Arrival::ClosedForAddress => {}
-            Arrival::Full => front.close_for_room(listener),
+            Arrival::Full => front.close_for_room(&mut front.table(), listener),
             Arrival::Failed(errno) => {
                 // Those who keep silent have the descriptors that are missing.
                 let silent = front.table().underway.oldest_silent();
@@ -364,17 +374,18 @@ impl Front {
     }
 
     /// Rings while finished ones are left, so that others who wait come for them.
-    fn ring_if_needed(&self, table: &mut Table) {
-        match (table.finished.is_empty(), table.is_bell_rung) {
-            (false, false) => self.bell.ring(),
-            (true, true) => self.bell.silence(),
+    fn ring_if_needed(&self, table: &mut Table, listener: &Listener) {
+        let is_needed = table.has_someone_for(listener);
+        match (is_needed, table.is_bell_rung) {
+            (true, false) => self.bell.ring(),
+            (false, true) => self.bell.silence(),
             _ => {}
         }
-        table.is_bell_rung = !table.finished.is_empty();
+        table.is_bell_rung = is_needed;
     }
 
     /// Lets nobody in until there is a place.
-    fn close_for_room(&self, listener: &Listener) {
+    fn close_for_room(&self, table: &mut Table, listener: &Listener) {
         let Some(gate) = listener.gate() else { return };
         let waiting = gate.await_room();
         let bell = waiting.bell().as_fd();
@@ -384,7 +395,7 @@ impl Front {
             .is_ok()
         {
             _ = self.epoll.remove(listener.socket());
-            self.table().listening = Listening::Full(waiting);
+            table.listening = Listening::Full(waiting);
         }
     }
 
@@ -410,6 +421,12 @@ impl Front {
 }
 
 impl Table {
+    /// Whether one is finished and may be accepted now.
+    fn has_someone_for(&self, listener: &Listener) -> bool {
+        let closes = || listener.gate().is_some_and(|gate| gate.closes());
+        !self.finished.is_empty() && (listener.has_room() || closes())
+    }
+
     fn new() -> Self {
         Self {
             underway: Crowd::numbered_from(FIRST),
@@ -419,6 +436,12 @@ impl Table {
             is_bell_rung: false,
         }
     }
+}
+
+/// The error of a connection that came too late for a place, where such are closed.
+pub(crate) fn without_place(stream: &Stream) -> Error {
+    let reason = "all places were taken when its handshake was finished";
+    Error::new(Stage::Accept, stream, reason)
 }
 
 /// The error of a handshake that had to make room for another.

@@ -275,7 +275,11 @@ impl Listener {
     /// One connection, without waiting. Over TLS its handshake is still to be made.
     pub(crate) fn arrival_of_connection(&self) -> Arrival {
         // The place comes first, so that a connection for which there is none stays where it is.
-        let place = self.gate.as_ref().map(Gate::enter);
+        let enter = match self.handshakes_in_accept() {
+            Some(_) => Gate::look,
+            None => Gate::enter,
+        };
+        let place = self.gate.as_ref().map(enter);
         let closes = self.gate.as_ref().is_some_and(|gate| gate.closes());
         if matches!(place, Some(None)) && !closes {
             return Arrival::Full;

@@ -229,6 +229,11 @@ impl Stream {
         }
     }
 
+    /// Takes its place among its listener's connections, if it has not; false while none is free.
+    pub(crate) fn takes_place(&mut self) -> bool {
+        self.place.as_mut().is_none_or(Place::take)
+    }
+
     /// The same stream, with a place among its listener's connections.
     pub(crate) fn in_place(mut self, place: Option<Place>) -> Self {
         self.place = place;

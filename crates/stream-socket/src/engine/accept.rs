@@ -129,7 +129,8 @@ impl<T> Acceptor<T> {
             Arrival::Stream(mut stream) => {
                 self.since_rotation += 1;
                 stream.set_blocking(false);
-                if stream.is_handshaking() && !self.listener.is_lazy() {
+                // Also one that has no handshake to make has to take its place.
+                if (stream.is_handshaking() || !stream.takes_place()) && !self.listener.is_lazy() {
                     return Accepted::Handshake(Box::new(stream), self.limits(now));
                 }
                 let notices = self.notices.as_ref();
@@ -205,6 +206,14 @@ impl<T> Acceptor<T> {
                     };
                 }
             }
+        }
+    }
+
+    /// There is no place for one whose handshake is finished.
+    pub(super) fn fill(&mut self, epoll: &Epoll, tokens: Tokens) {
+        if let (State::Open, Some(gate)) = (&self.state, self.listener.gate()) {
+            self.state = State::Full(gate.await_room());
+            self.after_accepting(epoll, tokens);
         }
     }
 

@@ -64,6 +64,8 @@ pub struct Engine<T> {
     post: Post,
     /// The slots of handshakes that are under way.
     handshakes: Crowd<Token>,
+    /// Those that are finished and for which there is no place.
+    parked: VecDeque<Token>,
     buffer: Box<[u8]>,
     pipes: Pipes,
     draining: bool,
@@ -90,6 +92,7 @@ impl<T: Task> Engine<T> {
             acceptors: Vec::new(),
             post: Post::default(),
             handshakes: Crowd::numbered_from(0),
+            parked: VecDeque::new(),
             buffer: vec![0; BUFFER].into(),
             pipes: Pipes::default(),
             draining: false,
@@ -288,7 +291,7 @@ impl<T: Task> Engine<T> {
             let token = Token::from_u64(token);
             match token.index {
                 BELL => self.bell.silence(),
-                index if index >= FIRST_GATE => self.open_gate((index - FIRST_GATE) as usize),
+                index if index >= FIRST_GATE => self.open_gate((index - FIRST_GATE) as usize, now),
                 index if index >= FIRST_ACCEPTOR => {
                     self.accept((index - FIRST_ACCEPTOR) as usize, now)
                 }
@@ -454,10 +457,15 @@ impl<T: Task> Engine<T> {
                 self.wake(token, Wake::Turn, now);
             }
         }
+        let mut has_come = self.draining;
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             if acceptor.due(now).is_some_and(|at| at <= now) {
                 acceptor.come(&self.epoll, tokens(index));
+                has_come = true;
             }
+        }
+        if has_come {
+            self.place_parked(now);
         }
     }
 
@@ -511,10 +519,11 @@ impl<T: Task> Engine<T> {
         }
     }
 
-    fn open_gate(&mut self, index: usize) {
+    fn open_gate(&mut self, index: usize, now: Instant) {
         if let Some(acceptor) = self.acceptors.get_mut(index) {
             acceptor.open(&self.epoll, tokens(index as u32));
         }
+        self.place_parked(now);
     }
 
     /// Does what the control says; false when the loop has ended.

@@ -12,9 +12,10 @@ use super::super::control::Counts;
 use super::super::slot::{Limits, Slot};
 use super::super::slots::Token;
 use super::super::task::{Cause, Next, Second, Task, TaskId, Turn, Wake};
-use super::Engine;
+use super::{Engine, tokens};
 use crate::error::{Error, Stage};
 use crate::listener::Listener;
+use crate::select::Interest;
 use crate::stream::Stream;
 
 /// What a slot is for.
@@ -72,6 +73,10 @@ pub(super) struct Handshake<T> {
     failure: Option<Error>,
     /// Its number among those that are under way.
     number: u64,
+    /// It is finished, and there has been no place for its connection.
+    is_finished: bool,
+    /// It is among those that wait for one.
+    is_parked: bool,
 }
 
 impl<T> Handshake<T> {
@@ -82,6 +87,8 @@ impl<T> Handshake<T> {
             make: Make::clone(make),
             failure: None,
             number: 0,
+            is_finished: false,
+            is_parked: false,
         }
     }
 
@@ -94,7 +101,15 @@ impl<T> Handshake<T> {
     pub(super) fn run(&mut self) -> Next {
         match self.stream.handshake() {
             Ok(Some(interest)) => Next::Wait(interest),
-            Ok(None) => Next::Done,
+            Ok(None) if self.stream.takes_place() => Next::Done,
+            Ok(None) if self.listener.gate().is_some_and(|gate| gate.closes()) => {
+                self.failure = Some(crate::handshakes::without_place(&self.stream));
+                Next::Done
+            }
+            Ok(None) => {
+                self.is_finished = true;
+                Next::Wait(Interest::default())
+            }
             Err(error) => {
                 self.failure = Some(error);
                 Next::Done
@@ -164,21 +179,69 @@ impl<T: Task> Engine<T> {
             slot.task_due = due;
             slot
         });
+        self.go_on_with(token, next);
+    }
+
+    fn go_on_with(&mut self, token: Token, next: Next) {
+        self.note_beginning(token);
         if self.settle(token, next).is_err() {
             Counts::raise(&self.control.counts().failed);
-            self.end(token);
+            return self.end(token);
+        }
+        self.park(token);
+    }
+
+    /// Has one that is finished wait for a place.
+    fn park(&mut self, token: Token) {
+        let Some(slot) = self.slots.get_mut(token) else {
+            return;
+        };
+        let Work::Handshake(handshake) = &mut slot.task else {
+            return;
+        };
+        if !handshake.is_finished || handshake.is_parked {
+            return;
+        }
+        handshake.is_parked = true;
+        slot.task_due = None;
+        self.parked.push_back(token);
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            if !self.draining && Arc::ptr_eq(acceptor.listener(), &handshake.listener) {
+                acceptor.fill(&self.epoll, tokens(index));
+            }
+        }
+    }
+
+    /// There may be places for those that wait for one: in the order in which they were finished,
+    /// until a listener is found to have none.
+    pub(super) fn place_parked(&mut self, now: Instant) {
+        let mut full: Vec<Arc<Listener>> = Vec::new();
+        for _ in 0..self.parked.len() {
+            let Some(token) = self.parked.pop_front() else {
+                return;
+            };
+            let Some(Work::Handshake(handshake)) =
+                self.slots.get_mut(token).map(|slot| &mut slot.task)
+            else {
+                continue;
+            };
+            let listener = Arc::clone(&handshake.listener);
+            if full.iter().any(|other| Arc::ptr_eq(other, &listener)) {
+                self.parked.push_back(token);
+                continue;
+            }
+            handshake.is_parked = false;
+            self.wake(token, Wake::Turn, now);
+            if self.parked.back() == Some(&token) {
+                full.push(listener);
+            }
         }
     }
 
     /// Does what a handshake said it does next: at its end it becomes a task, or nothing.
     pub(super) fn after_handshaking(&mut self, token: Token, next: Next, now: Instant) {
         if next != Next::Done {
-            self.note_beginning(token);
-            if self.settle(token, next).is_err() {
-                Counts::raise(&self.control.counts().failed);
-                self.end(token);
-            }
-            return;
+            return self.go_on_with(token, next);
         }
         let Some(slot) = self.slots.remove(token) else {
             return;

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +17,18 @@ use crate::support::{PATIENCE, noise, patient, rest_of, until};
 
 /// Sends back what comes.
 struct Echo {
+    _at_once: AtOnce,
     stream: Stream,
     pending: Vec<u8>,
+}
+
+/// One of those that are served at once, until it is dropped.
+struct AtOnce(Arc<AtomicUsize>);
+
+impl Drop for AtOnce {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Task for Echo {
@@ -63,19 +74,23 @@ impl Task for Echo {
     }
 }
 
-/// Runs `clients` against two loops that echo.
-fn echoing(listener: Listener, clients: impl FnOnce(&Arc<Listener>, &Control)) {
+/// Runs `clients` against two loops that echo; how many were served at once.
+fn echoing(listener: Listener, clients: impl FnOnce(&Arc<Listener>, &Control)) -> usize {
     let (listener, control) = (Arc::new(listener), Control::new());
+    let (live, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let loops: Vec<_> = (0..2)
         .map(|_| {
             let (listener, control) = (Arc::clone(&listener), control.clone());
+            let (live, most) = (Arc::clone(&live), Arc::clone(&most));
             thread::spawn(move || {
                 let mut engine = Engine::new(&control).unwrap();
                 let pending = Vec::new;
                 engine
                     .listen(listener, move |stream| {
                         assert!(stream.tls().is_some());
+                        most.fetch_max(live.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         Some(Echo {
+                            _at_once: AtOnce(Arc::clone(&live)),
                             stream,
                             pending: pending(),
                         })
@@ -88,6 +103,7 @@ fn echoing(listener: Listener, clients: impl FnOnce(&Arc<Listener>, &Control)) {
     clients(&listener, &control);
     control.stop();
     loops.into_iter().for_each(|one| one.join().unwrap());
+    most.load(Ordering::SeqCst)
 }
 
 #[test]
@@ -147,4 +163,31 @@ fn a_drain_lets_handshakes_finish() {
         late.read_exact(&mut [0]).unwrap();
         drop((late, other));
     });
+}
+
+/// Those that never finish have none, and those that finish when there is none wait for one.
+#[test]
+fn no_more_tasks_than_places_and_none_for_a_handshake() {
+    let mut options = serving("localhost");
+    options.max_connections = Some(2);
+    let listener = listen_with("tls://127.0.0.1:0", &options);
+    let most = echoing(listener, |listener, control| {
+        let address = listener.url().target().to_string();
+        let silent: Vec<_> = (0..20)
+            .map(|_| TcpStream::connect(&address).unwrap())
+            .collect();
+        thread::scope(|scope| {
+            for _ in 0..30 {
+                scope.spawn(|| {
+                    let stream = Stream::connect(listener.url(), &trusting()).unwrap();
+                    let mut stream = patient(stream);
+                    stream.write_all(b"x").unwrap();
+                    stream.read_exact(&mut [0]).unwrap();
+                });
+            }
+        });
+        until("all are served", || control.counters().closed == 30);
+        drop(silent);
+    });
+    assert_eq!(most, 2);
 }

@@ -183,21 +183,39 @@ fn a_handshake_at_first_use_does_not_keep_accept() {
     drop(silent);
 }
 
+/// Clients that never finish would have all places otherwise; the limit holds all the same.
 #[test]
-fn places_are_held_by_handshakes_too() {
+fn a_place_is_taken_when_the_handshake_is_finished() {
     let mut options = serving("localhost");
     options.max_connections = Some(1);
     let listener = listen_with("tls://127.0.0.1:0", &options);
-    let silent = TcpStream::connect(address(&listener)).unwrap();
-    let url = listener.url().clone();
-    let client = thread::spawn(move || Stream::connect(&url, &trusting()).unwrap());
-    assert!(listener.accept(Some(Duration::from_millis(100))).is_err());
+    let silent: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect(address(&listener)).unwrap())
+        .collect();
+    // Both are under way while there is a place.
+    let url = listener.url();
+    thread::scope(|scope| {
+        let clients = [0, 1].map(|_| scope.spawn(|| Stream::connect(url, &trusting()).unwrap()));
+        let first = accept(&listener);
+        assert!(!listener.has_room());
+        let error = listener
+            .accept(Some(Duration::from_millis(200)))
+            .unwrap_err();
+        assert!(error.is_timeout());
+        assert_eq!(
+            select(
+                &mut [Member::new(&listener, Interest::READ)],
+                Some(Duration::ZERO)
+            )
+            .unwrap(),
+            0
+        );
+        drop(first);
+        drop(accept(&listener));
+        assert!(listener.has_room());
+        drop(clients.map(|client| client.join().unwrap()));
+    });
     drop(silent);
-    let served = accept(&listener);
-    client.join().unwrap();
-    assert!(!listener.has_room());
-    drop(served);
-    assert!(listener.has_room());
 }
 
 /// What a hostile client does.
