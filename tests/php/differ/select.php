@@ -32,5 +32,5 @@ usleep(20000);
 $read = [$client];
 attempt(function () use ($read) {
     $none = null;
-    say(stream_select($read, $none, $none, 1), fread($read[0], 10));
+    say(stream_select($read, $none, $none, 1), fread($read[0], 8));
 });
