@@ -17,6 +17,10 @@ impl Client {
     pub(crate) fn new(connection: Connection, number: u32, size: usize) -> Self {
         let mut message: Vec<u8> = (0..size).map(|index| b'a' + (index % 26) as u8).collect();
         mark(&mut message, 0, number);
+        // Servers that read by lines take part as well.
+        if let Some(last) = message.last_mut() {
+            *last = b'\n';
+        }
         Self {
             connection,
             message,
@@ -27,7 +31,7 @@ impl Client {
     /// Sends a message that no other client and no other round has.
     pub(crate) fn ask(&mut self) -> Result<(), Failure> {
         self.round = self.round.wrapping_add(1);
-        mark(&mut self.message, 4, self.round);
+        mark(&mut self.message, 8, self.round);
         self.connection.send(&self.message)
     }
 
@@ -44,11 +48,13 @@ impl Client {
     }
 }
 
-/// Writes a number into a message, as far as it reaches.
+/// Writes a number into a message but for its last byte, as far as it reaches: eight digits, as the
+/// message is a line.
 fn mark(message: &mut [u8], offset: usize, number: u32) {
-    let place = message.iter_mut().skip(offset);
-    for (byte, digit) in place.zip(number.to_be_bytes()) {
-        *byte = digit;
+    let end = message.len().saturating_sub(1);
+    let place = message[..end].iter_mut().skip(offset);
+    for (byte, shift) in place.zip((0..32).step_by(4)) {
+        *byte = b"0123456789abcdef"[(number >> shift & 15) as usize];
     }
 }
 

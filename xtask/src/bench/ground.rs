@@ -81,21 +81,32 @@ impl Ground {
 
     /// Without php.ini, so that no extension of this machine takes part.
     pub(super) fn php(&self, script: &str) -> Contender {
+        self.php_as("php", script)
+    }
+
+    /// The same under another name, where several scripts of stock PHP take part.
+    pub(super) fn php_as(&self, name: &'static str, script: &str) -> Contender {
         let script = text(&self.root.join("bench/php").join(script));
-        Contender::new("php", &["php", "-n", &script, "127.0.0.1:{port}"])
+        Contender::new(name, &["php", "-n", &script, "127.0.0.1:{port}"])
     }
 
     /// The same with our extension and nothing else.
     pub(super) fn extension(&self, script: &str) -> Contender {
+        self.extension_with(&[], script)
+    }
+
+    /// The same, with settings of php.ini.
+    pub(super) fn extension_with(&self, settings: &[&str], script: &str) -> Contender {
         let script = text(&self.root.join("bench/php").join(script));
-        match &self.extension {
-            Ok(path) => {
-                let extension = format!("extension={}", text(path));
-                let words = ["php", "-n", "-d", &extension, &script, "127.0.0.1:{port}"];
-                Contender::new(OURS, &words)
-            }
-            Err(reason) => Contender::absent(OURS, reason),
-        }
+        let path = match &self.extension {
+            Ok(path) => path,
+            Err(reason) => return Contender::absent(OURS, reason),
+        };
+        let extension = format!("extension={}", text(path));
+        let mut words = vec!["php", "-n", "-d", &extension];
+        words.extend(settings.iter().flat_map(|setting| ["-d", setting]));
+        words.extend([script.as_str(), "127.0.0.1:{port}"]);
+        Contender::new(OURS, &words)
     }
 
     pub(super) fn milliseconds(&self) -> u128 {

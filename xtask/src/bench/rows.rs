@@ -2,6 +2,7 @@
 
 mod accept;
 mod echo;
+mod fibers;
 mod idle;
 mod php;
 mod spawn;
@@ -16,6 +17,7 @@ pub(super) const ROWS: &[&Row] = &[
     &spawn::ROW,
     &idle::ROW,
     &php::ROW,
+    &fibers::ROW,
 ];
 
 #[cfg(test)]
