@@ -314,7 +314,7 @@ impl Waiting {
         &mut self,
         id: TaskId,
         direction: Direction,
-        waiter: Waiter,
+        waiter: impl FnOnce(Instant) -> Waiter,
     ) -> Result<Waited, Error> {
         let entered = self.engine.enter(id, |watch, turn| {
             if watch.waiter(direction).is_some() {
@@ -323,6 +323,7 @@ impl Waiting {
             if watch.known.of(direction) {
                 return (Next::Rest, Waited::Ready);
             }
+            let waiter = waiter(turn.now());
             if let Some(waited) = waiter.over(turn.now()) {
                 return (Next::Rest, waited);
             }

@@ -30,6 +30,10 @@ static ZEND_NAMED_FUNCTION(close_)
 		php_stream_from_zval_no_verify(stream, ZEND_CALL_ARG(execute_data, 1));
 	}
 	ss_socket *socket = stream != NULL ? ss_socket_of(stream) : NULL;
+	if (socket != NULL && socket->closing) {
+		php_error_docref(NULL, E_WARNING, "Another Fiber is closing this stream");
+		RETURN_FALSE;
+	}
 	if (socket != NULL && socket->waiting > 0) {
 		if (ss_manner_now() != SS_PARKS) {
 			php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");

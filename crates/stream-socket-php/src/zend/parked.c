@@ -16,6 +16,54 @@ static bool give_way_in(ss_socket *socket)
 	return goes_on && !socket->closing;
 }
 
+/* ---- a stream that waits holds no buffer ---- */
+
+#define SPARE_SIZE 8192
+#define MOST_SPARE 16
+
+typedef struct {
+	unsigned char *buffers[MOST_SPARE];
+	uint32_t count;
+} ss_spare;
+
+ZEND_TLS ss_spare spare;
+
+static void give_up_buffer(php_stream *stream)
+{
+	if (stream->readpos != stream->writepos || stream->is_persistent) {
+		return;
+	}
+	if (stream->readbuflen == SPARE_SIZE && spare.count < MOST_SPARE) {
+		spare.buffers[spare.count++] = stream->readbuf;
+	} else {
+		efree(stream->readbuf);
+	}
+	stream->readbuf = NULL;
+	stream->readbuflen = 0;
+	stream->readpos = stream->writepos = 0;
+}
+
+static void take_buffer(php_stream *stream)
+{
+	if (stream->readbuf != NULL) {
+		return;
+	}
+	stream->readbuflen = stream->chunk_size;
+	stream->readbuf = stream->chunk_size == SPARE_SIZE && spare.count > 0
+		? spare.buffers[--spare.count]
+		: emalloc(stream->chunk_size);
+	stream->readpos = stream->writepos = 0;
+}
+
+void ss_parked_shut_down(void)
+{
+	while (spare.count > 0) {
+		efree(spare.buffers[--spare.count]);
+	}
+}
+
+/* ---- reading and writing ---- */
+
 ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size_t count, bool look_once,
 	bool *eof, ss_outcome *outcome)
 {
@@ -29,6 +77,7 @@ ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size
 	for (;;) {
 		if (into_stream) {
 			/* Another Fiber may have moved the buffer meanwhile. */
+			take_buffer(stream);
 			size_t room = stream->readbuflen - stream->writepos;
 			buffer = (char *) stream->readbuf + stream->writepos;
 			count = count < room ? count : room;
@@ -39,6 +88,9 @@ ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size
 		}
 		if (ss_manner_now() != SS_PARKS) {
 			return -1;
+		}
+		if (into_stream) {
+			give_up_buffer(stream);
 		}
 		enum ss_waited waited = ss_await(socket, SS_READ, &patience);
 		if (waited != SS_READY && waited != SS_IDLE) {

@@ -316,8 +316,6 @@ pub(super) unsafe extern "C" fn ss_wait_begin(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     let began = outcome.of(|| {
-        let now = Instant::now();
-        let idle = socket.idles_out(now);
         waiting(|waiting| {
             if socket.watch().is_none() {
                 let lent = Lent::new(socket.descriptor(true));
@@ -327,11 +325,11 @@ pub(super) unsafe extern "C" fn ss_wait_begin(
             }
             let id = socket.watch();
             let id = id.ok_or_else(|| Failure::of_system(NO_SOCKET))?;
-            let deadline = patience.deadline(waiting.epoch(), now);
-            let waiter = Waiter {
+            let epoch = waiting.epoch();
+            let waiter = |now| Waiter {
                 fiber,
-                deadline,
-                idle,
+                deadline: patience.deadline(epoch, now),
+                idle: socket.idles_out(now),
             };
             Ok(waiting.begin(id, direction(way), waiter)?)
         })?

@@ -1115,6 +1115,7 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 		closed(SSG(unowned));
 		SSG(unowned) = NULL;
 	}
+	ss_parked_shut_down();
 	return SUCCESS;
 }
 

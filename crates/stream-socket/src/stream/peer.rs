@@ -132,6 +132,9 @@ impl PeerEnd {
     }
 
     /// Over the listener's socket, from the address that the peer wrote to.
+    ///
+    /// Apart, since it wants room on the stack that no other stream is to pay for.
+    #[inline(never)]
     fn send_shared(
         &self,
         patience: &mut Patience,
