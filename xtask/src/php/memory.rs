@@ -8,7 +8,7 @@ use std::process::Command;
 use super::extension;
 use crate::shell::{Shell, Trouble};
 
-const FOLDERS: [&str; 3] = ["same", "differ", "ours"];
+const FOLDERS: [&str; 4] = ["same", "differ", "ours", "serve"];
 const SUPPRESSIONS: &str = "tests/php/valgrind.supp";
 /// valgrind is thirty times slower, and a machine may be busy.
 const SECONDS: &str = "600";

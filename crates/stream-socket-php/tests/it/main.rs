@@ -9,6 +9,7 @@
 
 mod crowds;
 mod faults;
+mod serve;
 
 use std::env;
 use std::ffi::OsString;
