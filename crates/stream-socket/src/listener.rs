@@ -5,7 +5,7 @@ mod tls;
 use std::fmt;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tls::Tls;
@@ -77,7 +77,8 @@ pub struct Listener {
     /// datagrams, an epoll descriptor over the bound one and the bell of `peers`.
     socket: OwnedFd,
     peers: Option<Peers>,
-    tls: Option<Tls>,
+    /// Where connections carry TLS, which can begin while it listens.
+    tls: OnceLock<Tls>,
     url: Arc<SocketUrl>,
     options: ListenOptions,
     address: SocketAddress,
@@ -292,7 +293,7 @@ impl Listener {
         let place = match place {
             Some(None) => return Arrival::ClosedFull,
             Some(Some(mut place)) => {
-                let proxied = self.tls.as_ref().is_some_and(Tls::has_proxies);
+                let proxied = self.tls.get().is_some_and(Tls::has_proxies);
                 // Behind a proxy it is the client's that counts, once that is known.
                 let ip = peer.as_ref().and_then(SocketAddress::ip);
                 if !proxied && !place.admit(ip) {
@@ -308,7 +309,7 @@ impl Listener {
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
         let stream = Stream::new(socket, transport, peer, origin, options).in_place(place);
-        let opened = match &self.tls {
+        let opened = match self.tls.get() {
             Some(tls) => tls.opened(stream, &self.url),
             None => Ok(stream),
         };
@@ -513,7 +514,7 @@ impl TryFrom<OwnedFd> for Listener {
         Ok(Self {
             socket,
             peers,
-            tls: None,
+            tls: OnceLock::new(),
             url,
             options,
             address,

@@ -2,7 +2,7 @@
 //! begin with the header of a proxy.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::Listener;
@@ -12,7 +12,7 @@ use crate::error::{Error, Limit, Result, Stage};
 use crate::handshake_log::{HandshakeCounters, HandshakeLog};
 use crate::handshakes::Handshakes;
 use crate::network::Network;
-use crate::options::{HandshakeTime, ListenOptions};
+use crate::options::{HandshakeTime, ListenOptions, TlsServerOptions};
 use crate::proxy_protocol::ProxyReading;
 use crate::stream::{Stream, Trust};
 use crate::sys::{failed, timed_out};
@@ -25,7 +25,7 @@ const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keys and certificates, whose headers are believed, and the handshakes under way.
 #[derive(Debug)]
 pub(super) struct Tls {
-    context: Option<RwLock<Arc<ServerContext>>>,
+    context: RwLock<Option<Arc<ServerContext>>>,
     trust: Option<Trust>,
     handshakes: Handshakes,
     is_lazy: bool,
@@ -37,26 +37,43 @@ impl Tls {
         socket: &OwnedFd,
         url: &SocketUrl,
         options: &ListenOptions,
-    ) -> Result<Option<Self>> {
+    ) -> Result<OnceLock<Self>> {
         let trust = trust(options);
         let transport = url.transport();
         if !transport.is_tls() && trust.is_none() {
-            return Ok(None);
+            return Ok(OnceLock::new());
         }
         let context = if transport.is_tls() {
-            let context = ServerContext::of(url, transport, Some(url), &options.tls, None)?;
-            Some(RwLock::new(context))
+            Some(ServerContext::of(
+                url,
+                transport,
+                Some(url),
+                &options.tls,
+                None,
+            )?)
         } else {
             None
         };
+        let is_lazy = options.tls.handshake == Some(HandshakeTime::FirstUse);
+        let tls = Self::with(context, trust, socket.as_fd(), url, is_lazy)?;
+        Ok(OnceLock::from(tls))
+    }
+
+    fn with(
+        context: Option<Arc<ServerContext>>,
+        trust: Option<Trust>,
+        socket: BorrowedFd<'_>,
+        url: &SocketUrl,
+        is_lazy: bool,
+    ) -> Result<Self> {
         let handshakes =
-            Handshakes::new(socket.as_fd()).map_err(|errno| failed(Stage::Socket, url, errno))?;
-        Ok(Some(Self {
-            context,
+            Handshakes::new(socket).map_err(|errno| failed(Stage::Socket, url, errno))?;
+        Ok(Self {
+            context: RwLock::new(context),
             trust,
             handshakes,
-            is_lazy: options.tls.handshake == Some(HandshakeTime::FirstUse),
-        }))
+            is_lazy,
+        })
     }
 
     /// A new connection, with what is still to be done on it.
@@ -75,9 +92,13 @@ impl Tls {
     }
 
     fn context(&self) -> Option<Arc<ServerContext>> {
-        let context = self.context.as_ref()?;
-        let context = context.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&context))
+        let context = self.context.read();
+        context.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_context(&self, context: Arc<ServerContext>) {
+        let current = self.context.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Some(context);
     }
 
     /// Whether the peer is a proxy, whose address counts for nobody.
@@ -98,9 +119,38 @@ fn trust(options: &ListenOptions) -> Option<Trust> {
 }
 
 impl Listener {
+    /// Has the connections that come from now on carry TLS, on a listener over tcp or unix. Where
+    /// they do already, it is by these options from now on; only when handshakes are made stays as
+    /// it was.
+    ///
+    /// Certificates and keys are read again if their files have changed, so this is also how a
+    /// listener is given new ones.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`] for certificates and keys that can't be used, and for a listener of
+    /// datagrams. What was before then stays.
+    pub fn start_tls(&self, options: &TlsServerOptions) -> Result<()> {
+        if self.peers.is_some() {
+            let reason = "TLS is for streams of bytes";
+            return Err(Error::new(Stage::Socket, self, reason));
+        }
+        let url = &*self.url;
+        let context = ServerContext::of(url, url.transport(), Some(url), options, None)?;
+        if let Some(tls) = self.tls.get() {
+            tls.set_context(context);
+            return Ok(());
+        }
+        let is_lazy = options.handshake == Some(HandshakeTime::FirstUse);
+        let tls = Tls::with(Some(context), None, self.socket(), url, is_lazy)?;
+        // Another thread may have been quicker, with options as good as these.
+        _ = self.tls.set(tls);
+        Ok(())
+    }
+
     /// Where accept makes the handshakes: those under way.
     pub(super) fn handshakes_in_accept(&self) -> Option<&Handshakes> {
-        let tls = self.tls.as_ref().filter(|tls| !tls.is_lazy)?;
+        let tls = self.tls.get().filter(|tls| !tls.is_lazy)?;
         Some(&tls.handshakes)
     }
 
@@ -148,11 +198,11 @@ impl Listener {
 
     /// Whether connections are handed out before their handshake.
     pub(crate) fn is_lazy(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.is_lazy)
+        self.tls.get().is_none_or(|tls| tls.is_lazy)
     }
 
     pub(crate) fn handshake_log(&self) -> Option<&HandshakeLog> {
-        self.tls.as_ref().map(|tls| tls.handshakes.log())
+        self.tls.get().map(|tls| tls.handshakes.log())
     }
 
     /// Reads the files of its certificates, keys and authorities again, for the connections that
@@ -166,21 +216,21 @@ impl Listener {
     ///
     /// At [`Stage::Socket`] for what can't be used: the listener then goes on with what it had.
     pub fn reload(&self) -> Result<bool> {
-        let Some(current) = self.tls.as_ref().and_then(|tls| tls.context.as_ref()) else {
+        let current = self.tls.get().and_then(|tls| Some((tls, tls.context()?)));
+        let Some((tls, before)) = current else {
             return Ok(false);
         };
-        let before = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
         let (url, options) = (&*self.url, &self.options.tls);
         let context = ServerContext::of(url, url.transport(), Some(url), options, Some(&before))?;
         let has_changed = !Arc::ptr_eq(&before, &context);
-        *current.write().unwrap_or_else(PoisonError::into_inner) = context;
+        tls.set_context(context);
         Ok(has_changed)
     }
 
     /// The SHA-256 fingerprint of the certificate that is shown by default, in hexadecimal: what a
     /// client can know the server by, that trusts nobody else. `None` without TLS.
     pub fn fingerprint(&self) -> Option<String> {
-        let context = self.tls.as_ref()?.context()?;
+        let context = self.tls.get()?.context()?;
         context.fingerprint().map(str::to_owned)
     }
 

@@ -172,6 +172,14 @@ impl Stream {
         self.awaits_header() || secure.is_some_and(|secure| secure.session().is_handshaking())
     }
 
+    /// Whether what the peer sent has ended without close_notify, so that something may be missing.
+    /// Where [`danger_accept_truncation`](TlsServerOptions::danger_accept_truncation) is set, reads
+    /// tell of an end like any other.
+    pub fn is_truncated(&self) -> bool {
+        let secure = self.source.secure();
+        secure.is_some_and(|secure| secure.session().is_truncated())
+    }
+
     /// What the two ends have agreed upon; `None` without TLS and before the handshake is finished.
     pub fn tls(&self) -> Option<TlsFacts> {
         let session = self.source.secure()?.session();

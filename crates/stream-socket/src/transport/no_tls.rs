@@ -110,6 +110,7 @@ none! {
     has_begun() -> bool;
     has_output() -> bool;
     has_ended() -> bool;
+    is_truncated() -> bool;
     received() -> u64;
     facts() -> TlsFacts;
     handshake(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;

@@ -56,6 +56,8 @@ pub(crate) struct Session {
     /// that the caller comes back when the socket is ready.
     owed: Option<u8>,
     end: Option<End>,
+    /// Whether that end came without close_notify.
+    is_truncated: bool,
     /// Why TLS can't go on, either way.
     broken: Option<String>,
     has_closed: bool,
@@ -84,6 +86,7 @@ impl Session {
             outgoing: ReadBuffer::default(),
             owed: None,
             end: None,
+            is_truncated: false,
             broken: None,
             has_closed: false,
             is_noting: true,
@@ -123,6 +126,11 @@ impl Session {
     /// Whether a read has an end to tell.
     pub(crate) fn has_ended(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// Whether the peer ended without a word.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated
     }
 
     /// Decrypted bytes that came so far.
@@ -408,6 +416,7 @@ impl Session {
 
     /// Notes how what the peer sends has ended.
     fn fail(&mut self, hindrance: Hindrance) {
+        self.is_truncated |= hindrance == Hindrance::Truncated;
         let is_end = hindrance == Hindrance::Truncated && self.limits.accepts_truncation;
         self.end.get_or_insert(if is_end {
             End::Closed

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::thread;
 
 use stream_socket::{
-    Interest, Member, Stage, Stream, TlsClientOptions, TlsServerOptions, Transport, select,
+    ConnectOptions, Interest, ListenOptions, Listener, Member, Stage, Stream, TlsClientOptions,
+    TlsServerOptions, Transport, select,
 };
 
 use crate::support::certificates::{serving, trusting};
@@ -39,6 +40,37 @@ fn both_ends_begin_tls_where_they_were_plain() {
         assert!(error.reason().contains("carries TLS already"));
         assert!(near.into_parts().is_err());
     }
+}
+
+#[test]
+fn a_listener_begins_tls_and_changes_its_certificate() {
+    let listener = Listener::bind("tcp://127.0.0.1:0", &ListenOptions::default()).unwrap();
+    let mut options = TlsServerOptions::default();
+    let error = listener.start_tls(&options).unwrap_err();
+    assert!(error.reason().contains("option certificate is missing"));
+    for (file, name) in [("localhost", "localhost"), ("example", "example.org")] {
+        options = serving(file).tls;
+        listener.start_tls(&options).unwrap();
+        let mut wishes = client();
+        wishes.peer_name = Some(name.to_owned());
+        let mut near = Stream::connect(listener.url(), &ConnectOptions::default()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| near.start_tls_client(&wishes).unwrap());
+            let served = listener.accept(Some(PATIENCE)).unwrap();
+            assert!(served.tls().is_some());
+        });
+        assert!(near.tls().is_some());
+    }
+    // What can't be used leaves what was there.
+    options.certificate = Some("/nowhere".into());
+    listener.start_tls(&options).unwrap_err();
+    let mut near = Stream::connect(listener.url(), &ConnectOptions::default()).unwrap();
+    let mut wishes = client();
+    wishes.peer_name = Some("example.org".to_owned());
+    thread::scope(|scope| {
+        scope.spawn(|| near.start_tls_client(&wishes).unwrap());
+        listener.accept(Some(PATIENCE)).unwrap();
+    });
 }
 
 #[test]

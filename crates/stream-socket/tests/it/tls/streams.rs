@@ -229,6 +229,7 @@ fn an_end_without_a_word_is_an_error_unless_it_is_asked_for() {
             );
             assert!(client.is_eof().is_err());
         }
+        assert!(client.is_truncated());
         // Whole records alone are decrypted.
         assert!(got.len() < 15_000 && got.iter().all(|byte| *byte == 7));
     }
