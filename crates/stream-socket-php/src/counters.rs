@@ -7,6 +7,8 @@ pub(crate) static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 pub(crate) static CONNECTED: AtomicU64 = AtomicU64::new(0);
 pub(crate) static FAILED: AtomicU64 = AtomicU64::new(0);
 pub(crate) static OPEN: AtomicU64 = AtomicU64::new(0);
+/// Of streams on which a script began TLS.
+pub(crate) static HANDSHAKES_FAILED: AtomicU64 = AtomicU64::new(0);
 
 /// The counters at one moment, in the order of `ss_counters`.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct Counters {
     connected: u64,
     failed: u64,
     open: u64,
+    handshakes_failed: u64,
 }
 
 impl Counters {
@@ -27,6 +30,7 @@ impl Counters {
             connected: CONNECTED.load(Relaxed),
             failed: FAILED.load(Relaxed),
             open: OPEN.load(Relaxed),
+            handshakes_failed: HANDSHAKES_FAILED.load(Relaxed),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) const NO_SOCKET: i32 = 9;
 pub(crate) const PIPE: i32 = 32;
 /// `ETIMEDOUT`
 pub(crate) const TIMED_OUT: i32 = 110;
+/// `EPROTO`: what a peer sent is no TLS, or was tampered with.
+pub(crate) const PROTOCOL: i32 = 71;
 /// `EINVAL`
 pub(crate) const INVALID: i32 = 22;
 /// `ENOTCONN`

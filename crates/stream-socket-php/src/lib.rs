@@ -13,5 +13,6 @@ mod options;
 mod socket;
 mod strip_tags;
 mod target;
+mod tls;
 mod waiting;
 mod zend;

@@ -1,7 +1,9 @@
 //! What a PHP stream of ours holds: a socket of the library, and what PHP itself reads of it.
 
+mod facts;
 mod names;
 mod parked;
+mod tls;
 
 use std::io::{Read, Write};
 use std::mem;
@@ -13,8 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Listener, PeerCredentials, Selectable, SocketAddress, SocketUrl, Stream,
-    Target, Transport,
+    ConnectOptions, Listener, Selectable, SocketAddress, SocketUrl, Stream, Target, Transport,
 };
 
 use crate::counters::{self, count};
@@ -24,6 +25,8 @@ use crate::options::{Wishes, local_address, without_tcp};
 use crate::waiting::Readiness;
 use names::text_of;
 use parked::Idle;
+pub(crate) use tls::Handshake;
+use tls::Tls;
 
 /// `struct timeval`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +69,9 @@ pub(crate) struct Head {
     closing: bool,
     waiting: u16,
     shared: bool,
+    tls: Tls,
+    protocol: u8,
+    method: u8,
     followed: u32,
 }
 
@@ -105,16 +111,6 @@ enum Object {
     Listener(Arc<Listener>),
     Datagrams(Box<Datagrams>),
     Stream(Stream),
-}
-
-/// What a stream tells about itself.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) last_error: i32,
-    pub(crate) connected: bool,
-    pub(crate) credentials: Option<PeerCredentials>,
 }
 
 /// An address that PHP's resolver found.
@@ -175,6 +171,9 @@ impl Socket {
                 closing: false,
                 waiting: 0,
                 shared: false,
+                tls: Tls::None,
+                protocol: 0,
+                method: 0,
                 followed: 0,
             },
             object: Object::Empty,
@@ -356,6 +355,9 @@ impl Socket {
         } else {
             accepted.head.kind = Kind::Stream;
             accepted.head.net.socket = stream.as_fd().as_raw_fd();
+            if self.head.tls == Tls::Listener {
+                accepted.head.tls = Tls::On;
+            }
         }
         accepted.object = Object::Stream(stream);
         (Box::new(accepted), name)
@@ -414,10 +416,7 @@ impl Socket {
                 }
                 Ok((None, false))
             }
-            Err(failure) => {
-                self.last_error = failure.number;
-                Err(failure)
-            }
+            Err(failure) => Err(self.noted(failure)),
         }
     }
 
@@ -451,12 +450,19 @@ impl Socket {
                 self.head.net.timeout_event = 1;
                 Err(Failure::of_system(failure::AGAIN))
             }
-            Err(failure) => {
-                self.last_error = failure.number;
-                Err(failure)
-            }
+            Err(failure) => Err(self.noted(failure)),
             sent => sent,
         }
+    }
+
+    /// Remembers why reading or writing ended, for the meta data.
+    fn noted(&mut self, failure: Failure) -> Failure {
+        // What breaks TLS has no number of the system's.
+        self.last_error = match failure.number {
+            0 => failure::PROTOCOL,
+            number => number,
+        };
+        failure
     }
 
     fn waits(&self) -> bool {
@@ -550,24 +556,6 @@ impl Socket {
         match &self.object {
             Object::Stream(stream) => stream.has_buffered(),
             _ => false,
-        }
-    }
-
-    pub(crate) fn facts(&self) -> Facts {
-        let (received, sent, credentials) = match &self.object {
-            Object::Stream(stream) => (
-                stream.bytes_received(),
-                stream.bytes_sent(),
-                stream.peer_credentials().ok(),
-            ),
-            _ => (0, 0, None),
-        };
-        Facts {
-            received,
-            sent,
-            last_error: self.last_error,
-            connected: matches!(self.object, Object::Stream(_)),
-            credentials,
         }
     }
 

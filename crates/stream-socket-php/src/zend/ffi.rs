@@ -30,8 +30,8 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Text {
-    bytes: *const u8,
-    length: usize,
+    pub(super) bytes: *const u8,
+    pub(super) length: usize,
 }
 
 /// `ss_options`

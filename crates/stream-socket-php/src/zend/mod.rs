@@ -8,6 +8,7 @@ mod lent;
 mod opening;
 mod operating;
 mod parking;
+mod securing;
 mod stripping;
 
 pub(crate) use lent::Lent;

@@ -1,7 +1,9 @@
 /* The operations of a stream in a task: what would block tries, parks, and tries again. */
 #include "parked.h"
+#include "crypto.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -151,6 +153,20 @@ bool ss_parked_is_alive(ss_socket *socket, const struct timeval *wait)
 	}
 }
 
+/* Whether handshakes can go on at once, or somebody is there to begin one. */
+static bool has_news(ss_socket *socket)
+{
+	struct pollfd polled = {.events = POLLIN};
+	ss_outcome outcome = {0};
+
+	if (socket->tls != SS_TLS_LISTENER) {
+		return false;
+	}
+	polled.fd = ss_descriptor(socket, true, &outcome);
+	ss_settle(&outcome);
+	return poll(&polled, 1, 0) > 0;
+}
+
 ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome)
 {
 	const int64_t look_again = 20000000;
@@ -162,7 +178,9 @@ ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss
 			return client;
 		}
 		enum ss_waited waited;
-		if (ss_has_room(socket)) {
+		if (has_news(socket)) {
+			waited = give_way_in(socket) ? SS_READY : SS_ENDED;
+		} else if (ss_has_room(socket)) {
 			ss_exhausted(socket, SS_READ);
 			waited = ss_await(socket, SS_READ, &patience);
 		} else {

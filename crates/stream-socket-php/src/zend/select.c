@@ -1,6 +1,7 @@
 /* stream_select: as many descriptors as there are, and unread bytes of one stream do not hide what
  * others have. Large arrays are followed from call to call (watch.c), and what stands apart in them,
  * or is few, is polled. */
+#include "crypto.h"
 #include "fibers.h"
 #include "watch.h"
 
@@ -23,6 +24,8 @@ typedef struct {
 	uint32_t place;
 	uint32_t polled;
 	bool buffered;
+	/* A listener of TLS: its descriptor tells of steps of handshakes, too. */
+	bool shakes_hands;
 } ss_member;
 
 typedef struct {
@@ -44,6 +47,8 @@ typedef struct {
 	int highest;
 	/* Whether something is ready already. */
 	bool buffered;
+	/* Whether what ended the wait was a step of a handshake. */
+	bool advanced;
 	ss_ready ready[SS_SETS];
 } ss_selection;
 
@@ -70,7 +75,7 @@ static bool has_unread(const php_stream *stream, const ss_socket *socket)
 	if (stream->writepos > stream->readpos) {
 		return true;
 	}
-	if (socket == NULL || socket->kind != SS_PEER) {
+	if (socket == NULL || (socket->kind != SS_PEER && socket->tls == SS_NO_TLS)) {
 		return false;
 	}
 	bool pending = ss_has_pending(socket, &outcome);
@@ -103,7 +108,7 @@ static void look_at(ss_selection *selection, int which, uint32_t place)
 		return;
 	}
 	const ss_socket *socket = ss_socket_of(stream);
-	ss_member member = {place, NOT_POLLED, false};
+	ss_member member = {place, NOT_POLLED, false, socket != NULL && socket->tls == SS_TLS_LISTENER};
 	int descriptor = descriptor_of(stream, socket);
 	/* What a cast has decrypted or decoded is in the buffer now. */
 	member.buffered = which == SS_SET_READ && has_unread(stream, socket);
@@ -243,6 +248,28 @@ static int wait_for(ss_selection *selection, const struct timespec *timeout)
 	return count > 0 && set->revents != 0 ? ss_watch_wait(&no_time) : count;
 }
 
+/* Whether what a listener of TLS was found ready for is a connection. Its handshakes go on first. */
+static bool has_connection(ss_selection *selection, const ss_set *set, const ss_member *member)
+{
+	zval *element = ss_element(set->table, member->place);
+	ss_outcome outcome = {0};
+
+	ZVAL_DEREF(element);
+	/* A script may have closed it while a task was parked. */
+	bool is_open = Z_TYPE_P(element) == IS_RESOURCE && Z_RES_P(element)->type == php_file_le_stream();
+	const ss_socket *socket = is_open ? ss_socket_of(Z_RES_P(element)->ptr) : NULL;
+	if (socket == NULL) {
+		return true;
+	}
+	bool has = ss_tls_has_arrival(socket, &outcome);
+	ss_settle(&outcome);
+	if (!has && member->polled != NOT_POLLED) {
+		selection->polled[member->polled].revents = 0;
+		selection->advanced = true;
+	}
+	return has;
+}
+
 /* Adds what is ready of what was polled, and counts it as select(2) does: each descriptor once. */
 static void collect(ss_selection *selection, int which)
 {
@@ -256,7 +283,8 @@ static void collect(ss_selection *selection, int which)
 		const struct pollfd *polled =
 			member->polled == NOT_POLLED ? NULL : &selection->polled[member->polled];
 
-		if (member->buffered || (polled != NULL && (polled->revents & told[which]))) {
+		bool is_ready = member->buffered || (polled != NULL && (polled->revents & told[which]));
+		if (is_ready && (!member->shakes_hands || has_connection(selection, set, member))) {
 			ss_ready_add(ready, member->place);
 			ready->descriptors +=
 				polled == NULL || zend_hash_index_add_empty_element(&counted, polled->fd) != NULL;
@@ -329,11 +357,13 @@ static zend_long ready_of(ss_selection *selection, const struct timespec *timeou
 		}
 		bool all_asked = selection->turn == 0 || ss_watch_collect(selection->ready);
 		zend_long ready = 0;
+		selection->advanced = false;
 		for (int which = 0; which < SS_SETS; which++) {
 			collect(selection, which);
 			ready += selection->ready[which].descriptors;
 		}
-		if (ready > 0 || count == 0 || (!ignore_unasked(selection) && all_asked)) {
+		bool goes_on = ignore_unasked(selection) || !all_asked || selection->advanced;
+		if (ready > 0 || count == 0 || !goes_on || (timeout && left.tv_sec == 0 && left.tv_nsec == 0)) {
 			return ready;
 		}
 		if (timeout != NULL) {

@@ -1,5 +1,6 @@
 /* stream_socket_serve: accepts, and runs a handler in a task for each connection. */
 #include "serve.h"
+#include "crypto.h"
 
 #include "ext/standard/file.h"
 #include "zend_exceptions.h"
@@ -285,6 +286,10 @@ static bool listen_all(ss_server *server)
 		ss_outcome outcome = {0};
 		php_stream *stream = listener_of(server, index);
 
+		if (!ss_crypto_prepare(stream, ss_socket_of(stream), false)) {
+			zend_throw_error(NULL, "stream_socket_serve() cannot serve TLS on server %u by itself", index);
+			return false;
+		}
 		ss_server_listen(ss_socket_of(stream), (uintptr_t) server, index, &outcome);
 		if (outcome.status != SS_OK) {
 			zend_throw_error(NULL, "stream_socket_serve() cannot accept from server %u: %.*s", index,

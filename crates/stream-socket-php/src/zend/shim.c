@@ -1,6 +1,7 @@
 /* What Rust can't say to Zend: the module entry, tables of operations, argument parsing, variadic
  * errors. Each callback unpacks what PHP hands over, calls Rust, which never calls back, and then
  * allocates and complains: no Rust frame is on the stack when Zend leaves by longjmp. */
+#include "crypto.h"
 #include "functions.h"
 #include "parked.h"
 
@@ -16,6 +17,7 @@
 ZEND_BEGIN_MODULE_GLOBALS(stream_socket)
 	bool strict;
 	char *transports;
+	char *tls;
 	/* The system's number of the last bind or listen that failed in this request. */
 	int bind_errno;
 	/* A socket that no stream holds yet. An allocation may end the request before one does. */
@@ -82,7 +84,7 @@ static int descriptor(ss_socket *socket, bool for_waiting)
 	return number;
 }
 
-static int released(ss_socket *socket)
+int ss_released(ss_socket *socket)
 {
 	ss_outcome outcome = {0};
 	int number = ss_release(socket, &outcome);
@@ -316,13 +318,16 @@ static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param
 	return result;
 }
 
-static int listen_on(ss_socket *socket, php_stream_xport_param *param)
+static int listen_on(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
 {
 	ss_outcome outcome = {0};
 
 	ss_listen(socket, &outcome);
 	int result = concluded(param, &outcome);
 	SSG(bind_errno) = result == 0 ? 0 : param->outputs.error_code;
+	if (result == 0) {
+		ss_crypto_prepare(stream, socket, true);
+	}
 	return result;
 }
 
@@ -401,6 +406,11 @@ php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
 static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_param *param STREAMS_DC)
 {
 	ss_outcome outcome = {0};
+
+	if (!ss_crypto_prepare(stream, socket, false)) {
+		stream->ops->set_option(stream, PHP_STREAM_OPTION_XPORT_API, 0, param);
+		return param->outputs.returncode;
+	}
 	ss_socket *client = ss_manner_now() == SS_PARKS
 		? ss_parked_accept(socket, param->inputs.timeout, &outcome)
 		: ss_accept(socket, param->inputs.timeout, &outcome);
@@ -483,7 +493,10 @@ static int receive_from(php_stream *stream, ss_socket *socket, php_stream_xport_
 	int flags = (param->inputs.flags & STREAM_OOB ? MSG_OOB : 0)
 		| (param->inputs.flags & STREAM_PEEK ? MSG_PEEK : 0);
 
-	if (socket->kind == SS_PEER && !(flags & MSG_OOB)) {
+	if (socket->tls != SS_NO_TLS && (flags & MSG_OOB)) {
+		return -1;
+	}
+	if ((socket->kind == SS_PEER && !(flags & MSG_OOB)) || socket->tls != SS_NO_TLS) {
 		return receive_of_peer(stream, socket, param);
 	}
 	bool parks = socket->netstream.is_blocked && !(flags & MSG_OOB) && ss_manner_now() != SS_BLOCKS;
@@ -514,7 +527,11 @@ static int receive_from(php_stream *stream, ss_socket *socket, php_stream_xport_
 static int send_to(ss_socket *socket, php_stream_xport_param *param)
 {
 	bool parks = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS;
-	if (socket->kind == SS_PEER && !(param->inputs.flags & STREAM_OOB)) {
+	if (socket->tls != SS_NO_TLS && (param->inputs.flags & STREAM_OOB)) {
+		php_error_docref(NULL, E_WARNING, "TLS has no bytes out of band");
+		return -1;
+	}
+	if ((socket->kind == SS_PEER && !(param->inputs.flags & STREAM_OOB)) || socket->tls != SS_NO_TLS) {
 		ss_outcome outcome = {0};
 		ssize_t sent = parks
 			? ss_parked_write(socket, param->inputs.buf, param->inputs.buflen, &outcome)
@@ -558,7 +575,7 @@ static int transport_operation(php_stream *stream, ss_socket *socket, php_stream
 			*result = bind_to(stream, socket, param);
 			break;
 		case STREAM_XPORT_OP_LISTEN:
-			*result = listen_on(socket, param);
+			*result = listen_on(stream, socket, param);
 			break;
 		case STREAM_XPORT_OP_CONNECT:
 		case STREAM_XPORT_OP_CONNECT_ASYNC:
@@ -584,56 +601,6 @@ static int transport_operation(php_stream *stream, ss_socket *socket, php_stream
 			return PHP_STREAM_OPTION_RETURN_NOTIMPL;
 	}
 	return PHP_STREAM_OPTION_RETURN_OK;
-}
-
-/* ---- TLS, which PHP's own transport does ---- */
-
-/* Makes the stream one of the transport that was registered before ours, on the same socket. */
-static bool hand_over(php_stream *stream)
-{
-	ss_socket *ours = stream->abstract;
-	bool persistent = php_stream_is_persistent(stream);
-	struct timeval connect_timeout;
-	size_t length;
-	const char *target = ss_target_of(ours, &length, &connect_timeout);
-	char key[64];
-
-	snprintf(key, sizeof(key), "stream_socket__handed_over__%p", (void *) stream);
-	php_stream *theirs = stock[SS_TCP]("tcp", 3, target, length, persistent ? key : NULL, 0, 0,
-		&connect_timeout, PHP_STREAM_CONTEXT(stream) STREAMS_CC);
-	if (theirs == NULL) {
-		return false;
-	}
-	php_netstream_data_t *net = theirs->abstract;
-	ss_watch_leave(ours);
-	*net = ours->netstream;
-	net->socket = released(ours);
-	if (net->socket != -1 && !net->is_blocked) {
-		php_set_sock_blocking(net->socket, 0);
-	}
-	const php_stream_ops *operations = theirs->ops;
-	theirs->ops = stream->ops;
-	theirs->abstract = ours;
-	stream->ops = operations;
-	stream->abstract = net;
-	if (persistent) {
-		php_stream_pclose(theirs);
-	} else {
-		php_stream_close(theirs);
-	}
-	return true;
-}
-
-static int crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter)
-{
-	if (socket->waiting > 0) {
-		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream");
-		return PHP_STREAM_OPTION_RETURN_ERR;
-	}
-	if (socket->transport != SS_TCP || socket->kind == SS_EMPTY || !hand_over(stream)) {
-		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
-	}
-	return stream->ops->set_option(stream, PHP_STREAM_OPTION_CRYPTO_API, value, parameter);
 }
 
 /* ---- operations of a stream ---- */
@@ -708,7 +675,7 @@ static int op_close(php_stream *stream, int close_handle)
 	ss_watch_leave(socket);
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */
-		released(socket);
+		ss_released(socket);
 	}
 	stream->abstract = NULL;
 	closed(socket);
@@ -745,6 +712,9 @@ static int op_cast(php_stream *stream, int as, void **result)
 		case PHP_STREAM_AS_FD:
 		case PHP_STREAM_AS_SOCKETD:
 			if (result != NULL) {
+				if (as == PHP_STREAM_AS_FD_FOR_SELECT) {
+					ss_crypto_uncover(stream, socket);
+				}
 				*(php_socket_t *) result = descriptor(socket, as == PHP_STREAM_AS_FD_FOR_SELECT);
 			}
 			return SUCCESS;
@@ -773,7 +743,8 @@ static int check_liveness(php_stream *stream, ss_socket *socket, int value)
 				: PHP_STREAM_OPTION_RETURN_ERR;
 		}
 	}
-	if (value != 0 && php_pollfd_for(descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
+	bool pending = socket->tls != SS_NO_TLS && ss_has_pending(socket, &outcome);
+	if (value != 0 && !pending && php_pollfd_for(descriptor(socket, true), PHP_POLLREADABLE | POLLPRI, &wait) <= 0) {
 		return PHP_STREAM_OPTION_RETURN_OK;
 	}
 	bool alive = ss_is_alive(socket, &outcome);
@@ -834,7 +805,7 @@ static int op_set_option(php_stream *stream, int what, int value, void *paramete
 		case PHP_STREAM_OPTION_XPORT_API:
 			return transport_operation(stream, socket, parameter);
 		case PHP_STREAM_OPTION_CRYPTO_API:
-			return crypto_operation(stream, socket, value, parameter);
+			return ss_crypto_operation(stream, socket, value, parameter);
 		case PHP_STREAM_OPTION_CHECK_LIVENESS:
 			return check_liveness(stream, socket, value);
 		case PHP_STREAM_OPTION_BLOCKING:
@@ -845,6 +816,7 @@ static int op_set_option(php_stream *stream, int what, int value, void *paramete
 			socket->timeout_given = true;
 			return PHP_STREAM_OPTION_RETURN_OK;
 		case PHP_STREAM_OPTION_META_DATA_API:
+			ss_crypto_tell(socket, parameter);
 			add_assoc_bool((zval *) parameter, "timed_out", socket->netstream.timeout_event);
 			add_assoc_bool((zval *) parameter, "blocked", socket->netstream.is_blocked);
 			add_assoc_bool((zval *) parameter, "eof", stream->eof);
@@ -928,11 +900,28 @@ static void check_list(const char *list)
 
 	for (const char *name; (name = next_name(&list, &length)) != NULL;) {
 		if (!is_name(name, length, "all") && !is_name(name, length, "server")
-			&& transport_named(name, length) == -1) {
+			&& transport_named(name, length) == -1 && !ss_crypto_names(name, length)) {
 			php_error_docref(NULL, E_WARNING, "stream_socket.transports names \"%.*s\", which is neither"
 				" a transport of the extension nor \"all\" or \"server\"", (int) length, name);
 		}
 	}
+}
+
+static void check_tls(const char *setting)
+{
+	/* php.ini makes nothing of `off`. */
+	if (strcmp(setting, "server") != 0 && strcmp(setting, "off") != 0 && *setting != '\0') {
+		php_error_docref(NULL, E_WARNING, "stream_socket.tls is \"%s\", which is neither \"server\" nor"
+			" \"off\"", setting);
+	}
+}
+
+bool ss_serves(const char *transport)
+{
+	const char *list = SSG(transports);
+
+	return SSG(strict) && list != NULL
+		&& (lists(list, "all") || lists(list, transport) || lists(list, "server"));
 }
 
 static bool is_ours(int transport, int flags)
@@ -944,24 +933,28 @@ static bool is_ours(int transport, int flags)
 		/* ext/sockets puts a socket of its own into a stream that opened none. */
 		return false;
 	}
-	return lists(list, "all") || lists(list, names[transport])
-		|| (lists(list, "server") && (flags & STREAM_XPORT_SERVER));
+	return (flags & STREAM_XPORT_SERVER) ? ss_serves(names[transport])
+		: lists(list, "all") || lists(list, names[transport]);
 }
 
-static php_stream *factory(const char *protocol, size_t protocol_length, const char *target,
-	size_t length, const char *persistent_id, int options, int flags, struct timeval *timeout,
-	php_stream_context *context STREAMS_DC)
+bool ss_crypto_is_ours(void)
 {
-	int transport = transport_named(protocol, protocol_length);
+	return SSG(strict) && SSG(tls) != NULL && strcmp(SSG(tls), "server") == 0;
+}
+
+php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
+	struct timeval *timeout, php_stream_context *context STREAMS_DC)
+{
+	return stock[SS_TCP]("tcp", 3, target, length, persistent_id, 0, 0, timeout, context STREAMS_REL_CC);
+}
+
+php_stream *ss_make_stream(int transport, const char *target, size_t length,
+	const char *persistent_id, struct timeval *timeout STREAMS_DC)
+{
 	struct timeval read_timeout = {FG(default_socket_timeout), 0};
 	ss_outcome outcome = {0};
+	ss_socket *socket = ss_new(transport, &read_timeout, timeout, target, length, &outcome);
 
-	if (!is_ours(transport, flags)) {
-		return stock[transport](protocol, protocol_length, target, length, persistent_id, options, flags,
-			timeout, context STREAMS_REL_CC);
-	}
-	ss_socket *socket = ss_new(transport, &read_timeout, timeout, target,
-		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0, &outcome);
 	ss_settle(&outcome);
 	if (socket == NULL) {
 		return NULL;
@@ -978,6 +971,20 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 		stream->chunk_size = 65536;
 	}
 	return stream;
+}
+
+static php_stream *factory(const char *protocol, size_t protocol_length, const char *target,
+	size_t length, const char *persistent_id, int options, int flags, struct timeval *timeout,
+	php_stream_context *context STREAMS_DC)
+{
+	int transport = transport_named(protocol, protocol_length);
+
+	if (!is_ours(transport, flags)) {
+		return stock[transport](protocol, protocol_length, target, length, persistent_id, options, flags,
+			timeout, context STREAMS_REL_CC);
+	}
+	return ss_make_stream(transport, target,
+		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0, persistent_id, timeout STREAMS_REL_CC);
 }
 
 /* ---- functions ---- */
@@ -1058,6 +1065,8 @@ static const zend_function_entry functions[] = {
 PHP_INI_BEGIN()
 	STD_PHP_INI_BOOLEAN("stream_socket.strict", "1", PHP_INI_SYSTEM, OnUpdateBool, strict,
 		zend_stream_socket_globals, stream_socket_globals)
+	STD_PHP_INI_ENTRY("stream_socket.tls", "server", PHP_INI_SYSTEM, OnUpdateString, tls,
+		zend_stream_socket_globals, stream_socket_globals)
 	STD_PHP_INI_ENTRY("stream_socket.transports", "all", PHP_INI_SYSTEM, OnUpdateString, transports,
 		zend_stream_socket_globals, stream_socket_globals)
 PHP_INI_END()
@@ -1068,7 +1077,8 @@ static PHP_MINIT_FUNCTION(stream_socket)
 
 	REGISTER_INI_ENTRIES();
 	check_list(SSG(transports) ? SSG(transports) : "");
-	if (zend_hash_str_exists(registered, "ssl", 3)) {
+	check_tls(SSG(tls) ? SSG(tls) : "");
+	if (ss_crypto_begin()) {
 		/* Crypto can be switched on later, and scripts look for that in the label. */
 		tcp_operations.label = "tcp_socket/ssl";
 	}
@@ -1094,6 +1104,7 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	for (int index = 0; index < TRANSPORTS; index++) {
 		php_stream_xport_register(names[index], stock[index]);
 	}
+	ss_crypto_end();
 	ss_give_back("stream_socket_server", stock_server);
 	ss_give_back("stream_socket_get_name", stock_get_name);
 	ss_give_back("stream_select", stock_select);
@@ -1137,11 +1148,13 @@ static PHP_MINFO_FUNCTION(stream_socket)
 	php_info_print_table_row(2, "Version", STREAM_SOCKET_VERSION);
 	php_info_print_table_row(2, "Built for PHP", PHP_VERSION);
 	php_info_print_table_row(2, "Transports", "tcp, udp, unix, udg");
-	php_info_print_table_row(2, "TLS", "by PHP's OpenSSL transport");
+	php_info_print_table_row(2, "TLS", ss_crypto_is_ours() ? "servers by rustls, clients by PHP's OpenSSL"
+		: "by PHP's OpenSSL");
 	info_row("Listeners bound", counters.bound);
 	info_row("Streams accepted", counters.accepted);
 	info_row("Streams connected", counters.connected);
 	info_row("Binds and connects failed", counters.failed);
+	info_row("TLS handshakes failed after enable_crypto", counters.handshakes_failed);
 	info_row("Sockets open", counters.open);
 	php_info_print_table_end();
 	DISPLAY_INI_ENTRIES();

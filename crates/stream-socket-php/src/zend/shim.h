@@ -89,6 +89,7 @@ typedef struct {
 	uint64_t connected;
 	uint64_t failed;
 	uint64_t open;
+	uint64_t handshakes_failed;
 } ss_counters;
 
 /* What the abstract of a stream is, for Rust to go on from. */
@@ -111,6 +112,10 @@ typedef struct {
 	uint16_t waiting;
 	/* Whether its descriptor was told to others, who may close it. */
 	bool shared;
+	/* enum ss_tls, by which name of a transport, and the method with which it is to begin. */
+	uint8_t tls;
+	uint8_t protocol;
+	uint8_t method;
 	/* Its number among the streams that stream_select follows; 0: none. */
 	uint32_t followed;
 } ss_socket;

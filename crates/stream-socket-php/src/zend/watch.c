@@ -301,7 +301,8 @@ static php_stream *followable(zend_resource *resource)
 	}
 	php_stream *stream = resource->ptr;
 	ss_socket *socket = ss_socket_of(stream);
-	bool is_ours = socket != NULL && socket->kind == SS_STREAM && !socket->shared;
+	/* What TLS has decrypted, the descriptor does not tell of. */
+	bool is_ours = socket != NULL && socket->kind == SS_STREAM && !socket->shared && socket->tls == 0;
 	return is_ours && stream->res == resource && !php_stream_is_persistent(stream)
 			&& !(stream->flags & PHP_STREAM_FLAG_NO_RSCR_DTOR_CLOSE)
 		? stream

@@ -259,6 +259,16 @@ fn a_setting_that_names_no_transport_is_told() {
     }
 }
 
+#[test]
+fn the_setting_turns_tls_off() {
+    let script = root().join("tests/php/differ/tls_streams.php");
+    let mut command = php(true);
+    command.args(["-d", "stream_socket.tls=off"]).arg(&script);
+    let said = bounded(command).stdout;
+    let said = String::from_utf8_lossy(&said);
+    assert_said(&script, "without TLS", &said, &expected(&script, "stock"));
+}
+
 /// A server of `manual/`, and the address that it says it has.
 struct Server {
     child: Child,

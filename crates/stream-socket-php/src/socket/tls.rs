@@ -1,0 +1,113 @@
+//! A socket that carries TLS: how that begins, and what is known of it.
+
+use stream_socket::{HandshakeCounters, Interest, Selectable, TlsFacts, TlsServerOptions};
+
+use super::{Object, Socket};
+use crate::counters::{self, count};
+use crate::failure::{self, Failure};
+use crate::waiting::Direction;
+
+/// `enum ss_tls`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Tls {
+    None,
+    /// A listener whose connections carry it, once a certificate is known.
+    Listener,
+    /// The handshake is under way.
+    Begun,
+    On,
+}
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    Waits(Direction),
+    Done,
+}
+
+impl Socket {
+    /// Has the connections of a listener carry TLS from now on.
+    pub(crate) fn serve_tls(&self, options: &TlsServerOptions) -> Result<(), Failure> {
+        match &self.object {
+            Object::Listener(listener) => Ok(listener.start_tls(options)?),
+            _ => Err(Failure::of_system(failure::NO_SOCKET)),
+        }
+    }
+
+    /// Begins TLS as the server's end.
+    pub(crate) fn start_tls(
+        &mut self,
+        options: &TlsServerOptions,
+        waits: bool,
+    ) -> Result<Handshake, Failure> {
+        let Object::Stream(stream) = &mut self.object else {
+            return Err(Failure::of_system(failure::NOT_CONNECTED));
+        };
+        stream.set_blocking(waits);
+        let result = stream.start_tls_server(options);
+        self.shaken(result)
+    }
+
+    /// Goes on with the handshake.
+    pub(crate) fn shake_hands(&mut self, waits: bool) -> Result<Handshake, Failure> {
+        let Object::Stream(stream) = &mut self.object else {
+            return Err(Failure::of_system(failure::NOT_CONNECTED));
+        };
+        stream.set_blocking(waits);
+        let result = stream.handshake();
+        self.shaken(result)
+    }
+
+    fn shaken(
+        &mut self,
+        result: Result<Option<Interest>, stream_socket::Error>,
+    ) -> Result<Handshake, Failure> {
+        let (tls, result) = match result {
+            Ok(None) => (Tls::On, Ok(Handshake::Done)),
+            Ok(Some(Interest::WRITE)) => (Tls::Begun, Ok(Handshake::Waits(Direction::Write))),
+            Ok(Some(_)) => (Tls::Begun, Ok(Handshake::Waits(Direction::Read))),
+            Err(error) => {
+                count(&counters::HANDSHAKES_FAILED);
+                (Tls::On, Err(error.into()))
+            }
+        };
+        self.head.tls = tls;
+        result
+    }
+
+    /// Whether a listener whose descriptor is readable has a connection to accept: its handshakes
+    /// go on first, as far as they can.
+    pub(crate) fn has_arrival(&self) -> bool {
+        match &self.object {
+            Object::Listener(listener) => listener.is_readable(),
+            _ => true,
+        }
+    }
+
+    /// What became of a listener's handshakes.
+    pub(crate) fn handshakes(&self) -> Option<HandshakeCounters> {
+        match &self.object {
+            Object::Listener(listener) => listener.handshakes(),
+            _ => None,
+        }
+    }
+
+    /// Why handshakes failed since the last call: a line for each.
+    pub(crate) fn take_handshake_failures(&self) -> String {
+        let Object::Listener(listener) = &self.object else {
+            return String::new();
+        };
+        let failures = listener.take_handshake_failures();
+        let lines: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
+    /// What a stream has agreed upon with its peer, and whether the peer has ended without a word.
+    pub(crate) fn tls(&self) -> Option<(TlsFacts, bool)> {
+        match &self.object {
+            Object::Stream(stream) => Some((stream.tls()?, stream.is_truncated())),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,529 @@
+/* TLS: what is served by the library, and what goes to the transports that were registered before
+ * ours, whole. Those are asked for anything that they alone can do. */
+#include "crypto.h"
+#include "fibers.h"
+
+
+#include "ext/standard/file.h"
+
+#define PROTOCOLS 6
+/* STREAM_CRYPTO_PROTO_* and the bits of STREAM_CRYPTO_METHOD_*. */
+#define TLS_1_2 32
+#define TLS_1_3 64
+#define ANY_SERVER 126
+#define TLS_SERVER 120
+
+static const char *const names[PROTOCOLS] = {"ssl", "tls", "tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3"};
+static const uint8_t methods[PROTOCOLS] = {TLS_SERVER, TLS_SERVER, 8, 16, TLS_1_2, TLS_1_3};
+
+/* Those that PHP's OpenSSL registered. */
+static php_stream_transport_factory stock[PROTOCOLS];
+
+/* Options whose meaning only OpenSSL knows, or whose work only it does. */
+static const char *const left_to_openssl[] = {
+	"SNI_server_certs", "allow_self_signed", "cafile", "capath", "capture_peer_cert",
+	"capture_peer_cert_chain", "ciphers", "dh_param", "no_ticket", "passphrase", "peer_fingerprint",
+	"reneg_limit", "reneg_limit_callback", "reneg_window", "rsa_key_size", "security_level",
+	"verify_peer", "verify_peer_name", "psk_server_cb", "session_id_context", "session_cache",
+	"session_get_cb", "session_new_cb", "num_tickets", "max_early_data",
+};
+
+/* What `ssl` options come to, with room for the paths in them. */
+typedef struct {
+	ss_tls_options options;
+	char certificate[MAXPATHLEN];
+	char key[MAXPATHLEN];
+	/* The option because of which OpenSSL is to do it, or NULL. */
+	const char *obstacle;
+	bool has_certificate;
+} ss_reading;
+
+/* ---- options ---- */
+
+static zval *option(php_stream *stream, const char *name)
+{
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
+	zval *value = context ? php_stream_context_get_option(context, "ssl", name) : NULL;
+
+	if (value == NULL) {
+		return NULL;
+	}
+	ZVAL_DEREF(value);
+	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
+}
+
+/* Whether an option that is there asks for nothing. */
+static bool is_off(const char *name, zval *value)
+{
+	static const char *const truths[] = {
+		"allow_self_signed", "capture_peer_cert", "capture_peer_cert_chain", "no_ticket", "verify_peer",
+		"verify_peer_name",
+	};
+
+	for (size_t index = 0; index < sizeof(truths) / sizeof(truths[0]); index++) {
+		if (strcmp(name, truths[index]) == 0) {
+			return !zend_is_true(value);
+		}
+	}
+	return false;
+}
+
+static void look_for_obstacles(php_stream *stream, ss_reading *reading)
+{
+	for (size_t index = 0; index < sizeof(left_to_openssl) / sizeof(left_to_openssl[0]); index++) {
+		const char *name = left_to_openssl[index];
+		zval *value = option(stream, name);
+		if (value != NULL && !is_off(name, value)) {
+			reading->obstacle = name;
+		}
+	}
+}
+
+/* A file that PHP may read; the path of it in `path`. */
+static bool file(php_stream *stream, const char *name, char *path, ss_reading *reading)
+{
+	zval *value = option(stream, name);
+
+	if (value == NULL) {
+		return false;
+	}
+	if (Z_TYPE_P(value) != IS_STRING || strlen(Z_STRVAL_P(value)) != Z_STRLEN_P(value)
+		|| expand_filepath(Z_STRVAL_P(value), path) == NULL || php_check_open_basedir_ex(path, 0) != 0) {
+		reading->obstacle = name;
+	}
+	return true;
+}
+
+/* The versions between the ends of a mask, gaps in it filled. To ask for all is to ask for those that
+ * are safe, as OpenSSL's own defaults do. */
+static void read_versions(php_stream *stream, zend_long method, ss_reading *reading)
+{
+	zval *least = option(stream, "min_proto_version"), *most = option(stream, "max_proto_version");
+	zend_long versions = method & ANY_SERVER;
+	bool is_all = (versions & TLS_SERVER) == TLS_SERVER;
+	zend_long oldest = is_all ? TLS_1_2 : versions & -versions;
+	zend_long newest = versions & TLS_1_3 ? TLS_1_3 : versions & TLS_1_2;
+
+	oldest = least != NULL ? zval_get_long(least) : oldest;
+	newest = most != NULL ? zval_get_long(most) : newest;
+	if (oldest < TLS_1_2 || newest < oldest || newest > TLS_1_3) {
+		reading->obstacle = "crypto_method";
+		return;
+	}
+	reading->options.oldest = oldest == TLS_1_2 ? 2 : 3;
+	reading->options.newest = newest == TLS_1_2 ? 2 : 3;
+}
+
+static void read_options(php_stream *stream, zend_long method, ss_reading *reading)
+{
+	ss_tls_options *options = &reading->options;
+	zval *protocols = option(stream, "alpn_protocols"), *timeout = option(stream, "handshake_timeout");
+
+	memset(options, 0, sizeof(*options));
+	reading->obstacle = NULL;
+	look_for_obstacles(stream, reading);
+	read_versions(stream, method, reading);
+	reading->has_certificate = file(stream, "local_cert", reading->certificate, reading);
+	if (reading->has_certificate) {
+		options->certificate = reading->certificate;
+		options->certificate_length = strlen(reading->certificate);
+	}
+	if (file(stream, "local_pk", reading->key, reading)) {
+		options->key = reading->key;
+		options->key_length = strlen(reading->key);
+	}
+	if (protocols != NULL && Z_TYPE_P(protocols) == IS_STRING) {
+		options->protocols = Z_STRVAL_P(protocols);
+		options->protocols_length = Z_STRLEN_P(protocols);
+	} else if (protocols != NULL) {
+		reading->obstacle = "alpn_protocols";
+	}
+	options->handshake_timeout = -1;
+	if (timeout != NULL) {
+		double seconds = zval_get_double(timeout);
+		options->handshake_timeout = seconds >= 0.0 && seconds < 9e9 ? (int64_t) (seconds * 1e9) : -1;
+	}
+}
+
+/* ---- handing over ---- */
+
+static php_stream *make_theirs(php_stream *stream, int protocol, const char *key)
+{
+	struct timeval connect_timeout;
+	size_t length;
+	const char *target = ss_target_of(stream->abstract, &length, &connect_timeout);
+
+	if (protocol < 0) {
+		return ss_stock_tcp(target, length, key, &connect_timeout, PHP_STREAM_CONTEXT(stream) STREAMS_CC);
+	}
+	return stock[protocol](names[protocol], strlen(names[protocol]), target, length, key, 0, 0,
+		&connect_timeout, PHP_STREAM_CONTEXT(stream) STREAMS_CC);
+}
+
+/* Makes the stream one of a transport that was registered before ours, on the same socket: tcp's
+ * where `protocol` is negative. */
+static bool hand_over(php_stream *stream, int protocol)
+{
+	ss_socket *ours = stream->abstract;
+	bool persistent = php_stream_is_persistent(stream);
+	char key[64];
+
+	snprintf(key, sizeof(key), "stream_socket__handed_over__%p", (void *) stream);
+	php_stream *theirs = make_theirs(stream, protocol, persistent ? key : NULL);
+	if (theirs == NULL) {
+		return false;
+	}
+	php_netstream_data_t *net = theirs->abstract;
+	ss_watch_leave(ours);
+	*net = ours->netstream;
+	net->socket = ss_released(ours);
+	if (net->socket != -1 && !net->is_blocked) {
+		php_set_sock_blocking(net->socket, 0);
+	}
+	const php_stream_ops *operations = theirs->ops;
+	theirs->ops = stream->ops;
+	theirs->abstract = ours;
+	stream->ops = operations;
+	stream->abstract = net;
+	if (persistent) {
+		php_stream_pclose(theirs);
+	} else {
+		php_stream_close(theirs);
+	}
+	return true;
+}
+
+/* ---- listeners ---- */
+
+/* That of the transport's name, unless it leaves the choice to the context. */
+static zend_long method_of(php_stream *stream, const ss_socket *socket)
+{
+	zval *chosen = option(stream, "crypto_method");
+	zend_long method = methods[socket->protocol];
+
+	return method == TLS_SERVER && chosen != NULL ? zval_get_long(chosen) : method;
+}
+
+bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
+{
+	ss_reading reading;
+	ss_outcome outcome = {0};
+	char reason[512];
+
+	if (socket->tls != SS_TLS_LISTENER || socket->kind != SS_LISTENER) {
+		return true;
+	}
+	read_options(stream, method_of(stream, socket), &reading);
+	if (is_new && !reading.has_certificate) {
+		/* It may be told before the first accept. */
+		return true;
+	}
+	if (reading.obstacle == NULL && reading.has_certificate) {
+		ss_tls_serve(socket, &reading.options, &outcome);
+		if (outcome.status == SS_OK) {
+			return true;
+		}
+	}
+	/* What options ask for is known to who gave them, of a certificate nobody knows. */
+	snprintf(reason, sizeof(reason), "%.*s", (int) outcome.text_length,
+		outcome.text_length ? outcome.text : "");
+	ss_settle(&outcome);
+	if (EG(exception) != NULL) {
+		return true;
+	}
+	ss_handshakes handshakes;
+	bool serves = ss_tls_tell_handshakes(socket, &handshakes, &outcome);
+	ss_settle(&outcome);
+	if (serves && reading.obstacle == NULL) {
+		/* A file is being replaced: what was read before is good still. */
+		return true;
+	}
+	if (!hand_over(stream, socket->protocol)) {
+		return true;
+	}
+	if (reason[0] != '\0') {
+		php_error_docref(NULL, E_NOTICE, "TLS is left to OpenSSL, so that a silent client can hold up "
+			"accept: %s", reason);
+	}
+	return false;
+}
+
+/* ---- streams ---- */
+
+static bool is_server(zend_long method)
+{
+	return !(method & 1);
+}
+
+/* Notes with which methods TLS is to begin; 0, -1, or 1: it is not for us. */
+static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_crypto_param *param)
+{
+	ss_reading reading;
+
+	if (socket->tls != SS_NO_TLS) {
+		if (socket->netstream.is_blocked) {
+			php_error_docref(NULL, E_WARNING, "SSL/TLS already set-up for this stream");
+			return -1;
+		}
+		return 0;
+	}
+	zend_long method = param->inputs.method;
+	if (!ss_crypto_is_ours() || !is_server(method) || param->inputs.session != NULL
+		|| socket->kind != SS_STREAM || (method & ~ANY_SERVER) != 0) {
+		return 1;
+	}
+	read_options(stream, method, &reading);
+	if (reading.obstacle != NULL || !reading.has_certificate) {
+		return 1;
+	}
+	socket->method = (uint8_t) method;
+	return 0;
+}
+
+static void complain(ss_outcome *outcome)
+{
+	bool is_late = outcome->status == SS_TIMED_OUT;
+	char text[512];
+
+	if (outcome->status == SS_PANICKED) {
+		ss_settle(outcome);
+		return;
+	}
+	if (outcome->text_length > 0) {
+		snprintf(text, sizeof(text), "%.*s", (int) outcome->text_length, outcome->text);
+	} else {
+		snprintf(text, sizeof(text), "%s", strerror(outcome->number));
+	}
+	ss_forget(outcome);
+	php_error_docref(NULL, E_WARNING, "SSL: %s", is_late ? "Handshake timed out" : text);
+}
+
+/* Makes a handshake to its end, a step at a time, in a task; -1 where it is not to be finished. */
+static int shake_parked(ss_socket *socket, int shaking, ss_outcome *outcome)
+{
+	ss_patience patience = ss_patience_for(socket, SS_READ);
+
+	while (shaking == SS_SHAKE_READS || shaking == SS_SHAKE_WRITES) {
+		enum ss_direction direction = shaking == SS_SHAKE_READS ? SS_READ : SS_WRITE;
+		ss_exhausted(socket, direction);
+		enum ss_waited waited = ss_manner_now() == SS_PARKS ? ss_await(socket, direction, &patience) : SS_ENDED;
+		if (waited != SS_READY) {
+			outcome->status = waited == SS_TOO_LATE ? SS_TIMED_OUT : SS_FAILED;
+			outcome->number = ECANCELED;
+			return SS_SHAKE_FAILED;
+		}
+		shaking = ss_tls_shake(socket, false, outcome);
+	}
+	return shaking;
+}
+
+static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *outcome)
+{
+	ss_reading reading;
+
+	if (socket->tls == SS_TLS_BEGUN) {
+		return ss_tls_shake(socket, waits, outcome);
+	}
+	if (stream->writepos > stream->readpos) {
+		static const char refusal[] = "bytes came ahead of TLS, which anybody may have put there";
+		php_error_docref(NULL, E_WARNING, "SSL: %s", refusal);
+		return SS_SHAKE_FAILED;
+	}
+	read_options(stream, socket->method, &reading);
+	if (reading.options.handshake_timeout < 0) {
+		const struct timeval *timeout = &socket->netstream.timeout;
+		reading.options.handshake_timeout = timeout->tv_sec < 0 || timeout->tv_sec > INT64_MAX / 2000000000
+			? INT64_MAX
+			: timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * 1000;
+	}
+	ss_watch_leave(socket);
+	return ss_tls_start(socket, &reading.options, waits, outcome);
+}
+
+/* As stream_socket_enable_crypto: 1, 0 for "call again", or -1. */
+static int turn_on(php_stream *stream, ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+	bool parks = socket->netstream.is_blocked && ss_manner_now() == SS_PARKS;
+
+	if (socket->tls == SS_TLS_ON) {
+		return -1;
+	}
+	int shaking = begin(stream, socket, socket->netstream.is_blocked && !parks, &outcome);
+	if (parks) {
+		shaking = shake_parked(socket, shaking, &outcome);
+	}
+	if (shaking == SS_SHAKE_FAILED && outcome.status != SS_OK) {
+		complain(&outcome);
+	}
+	ss_forget(&outcome);
+	return shaking == SS_SHAKE_DONE ? 1 : shaking == SS_SHAKE_FAILED ? -1 : 0;
+}
+
+static int hand_over_and_repeat(php_stream *stream, ss_socket *socket, int value, void *parameter)
+{
+	if (socket->transport != SS_TCP || socket->tls != SS_NO_TLS || !hand_over(stream, -1)) {
+		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+	return stream->ops->set_option(stream, PHP_STREAM_OPTION_CRYPTO_API, value, parameter);
+}
+
+int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter)
+{
+	php_stream_xport_crypto_param *param = parameter;
+
+	if (socket->waiting > 0) {
+		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream");
+		return PHP_STREAM_OPTION_RETURN_ERR;
+	}
+	if (socket->transport != SS_TCP || socket->kind == SS_EMPTY) {
+		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
+	}
+	if (param->op == STREAM_XPORT_CRYPTO_OP_SETUP) {
+		int result = set_up(stream, socket, param);
+		if (result > 0) {
+			return hand_over_and_repeat(stream, socket, value, parameter);
+		}
+		param->outputs.returncode = result;
+		return PHP_STREAM_OPTION_RETURN_OK;
+	}
+	if (socket->tls == SS_NO_TLS && socket->method == 0) {
+		return hand_over_and_repeat(stream, socket, value, parameter);
+	}
+	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket) : -1;
+	return PHP_STREAM_OPTION_RETURN_OK;
+}
+
+/* ---- what is told ---- */
+
+static void tell_handshakes(const ss_socket *socket, zval *into)
+{
+	ss_handshakes handshakes;
+	ss_outcome outcome = {0};
+	zval section, failures;
+
+	if (!ss_tls_tell_handshakes(socket, &handshakes, &outcome)) {
+		ss_settle(&outcome);
+		return;
+	}
+	array_init(&section);
+	add_assoc_long(&section, "finished", (zend_long) handshakes.finished);
+	add_assoc_long(&section, "failed", (zend_long) handshakes.failed);
+	add_assoc_long(&section, "timed_out", (zend_long) handshakes.timed_out);
+	add_assoc_long(&section, "evicted", (zend_long) handshakes.evicted);
+	array_init(&failures);
+	for (const char *line = outcome.text, *end = line + outcome.text_length; line < end;) {
+		const char *stop = memchr(line, '\n', end - line);
+		stop = stop ? stop : end;
+		add_next_index_stringl(&failures, line, stop - line);
+		line = stop + 1;
+	}
+	ss_settle(&outcome);
+	add_assoc_zval(&section, "failures", &failures);
+	add_assoc_zval(into, "handshakes", &section);
+}
+
+void ss_crypto_tell(const ss_socket *socket, zval *into)
+{
+	ss_tls_facts facts;
+	ss_outcome outcome = {0};
+	zval section;
+
+	if (socket->tls == SS_TLS_LISTENER) {
+		tell_handshakes(socket, into);
+		return;
+	}
+	if (socket->tls != SS_TLS_ON || !ss_tls_tell(socket, &facts, &outcome)) {
+		ss_settle(&outcome);
+		return;
+	}
+	array_init(&section);
+	add_assoc_string(&section, "protocol", facts.minor == 2 ? "TLSv1.2" : "TLSv1.3");
+	add_assoc_stringl(&section, "cipher_name", facts.cipher, facts.cipher_length);
+	add_assoc_long(&section, "cipher_bits", facts.bits);
+	add_assoc_string(&section, "cipher_version", facts.minor == 2 ? "TLSv1.2" : "TLSv1.3");
+	if (outcome.text_length > 0) {
+		add_assoc_stringl(&section, "alpn_protocol", outcome.text, outcome.text_length);
+	}
+	if (facts.is_truncated) {
+		add_assoc_bool(&section, "truncated", true);
+	}
+	ss_settle(&outcome);
+	add_assoc_zval(into, "crypto", &section);
+}
+
+void ss_crypto_uncover(php_stream *stream, ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+
+	if (socket->tls != SS_TLS_ON || stream->writepos > stream->readpos) {
+		return;
+	}
+	bool pending = ss_has_pending(socket, &outcome);
+	ss_settle(&outcome);
+	if (pending) {
+		php_stream_fill_read_buffer(stream, stream->chunk_size);
+	}
+}
+
+/* ---- factories ---- */
+
+static int protocol_named(const char *name, size_t length)
+{
+	for (int index = 0; index < PROTOCOLS; index++) {
+		if (strlen(names[index]) == length && memcmp(names[index], name, length) == 0) {
+			return index;
+		}
+	}
+	return -1;
+}
+
+bool ss_crypto_names(const char *name, size_t length)
+{
+	return protocol_named(name, length) != -1;
+}
+
+static php_stream *factory(const char *protocol, size_t protocol_length, const char *target,
+	size_t length, const char *persistent_id, int options, int flags, struct timeval *timeout,
+	php_stream_context *context STREAMS_DC)
+{
+	int index = protocol_named(protocol, protocol_length);
+	bool is_ours = (flags & STREAM_XPORT_SERVER) && (flags & STREAM_XPORT_BIND)
+		&& (methods[index] & (TLS_1_2 | TLS_1_3)) && ss_crypto_is_ours() && ss_serves(names[index]);
+
+	if (!is_ours) {
+		return stock[index](protocol, protocol_length, target, length, persistent_id, options, flags, timeout,
+			context STREAMS_REL_CC);
+	}
+	php_stream *stream = ss_make_stream(SS_TCP, target, 0, persistent_id, timeout STREAMS_REL_CC);
+	if (stream != NULL) {
+		ss_socket *socket = stream->abstract;
+		socket->tls = SS_TLS_LISTENER;
+		socket->protocol = (uint8_t) index;
+	}
+	return stream;
+}
+
+bool ss_crypto_begin(void)
+{
+	HashTable *registered = php_stream_xport_get_hash();
+	bool any = false;
+
+	for (int index = 0; index < PROTOCOLS; index++) {
+		stock[index] = zend_hash_str_find_ptr(registered, names[index], strlen(names[index]));
+		if (stock[index] != NULL) {
+			php_stream_xport_register(names[index], factory);
+			any = true;
+		}
+	}
+	return any;
+}
+
+void ss_crypto_end(void)
+{
+	for (int index = 0; index < PROTOCOLS; index++) {
+		if (stock[index] != NULL) {
+			php_stream_xport_register(names[index], stock[index]);
+		}
+	}
+}

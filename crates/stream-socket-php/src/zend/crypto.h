@@ -1,0 +1,82 @@
+/* TLS: what crypto.c has for the operations of streams, and what it asks of Rust. */
+#ifndef STREAM_SOCKET_CRYPTO_H
+#define STREAM_SOCKET_CRYPTO_H
+
+#include "shim.h"
+
+/* What TLS is to a stream. */
+enum ss_tls { SS_NO_TLS, SS_TLS_LISTENER, SS_TLS_BEGUN, SS_TLS_ON };
+
+/* What the context's `ssl` section says of a server. Texts are borrowed for the call. */
+typedef struct {
+	const char *certificate;
+	size_t certificate_length;
+	const char *key;
+	size_t key_length;
+	const char *protocols;
+	size_t protocols_length;
+	/* Nanoseconds; negative: the default. */
+	int64_t handshake_timeout;
+	/* Of TLS 1.2 and 1.3 what follows the dot. */
+	uint8_t oldest;
+	uint8_t newest;
+} ss_tls_options;
+
+/* What a stream has agreed upon with its peer. The name of the cipher is a static. */
+typedef struct {
+	const char *cipher;
+	size_t cipher_length;
+	uint16_t bits;
+	uint8_t minor;
+	bool is_truncated;
+} ss_tls_facts;
+
+/* How many handshakes of a listener came to what. */
+typedef struct {
+	uint64_t finished;
+	uint64_t failed;
+	uint64_t timed_out;
+	uint64_t evicted;
+} ss_handshakes;
+
+/* How far a handshake is: what it waits to do is an enum ss_direction. */
+enum ss_shaking { SS_SHAKE_FAILED = -1, SS_SHAKE_READS, SS_SHAKE_WRITES, SS_SHAKE_DONE };
+
+void ss_tls_serve(const ss_socket *socket, const ss_tls_options *options, ss_outcome *outcome);
+int ss_tls_start(ss_socket *socket, const ss_tls_options *options, bool waits, ss_outcome *outcome);
+int ss_tls_shake(ss_socket *socket, bool waits, ss_outcome *outcome);
+bool ss_tls_has_arrival(const ss_socket *socket, ss_outcome *outcome);
+bool ss_tls_tell(const ss_socket *socket, ss_tls_facts *facts, ss_outcome *outcome);
+bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, ss_outcome *outcome);
+
+/* ---- crypto.c ---- */
+
+/* Registers the factories of TLS; false where PHP has none. */
+bool ss_crypto_begin(void);
+void ss_crypto_end(void);
+/* Whether it is the name of one of them. */
+bool ss_crypto_names(const char *name, size_t length);
+int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter);
+/* Before a listener is used, with certificates and options as they are by now. False: it has become
+ * a stream of the transport that was registered before. */
+bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
+/* The `crypto` section of the meta data, or that of a listener's handshakes. */
+void ss_crypto_tell(const ss_socket *socket, zval *into);
+/* Decrypted bytes are put into PHP's buffer: whoever waits for the descriptor does not see them. */
+void ss_crypto_uncover(php_stream *stream, ss_socket *socket);
+
+/* ---- shim.c ---- */
+
+/* `stream_socket.tls`, and whether a transport is ours. */
+bool ss_crypto_is_ours(void);
+bool ss_serves(const char *transport);
+php_stream *ss_make_stream(int transport, const char *target, size_t length,
+	const char *persistent_id, struct timeval *timeout STREAMS_DC);
+php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
+	struct timeval *timeout, php_stream_context *context STREAMS_DC);
+int ss_released(ss_socket *socket);
+
+_Static_assert(sizeof(ss_tls_options) == 64, "Options in securing.rs mirrors it");
+_Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
+
+#endif
