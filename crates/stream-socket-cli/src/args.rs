@@ -1,6 +1,7 @@
 //! What was typed, and what it stands for: no file and no socket is touched here.
 
 mod connect;
+mod danger;
 mod option_flags;
 mod php;
 mod relay;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use stream_socket::SocketUrl;
 
 pub(crate) use self::connect::ConnectArguments;
+pub(crate) use self::danger::Danger;
 pub(crate) use self::php::PhpArguments;
 pub(crate) use self::relay::RelayArguments;
 pub(crate) use self::serve::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};

@@ -2,6 +2,7 @@
 
 use stream_socket::{ConnectOptions, Key, ListenOptions, Role, SocketUrl, Transport};
 
+use crate::args::Danger;
 use crate::failure::Failure;
 
 /// An option given as a flag.
@@ -117,6 +118,20 @@ pub(crate) fn merged_connecting(
         merged.set(name, value)?;
     }
     Ok(merged)
+}
+
+/// Weakens TLS of a connection as asked for; refused where there is none.
+pub(crate) fn weaken(
+    url: &SocketUrl,
+    options: &mut ConnectOptions,
+    danger: Danger,
+) -> Result<(), Failure> {
+    if let Some(flag) = danger.first().filter(|_| !url.transport().is_tls()) {
+        let sentence = format!("--{flag} applies to TLS, and {url} is none");
+        return Err(Failure::Usage(sentence));
+    }
+    danger.apply(&mut options.tls);
+    Ok(())
 }
 
 fn applicable<'a>(

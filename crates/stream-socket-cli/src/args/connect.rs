@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use stream_socket::{Role, SocketUrl};
 
+use super::danger::{self, Danger};
 use super::option_flags;
 use crate::failure::Failure;
 use crate::options::Flag;
@@ -17,6 +18,7 @@ pub(crate) struct ConnectArguments {
     pub(crate) wait: Duration,
     pub(crate) is_verbose: bool,
     pub(crate) flags: Vec<Flag>,
+    pub(crate) danger: Danger,
 }
 
 const ABOUT: &str = "\
@@ -60,6 +62,7 @@ pub(super) fn command() -> Command {
         )
         .args([timeout(), wait(), verbose()])
         .args(option_flags::flags(Role::Connect))
+        .args(danger::flags())
         .after_help(EXAMPLES)
 }
 
@@ -102,5 +105,6 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ConnectArguments, Failur
         wait: matches.get_one("wait").copied().unwrap_or_default(),
         is_verbose: matches.get_flag("verbose"),
         flags: option_flags::given(matches, Role::Connect),
+        danger: danger::given(matches),
     })
 }

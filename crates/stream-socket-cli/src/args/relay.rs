@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use stream_socket::SocketUrl;
 
+use super::danger::{self, Danger};
 use super::option_flags;
 use super::serve::{cores, drain, threads};
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ pub(crate) struct RelayArguments {
     pub(crate) retry: Duration,
     pub(crate) refresh: Duration,
     pub(crate) flags: Vec<Flag>,
+    pub(crate) danger: Danger,
 }
 
 const ABOUT: &str = "\
@@ -35,7 +37,8 @@ Over udp and udg each peer is a relay of its own, until nothing came or went for
 datagrams and bytes, each read becomes a datagram, or its bytes.
 
 A name as target is looked up before anybody is waited for, again when it is older than \
---refresh, when it could not be reached, and on HUP. All its addresses are tried.
+--refresh, when it could not be reached, and on HUP, which also has the files of certificates \
+read again. All its addresses are tried.
 
 At the end of each connection one line tells who it was, where it went, how much went up, to the \
 target, and down, for how long, which side ended it and why.
@@ -75,6 +78,7 @@ pub(super) fn command() -> Command {
         .args([half_closed(), retry(), refresh()])
         .args([drain(), threads()].map(|arg| arg.help_heading("Relay")))
         .args(option_flags::flags_of_relay())
+        .args(danger::flags())
         .after_help(EXAMPLES)
 }
 
@@ -116,5 +120,6 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<RelayArguments, Failure>
         retry: time("retry"),
         refresh: time("refresh"),
         flags: option_flags::given_of_relay(matches),
+        danger: danger::given(matches),
     })
 }

@@ -147,7 +147,8 @@ of it as of the plain one, with PROTO=SSL, and by SSL_PROTOCOL, SSL_CIPHER, SSL_
 and SSL_TLS_SNI, the name that the client asked for. A connection that breaks, or ends without \
 TLS saying so, is one that was reset to the program. A handshake that fails is logged, at most \
 ten a second, with who it was and why; the handshakes of all clients go on side by side, each \
-within --handshake-timeout.
+within --handshake-timeout. HUP has the certificates' files read again: connections stay, new ones \
+get the new certificates; what can't be used leaves the old ones.
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 

@@ -15,6 +15,7 @@ pub(super) fn run(arguments: &ConnectArguments, messages: Messages) -> Result<()
         url, timeout, wait, ..
     } = arguments;
     let mut options = options::connecting(url, &arguments.flags)?;
+    options::weaken(url, &mut options, arguments.danger)?;
     options.connect_timeout = options.connect_timeout.or(*timeout);
     let merged = options::merged_connecting(url, &options)?;
     let stream = Stream::connect(url, &options)?;
@@ -31,8 +32,9 @@ struct Secured {
     version: String,
     cipher: String,
     alpn: Option<String>,
-    /// Whose certificate the server has shown.
-    peer_name: String,
+    /// Whose certificate it is; `None` where that was not looked at.
+    verified_for: Option<String>,
+    is_pinned: bool,
     is_resumed: bool,
 }
 
@@ -43,12 +45,16 @@ impl Secured {
             Target::Inet { host, .. } => host.to_string(),
             target => target.to_string(),
         };
-        let alpn = facts.alpn.as_deref();
+        let (alpn, tls) = (facts.alpn.as_deref(), &options.tls);
+        let is_weakened = tls.danger_accept_any_certificate || tls.danger_accept_any_name;
+        // Without authorities a fingerprint is enough.
+        let is_verified = !is_weakened && (tls.fingerprint.is_empty() || tls.ca.is_some());
         Some(Self {
             version: facts.version.to_string(),
             cipher: facts.cipher.name.to_owned(),
             alpn: alpn.map(|name| name.escape_ascii().to_string()),
-            peer_name: options.tls.peer_name.clone().unwrap_or(host),
+            verified_for: is_verified.then(|| tls.peer_name.clone().unwrap_or(host)),
+            is_pinned: !tls.fingerprint.is_empty(),
             is_resumed: facts.resumed,
         })
     }
@@ -70,7 +76,8 @@ fn tell(stream: &Stream, secured: Option<&Secured>, format: LogFormat) -> Result
             tls = secured.map(|secured| &secured.version),
             cipher = secured.map(|secured| &secured.cipher),
             alpn = secured.and_then(|secured| secured.alpn.as_ref()),
-            verified_for = secured.map(|secured| &secured.peer_name),
+            verified_for = secured.and_then(|secured| secured.verified_for.as_ref()),
+            pinned = secured.map(|secured| secured.is_pinned),
             resumed = secured.map(|secured| secured.is_resumed),
             "connected"
         ),
@@ -89,6 +96,11 @@ impl fmt::Display for Secured {
         if self.is_resumed {
             f.write_str(", resumed")?;
         }
-        write!(f, "; the certificate is verified for {}", self.peer_name)
+        match &self.verified_for {
+            Some(name) => write!(f, "; the certificate is verified for {name}")?,
+            None if self.is_pinned => f.write_str("; the certificate is one of those given")?,
+            None => f.write_str("; whose certificate it is was not verified")?,
+        }
+        Ok(())
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
     let RelayArguments { listen, target, .. } = arguments;
     let (listening, connecting) = options::relaying(listen, target, &arguments.flags)?;
     let mut connecting = options::merged_connecting(target, &connecting)?;
+    options::weaken(target, &mut connecting, arguments.danger)?;
     connecting.connect_timeout = connecting.connect_timeout.or(Some(CONNECT_TIMEOUT));
     let patience = Patience {
         half_closed: arguments.half_closed,
@@ -39,7 +40,8 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         let url = listener.url();
         // Writing to a string can't fail.
         _ = writeln!(bound, "{url}");
-        tracing::info!(%url, target = %destination.url(), "relaying");
+        let fingerprint = listener.fingerprint();
+        tracing::info!(%url, target = %destination.url(), fingerprint, "relaying");
     }
     output::data(bound.as_bytes())?;
     notify::ready();

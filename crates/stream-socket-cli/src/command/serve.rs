@@ -24,14 +24,18 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
     let options = options::listening(&arguments.urls, &arguments.flags)?;
     let entrances = Entrances::bind(&arguments.urls, &options, &answerer)?;
-    let signals = Signals::install()?;
+    let signals = if entrances.have_certificates() {
+        Signals::install_with_hang_up()?
+    } else {
+        Signals::install()?
+    };
     let mut bound = String::new();
     let service = arguments.answer.name();
     let service: &str = &service;
-    for url in entrances.urls() {
+    for (url, fingerprint) in entrances.urls() {
         // Writing to a string can't fail.
         _ = writeln!(bound, "{url}");
-        tracing::info!(%url, service, "listening");
+        tracing::info!(%url, service, fingerprint, "listening");
     }
     output::data(bound.as_bytes())?;
     notify::ready();

@@ -73,7 +73,10 @@ impl Watch {
             }
             match (self.signals.take(), &draining) {
                 (None, _) => {}
-                (Some(signal), _) if signal.is_hang_up() => (self.reload)(),
+                (Some(signal), _) if signal.is_hang_up() => {
+                    (self.reload)();
+                    self.reload_certificates();
+                }
                 (Some(signal), None) => draining = Some(self.begin_to_drain(signal, now)),
                 (Some(_), Some(drain)) if now < drain.since + SAME_SIGNAL => {}
                 (Some(signal), Some(_)) => {
@@ -85,6 +88,24 @@ impl Watch {
         refusals.look(&self.control, &self.listeners);
         handshakes.look(&self.listeners);
         Ok(())
+    }
+
+    /// Reads the files of all certificates again. What can't be used leaves the old ones.
+    fn reload_certificates(&self) {
+        for listener in self.listeners.iter().filter_map(Weak::upgrade) {
+            if !listener.transport().is_tls() {
+                continue;
+            }
+            let (url, fingerprint) = (listener.url(), listener.fingerprint());
+            match listener.reload() {
+                Ok(true) => {
+                    let fingerprint = listener.fingerprint();
+                    tracing::info!(%url, fingerprint, "new certificates");
+                }
+                Ok(false) => tracing::info!(%url, fingerprint, "the same certificates"),
+                Err(error) => tracing::warn!(fingerprint, "kept the old certificates: {error}"),
+            }
+        }
     }
 
     /// Waits for a signal, for the time to report, or for the end; in a drain that has not been

@@ -16,7 +16,8 @@ pub(crate) struct Entrances {
     /// The same for programs that answer datagrams.
     pub(super) peers: Vec<(Arc<Listener>, ListenOptions)>,
     pub(super) sockets: Vec<DatagramSocket>,
-    urls: Vec<SocketUrl>,
+    /// Each with the fingerprint of its certificate, if it has one.
+    urls: Vec<(SocketUrl, Option<String>)>,
 }
 
 impl Entrances {
@@ -46,7 +47,7 @@ impl Entrances {
     fn bind_sockets(&mut self, url: &SocketUrl, mut options: ListenOptions) -> Result<(), Failure> {
         options.coalesce = true;
         for socket in DatagramSocket::bind_all(url, &options)? {
-            self.urls.push(socket.url().clone());
+            self.urls.push((socket.url().clone(), None));
             self.sockets.push(socket);
         }
         Ok(())
@@ -59,15 +60,24 @@ impl Entrances {
     ) -> Result<Vec<(Arc<Listener>, ListenOptions)>, Failure> {
         let listeners = Listener::bind_all(url, options)?;
         let merged = options::merged_listening(url, options)?;
-        let urls = listeners.iter().map(|listener| listener.url().clone());
+        let urls = listeners
+            .iter()
+            .map(|listener| (listener.url().clone(), listener.fingerprint()));
         self.urls.extend(urls);
         let shared = listeners.into_iter().map(Arc::new);
         Ok(shared.map(|listener| (listener, merged.clone())).collect())
     }
 
-    /// The URL of each socket, by which clients reach it, in the order in which they were given.
-    pub(crate) fn urls(&self) -> impl Iterator<Item = &SocketUrl> {
-        self.urls.iter()
+    /// The URL of each socket, by which clients reach it, in the order in which they were given,
+    /// and the fingerprint of its certificate, by which they may know it.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = (&SocketUrl, Option<&str>)> {
+        let urls = self.urls.iter();
+        urls.map(|(url, fingerprint)| (url, fingerprint.as_deref()))
+    }
+
+    /// Whether there are certificates that may change.
+    pub(crate) fn have_certificates(&self) -> bool {
+        self.urls.iter().any(|(url, _)| url.transport().is_tls())
     }
 
     /// The addresses of the sockets of datagrams: what comes from there is an answer.
