@@ -167,14 +167,14 @@ fn useless(key: &Key, role: Role) -> String {
 }
 
 /// The transports that a key means something for, in a few words: what does for tcp and unix, does
-/// for TLS over them.
+/// for TLS and mptcp over them.
 pub(crate) fn transports_of(key: &Key, role: Role) -> String {
     let applying = Transport::ALL
         .iter()
         .filter(|transport| applies(key, **transport, role));
-    let (tls, plain): (Vec<&Transport>, Vec<&Transport>) =
-        applying.partition(|transport| transport.is_tls());
-    if plain.is_empty() && !tls.is_empty() {
+    let (carried, plain): (Vec<&Transport>, Vec<&Transport>) =
+        applying.partition(|transport| transport.carrier() != **transport);
+    if plain.is_empty() && !carried.is_empty() {
         return "TLS".to_owned();
     }
     let names: Vec<_> = plain.iter().map(|transport| transport.name()).collect();

@@ -78,6 +78,7 @@
 //! | `udp` | datagrams over IPv4 or IPv6 | `host:port` |
 //! | `unix` | a stream of bytes within this host | a path, or `@name` |
 //! | `udg` | datagrams within this host | a path, or `@name` |
+//! | `mptcp` | tcp over several paths, where both ends have it | `host:port` |
 //! | `tls`, `ssl` | TLS over tcp, 1.3 or else 1.2 | `host:port` |
 //! | `tlsv1.2`, `tlsv1.3` | TLS of that version alone | `host:port` |
 //! | `tls+unix` | TLS over unix | a path, or `@name` |

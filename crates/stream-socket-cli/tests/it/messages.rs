@@ -149,7 +149,7 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 #[test]
 fn transports_are_listed_one_a_line() {
     shell("$BIN transports", &[])
-        .prints("tcp\nudp\nunix\nudg\ntls\nssl\ntlsv1.2\ntlsv1.3\ntls+unix\n");
+        .prints("tcp\nudp\nunix\nudg\nmptcp\ntls\nssl\ntlsv1.2\ntlsv1.3\ntls+unix\n");
     let closed = shell("$BIN transports | true; echo ${PIPESTATUS[0]}", &[]);
     closed.prints("0\n");
 }

@@ -48,7 +48,7 @@ impl Stream {
     /// Lets the end that comes with dropping it be a reset where the transport has that, so that
     /// what the peer has got can't be taken for the whole.
     pub(crate) fn reset_on_close(&self) {
-        if self.transport == Transport::Tcp {
+        if matches!(self.transport, Transport::Tcp | Transport::Mptcp) {
             // Without it the peer reads an ordinary end.
             _ = option::linger(self.source.as_fd(), Duration::ZERO);
         }

@@ -69,6 +69,21 @@ pub(crate) fn open(family: Family, datagram: bool) -> Result<OwnedFd, Errno> {
     })
 }
 
+/// socket(2), of multipath TCP, or of TCP where the system has none.
+pub(crate) fn open_multipath(family: Family) -> Result<OwnedFd, Errno> {
+    let (family, protocol) = (family.system(), Some(net::ipproto::MPTCP));
+    let opened = call(Call::Socket, || {
+        net::socket_with(family, SocketType::STREAM, OURS, protocol)
+    });
+    match opened {
+        // Not built in, or switched off: mptcp(7), net.mptcp.enabled.
+        Err(Errno::PROTONOSUPPORT | Errno::NOPROTOOPT | Errno::INVAL) => call(Call::Socket, || {
+            net::socket_with(family, SocketType::STREAM, OURS, None)
+        }),
+        opened => opened,
+    }
+}
+
 /// socketpair(2), of unix sockets.
 pub(crate) fn pair(datagram: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
     call(Call::Socket, || {

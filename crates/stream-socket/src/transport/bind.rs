@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::apply::{self, refused};
-use super::endpoint::{Endpoint, endpoints};
+use super::endpoint::{Endpoint, endpoints, open};
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Stage};
@@ -88,7 +88,7 @@ fn chooses_port(endpoints: &[Endpoint]) -> bool {
 
 fn bind_endpoint(url: &SocketUrl, endpoint: &Endpoint, options: &ListenOptions) -> Result<Bound> {
     let datagram = url.transport().is_datagram();
-    let socket = sys::socket::open(endpoint.family(), datagram)
+    let socket = open(url.transport(), endpoint.family())
         .map_err(|errno| failed(Stage::Socket, url, errno))?;
     apply::socket_options(socket.as_fd(), url, &options.socket)?;
     apply::listen_options(socket.as_fd(), endpoint.family(), url, options)?;

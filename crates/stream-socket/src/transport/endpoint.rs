@@ -1,6 +1,6 @@
 //! The addresses that a URL stands for.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use crate::address::SocketAddress;
@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::sys::resolve::{Failure, resolve};
 use crate::sys::socket::{Family, Kind};
-use crate::sys::{self, failed, phrase};
+use crate::sys::{self, Errno, failed, phrase};
 use crate::url::{SocketUrl, Target, Transport};
 
 /// An address to bind or to connect to.
@@ -51,6 +51,14 @@ fn unresolved(url: &SocketUrl, timeout: Option<Duration>, failure: Failure) -> E
         Failure::Resolver(words) => Error::new(Stage::Resolve, url, words),
         Failure::System(errno) => Error::new(Stage::Resolve, url, phrase(errno)),
         Failure::TimedOut => sys::timed_out(Stage::Resolve, url, Limit::Connect, timeout),
+    }
+}
+
+/// A socket for a transport.
+pub(super) fn open(transport: Transport, family: Family) -> std::result::Result<OwnedFd, Errno> {
+    match transport {
+        Transport::Mptcp => sys::socket::open_multipath(family),
+        _ => sys::socket::open(family, transport.is_datagram()),
     }
 }
 

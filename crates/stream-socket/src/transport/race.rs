@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::apply;
 use super::bind::bind_or_replace;
-use super::endpoint::{Endpoint, endpoints};
+use super::endpoint::{Endpoint, endpoints, open};
 use super::prelude::{self, Prelude, Step};
 use super::tls::{ClientContext, PeerName, Session};
 use super::via::Via;
@@ -327,7 +327,7 @@ impl Race {
         };
         let delay = self.options.attempt_delay.unwrap_or(ATTEMPT_DELAY);
         self.next_start = Deadline::after(Some(delay));
-        let socket = match sys::socket::open(Family::of(&address), self.is_datagram()) {
+        let socket = match open(self.url.transport(), Family::of(&address)) {
             Ok(socket) => socket,
             // A family that this host lacks says nothing about the other one.
             Err(Errno::AFNOSUPPORT) => {
@@ -355,10 +355,6 @@ impl Race {
             Err(errno) => self.fail(attempt.address, errno),
         }
         Ok(None)
-    }
-
-    fn is_datagram(&self) -> bool {
-        self.url.transport().is_datagram()
     }
 
     /// Binds to the local address; the file that was made, if it is a path.

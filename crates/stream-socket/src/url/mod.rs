@@ -249,7 +249,7 @@ mod tests {
             ("TCP://h:1", "unknown transport TCP; did you mean \"tcp\"?"),
             (
                 "http://h/",
-                "unknown transport http; known are tcp, udp, unix, udg, tls, ssl, tlsv1.2, \
+                "unknown transport http; known are tcp, udp, unix, udg, mptcp, tls, ssl, tlsv1.2, \
                  tlsv1.3, tls+unix",
             ),
             ("tcp:/h:1", "write tcp:// with two slashes"),

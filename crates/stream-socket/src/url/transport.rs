@@ -74,6 +74,9 @@ transports! {
     /// `udg:///path` or `udg://@name`: datagrams within this machine
     /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
     Udg = "udg", Unix, Datagrams;
+    /// `mptcp://host:port`: tcp over several paths at once, or plain tcp where an end can't
+    /// ([RFC 8684](https://www.rfc-editor.org/rfc/rfc8684)).
+    Mptcp = "mptcp", Inet, Bytes;
     /// `tls://host:port`: TLS over tcp, in the best version that both ends have.
     Tls = "tls", Inet, Bytes;
     /// `ssl://host:port`: another name for `tls`, as in PHP.
@@ -87,7 +90,7 @@ transports! {
 }
 
 /// The transports that every build has come first.
-const PLAIN: usize = 4;
+const PLAIN: usize = 5;
 
 /// What is broken, and refused by its name: RFC 8996, RFC 7568, RFC 6176.
 const BROKEN: [&str; 4] = ["tlsv1.0", "tlsv1.1", "sslv3", "sslv2"];
@@ -117,15 +120,17 @@ impl Transport {
 
     /// Whether it is TLS over another transport.
     pub fn is_tls(self) -> bool {
-        self.carrier() != self
+        self.carrier() != self && self != Transport::Mptcp
     }
 
-    /// What TLS is carried by: tcp or unix; any other transport carries itself.
+    /// What TLS and mptcp are carried by, whose options they have too: tcp or unix. Any other
+    /// transport carries itself.
     pub fn carrier(self) -> Transport {
         match self {
             Transport::Tls | Transport::Ssl | Transport::Tlsv12 | Transport::Tlsv13 => {
                 Transport::Tcp
             }
+            Transport::Mptcp => Transport::Tcp,
             Transport::TlsUnix => Transport::Unix,
             plain => plain,
         }
@@ -218,8 +223,8 @@ mod tests {
             ("unx", "unknown transport unx; did you mean \"unix\"?"),
             (
                 "gopher",
-                "unknown transport gopher; known are tcp, udp, unix, udg, tls, ssl, tlsv1.2, \
-                 tlsv1.3, tls+unix",
+                "unknown transport gopher; known are tcp, udp, unix, udg, mptcp, tls, ssl, \
+                 tlsv1.2, tlsv1.3, tls+unix",
             ),
             (
                 "tlsv1.1",

@@ -24,6 +24,7 @@ mod examples;
 mod fault;
 mod inheritable;
 mod line;
+mod mptcp;
 mod option_properties;
 mod options;
 mod php_address;
