@@ -58,6 +58,9 @@ pub(crate) struct Session {
     end: Option<End>,
     /// Whether that end came without close_notify.
     is_truncated: bool,
+    /// Why nothing more can be sent: what was encrypted can't be taken back, and to send it later,
+    /// when the caller has been told that it failed, would double it.
+    unsendable: Option<Errno>,
     /// Why TLS can't go on, either way.
     broken: Option<String>,
     has_closed: bool,
@@ -87,6 +90,7 @@ impl Session {
             owed: None,
             end: None,
             is_truncated: false,
+            unsendable: None,
             broken: None,
             has_closed: false,
             is_noting: true,
@@ -330,6 +334,9 @@ impl Session {
 
     /// Sends what waits to be sent, as far as the socket takes it.
     pub(crate) fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<(), Hindrance> {
+        if let Some(errno) = self.unsendable {
+            return Err(Hindrance::System(errno));
+        }
         while !self.outgoing.is_empty() {
             match socket::send(socket, self.outgoing.bytes(), false) {
                 Ok(length) => self.outgoing.consume(length),
@@ -338,7 +345,10 @@ impl Session {
                     self.outgoing.settle();
                     return Err(Hindrance::Blocked(Events::WRITE));
                 }
-                Err(errno) => return Err(Hindrance::System(errno)),
+                Err(errno) => {
+                    self.unsendable = Some(errno);
+                    return Err(Hindrance::System(errno));
+                }
             }
         }
         Ok(())

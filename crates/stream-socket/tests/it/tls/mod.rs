@@ -1,6 +1,8 @@
 //! TLS over tcp and unix: what two ends of ours make of each other.
 
 mod engine;
+#[cfg(feature = "simulation")]
+mod faults;
 mod handshakes;
 mod identities;
 mod in_place;
