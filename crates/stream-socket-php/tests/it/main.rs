@@ -10,6 +10,7 @@
 mod crowds;
 mod faults;
 mod serve;
+mod system_calls;
 
 use std::env;
 use std::ffi::OsString;
@@ -84,6 +85,16 @@ fn php(is_ours: bool) -> Command {
 
 /// PHP and its children with an extension, which a folder of settings loads.
 fn php_loading(library: &Path, folder: &str) -> Command {
+    let mut command = Command::new(&*PHP);
+    command.env(PHP_SETTINGS, settings(library, folder));
+    command
+}
+
+/// Which folders of settings PHP reads.
+const PHP_SETTINGS: &str = "PHP_INI_SCAN_DIR";
+
+/// What that variable has to be for an extension to be loaded.
+fn settings(library: &Path, folder: &str) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     fs::create_dir_all(&folder).unwrap();
     let setting = format!("extension={}\n", library.display());
@@ -91,9 +102,7 @@ fn php_loading(library: &Path, folder: &str) -> Command {
     let written = folder.join(format!("{:?}", thread::current().id()));
     fs::write(&written, setting).unwrap();
     fs::rename(written, folder.join("stream_socket.ini")).unwrap();
-    let mut command = Command::new(&*PHP);
-    command.env("PHP_INI_SCAN_DIR", format!(":{}", folder.display()));
-    command
+    format!(":{}", folder.display())
 }
 
 /// What a script says; it has to end well.
