@@ -27,6 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(format!("\"{}\"", env::var("CARGO_PKG_VERSION")?).as_str()),
     );
     build.compile("stream_socket_shim");
+    // A lookup that was given up goes on in its thread, for which the code has to stay when PHP
+    // unloads its extensions.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     Ok(())
 }
 

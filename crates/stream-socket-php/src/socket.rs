@@ -43,6 +43,13 @@ impl TimeVal {
         let microseconds = u64::try_from(self.microseconds).unwrap_or(0);
         Some(Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds)))
     }
+
+    pub(crate) fn of_span(span: Duration) -> Self {
+        Self {
+            seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+            microseconds: i64::from(span.subsec_micros()),
+        }
+    }
 }
 
 /// `php_netstream_data_t`, which other extensions cast a socket stream's data to.
@@ -120,6 +127,21 @@ pub(crate) struct Ip {
     bytes: [u8; 16],
     scope: u32,
     v6: bool,
+}
+
+impl From<IpAddr> for Ip {
+    fn from(ip: IpAddr) -> Self {
+        let mut bytes = [0; 16];
+        match ip {
+            IpAddr::V4(ip) => bytes[..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes = ip.octets(),
+        }
+        Self {
+            bytes,
+            scope: 0,
+            v6: ip.is_ipv6(),
+        }
+    }
 }
 
 impl Ip {

@@ -99,6 +99,42 @@ pub(super) unsafe extern "C" fn ss_parse_inet(
     }
 }
 
+/// Looks a name up within the time given, of which it leaves what is left: how many addresses, or 0
+/// where PHP's own resolver is to be asked.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_resolve(
+    host: *const u8,
+    length: usize,
+    timeout: *mut TimeVal,
+    ips: *mut Ip,
+    room: usize,
+    outcome: *mut Outcome,
+) -> usize {
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let host = unsafe { bytes(host, length) }.unwrap_or_default();
+    // SAFETY: C passes a timeval on its stack.
+    let timeout = unsafe { &mut *timeout };
+    // SAFETY: C passes an array with that much room, all of it zeroed.
+    let ips = unsafe { slice::from_raw_parts_mut(ips, room) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let Some(span) = timeout.span() else {
+        return 0;
+    };
+    let Some(Some((found, left))) = outcome.of(|| target::addresses(host, span)) else {
+        return 0;
+    };
+    *timeout = TimeVal::of_span(left);
+    for (place, ip) in ips.iter_mut().zip(&found) {
+        *place = (*ip).into();
+    }
+    found.len().min(room)
+}
+
 /// Binds the first address that can be bound.
 ///
 /// # Safety

@@ -257,8 +257,10 @@ static size_t copy_addresses(struct sockaddr **found, int count, ss_ip *ips)
 	return kept;
 }
 
-/* Takes host:port apart and asks PHP's resolver, which warns on its own. */
-static bool addresses(php_stream_xport_param *param, bool datagram, ss_ip *ips, size_t *count, uint16_t *port)
+/* Takes host:port apart and looks the name up, within `timeout` if there is one. PHP's own resolver,
+ * which knows no time, is asked for addresses, and warns of names that there are not. */
+static bool addresses(php_stream_xport_param *param, bool datagram, struct timeval *timeout, ss_ip *ips,
+	size_t *count, uint16_t *port)
 {
 	ss_outcome outcome = {0};
 	ss_target target = {0};
@@ -268,6 +270,17 @@ static bool addresses(php_stream_xport_param *param, bool datagram, ss_ip *ips, 
 	if (concluded(param, &outcome) != 0) {
 		return false;
 	}
+	*port = target.port;
+	if (timeout != NULL) {
+		memset(ips, 0, MOST_ADDRESSES * sizeof(ss_ip));
+		*count = ss_resolve(target.host, target.host_length, timeout, ips, MOST_ADDRESSES, &outcome);
+		if (concluded(param, &outcome) != 0) {
+			return false;
+		}
+		if (*count > 0) {
+			return true;
+		}
+	}
 	char *host = estrndup(target.host, target.host_length);
 	int amount = php_network_getaddresses(host, datagram ? SOCK_DGRAM : SOCK_STREAM, &found,
 		param->want_errortext ? &param->outputs.error_text : NULL);
@@ -275,7 +288,6 @@ static bool addresses(php_stream_xport_param *param, bool datagram, ss_ip *ips, 
 	if (amount == 0) {
 		return false;
 	}
-	*port = target.port;
 	*count = copy_addresses(found, amount, ips);
 	php_network_freeaddresses(found);
 	return true;
@@ -308,7 +320,7 @@ static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param
 		size_t count;
 		uint16_t port;
 
-		if (!addresses(param, ss_is_datagram(socket), ips, &count, &port)) {
+		if (!addresses(param, ss_is_datagram(socket), NULL, ips, &count, &port)) {
 			return -1;
 		}
 		ss_bind_inet(socket, ips, count, port, &options, &outcome);
@@ -362,13 +374,19 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 		size_t count;
 		uint16_t port;
 
-		if (!addresses(param, ss_is_datagram(socket), ips, &count, &port)) {
+		struct timeval *timeout = NULL, left;
+
+		if (param->inputs.timeout != NULL) {
+			left = *param->inputs.timeout;
+			timeout = &left;
+		}
+		if (!addresses(param, ss_is_datagram(socket), timeout, ips, &count, &port)) {
 			return -1;
 		}
 		if (parks) {
-			ss_parked_connect_inet(socket, ips, count, port, param->inputs.timeout, &options, &outcome);
+			ss_parked_connect_inet(socket, ips, count, port, timeout, &options, &outcome);
 		} else {
-			ss_connect_inet(socket, ips, count, port, param->inputs.timeout, begin, &options, &outcome);
+			ss_connect_inet(socket, ips, count, port, timeout, begin, &options, &outcome);
 		}
 	}
 	if (outcome.status == SS_OK && outcome.number == EINPROGRESS) {

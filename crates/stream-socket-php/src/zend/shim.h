@@ -124,6 +124,7 @@ ss_socket *ss_new(int transport, const struct timeval *timeout, const struct tim
 void ss_free(ss_socket *socket, ss_outcome *outcome);
 void ss_text_free(char *text, size_t length);
 void ss_parse_inet(const char *target, size_t length, ss_target *parsed, ss_outcome *outcome);
+size_t ss_resolve(const char *host, size_t length, struct timeval *timeout, ss_ip *ips, size_t room, ss_outcome *outcome);
 void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
 void ss_bind_unix(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
 void ss_listen(ss_socket *socket, ss_outcome *outcome);

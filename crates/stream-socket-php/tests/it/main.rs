@@ -9,6 +9,7 @@
 
 mod crowds;
 mod faults;
+mod names;
 mod serve;
 mod system_calls;
 
