@@ -9,6 +9,7 @@ mod load;
 mod machine;
 mod make;
 mod measure;
+mod network;
 mod pinned;
 mod process;
 mod report;
@@ -35,15 +36,15 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     name: "bench",
     summary: "processor time and memory of ours and its peers, side by side",
     help: "\
-Usage: cargo xtask bench [--full] [--only ROW...] [--runs N] [--json FILE] [--list]
+Usage: cargo xtask bench [NAME...] [--full] [--runs N] [--json FILE] [--list]
 
 Builds our command, the peers and the load in release form, installs the missing Debian packages,
 and measures one case after another: each contender once a round, the server on one core and the
 load on another, every reply compared. Prints medians, spreads, and ratios within a round; a `*`
-says that the load was the limit. It takes less than three minutes after the builds.
+says that the load was the limit. It takes some eight minutes after the builds.
 
-  --full       3 s a run instead of 0.7, nine rounds instead of three: about half an hour
-  --only ROW   only this row; may be repeated
+  NAME         only this row, or this group: `relay` is every row whose name begins with `relay-`
+  --full       3 s a run instead of 0.7, nine rounds instead of three: more than an hour
   --runs N     so many rounds
   --json FILE  write all samples there, instead of to target/xtask/bench.json
   --list       the rows and the Debian packages they need, and run nothing
@@ -59,16 +60,29 @@ const MOST_RUNS: usize = 100;
 #[derive(Debug, PartialEq)]
 struct Arguments {
     form: Form,
-    only: BTreeSet<String>,
+    /// Rows and groups of them; none for all.
+    names: BTreeSet<String>,
     json: Option<PathBuf>,
     is_list: bool,
+}
+
+impl Arguments {
+    fn wants(&self, row: &Row) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| is_named(row, name))
+    }
+}
+
+/// Whether it is the row, or the group that it is in.
+fn is_named(row: &Row, name: &str) -> bool {
+    let rest = row.name.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn run(arguments: &[String]) -> Result<ExitCode, Refusal> {
     let arguments = parse(arguments)?;
     let chosen: Vec<&Row> = ROWS
         .iter()
-        .filter(|row| arguments.only.is_empty() || arguments.only.contains(row.name))
+        .filter(|row| arguments.wants(row))
         .copied()
         .collect();
     if arguments.is_list {
@@ -166,7 +180,7 @@ fn write_json(
 fn parse(words: &[String]) -> Result<Arguments, Refusal> {
     let mut arguments = Arguments {
         form: QUICK,
-        only: BTreeSet::new(),
+        names: BTreeSet::new(),
         json: None,
         is_list: false,
     };
@@ -177,18 +191,18 @@ fn parse(words: &[String]) -> Result<Arguments, Refusal> {
         match word.as_str() {
             "--full" => arguments.form = FULL,
             "--list" => arguments.is_list = true,
-            "--only" => drop(arguments.only.insert(row_name(value())?)),
             "--runs" => runs = Some(run_count(value())?),
             "--json" => match value() {
                 "" => return Err(Refusal::Usage("`--json` needs a file".into())),
                 file => arguments.json = Some(file.into()),
             },
-            _ => {
+            option if option.starts_with('-') => {
                 return Err(Refusal::Usage(format!(
-                    "there is no option `{word}`\n\n{}",
+                    "there is no option `{option}`\n\n{}",
                     SUBCOMMAND.help
                 )));
             }
+            name => drop(arguments.names.insert(row_name(name)?)),
         }
     }
     arguments.form.runs = runs.unwrap_or(arguments.form.runs);
@@ -196,13 +210,14 @@ fn parse(words: &[String]) -> Result<Arguments, Refusal> {
 }
 
 fn row_name(word: &str) -> Result<String, Refusal> {
-    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-    if names.contains(&word) {
-        Ok(word.to_owned())
-    } else {
-        let names = names.join(", ");
-        Err(Refusal::Usage(format!("`--only` needs one of: {names}")))
+    if ROWS.iter().any(|row| is_named(row, word)) {
+        return Ok(word.to_owned());
     }
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    let names = names.join(", ");
+    Err(Refusal::Usage(format!(
+        "there is no row or group `{word}`; the rows: {names}"
+    )))
 }
 
 fn run_count(word: &str) -> Result<usize, Refusal> {
@@ -217,7 +232,7 @@ fn run_count(word: &str) -> Result<usize, Refusal> {
 fn list(chosen: &[&Row]) {
     println!("Rows:");
     for row in chosen {
-        println!("  {:<9} {}", row.name, row.what);
+        println!("  {:<18} {}", row.name, row.what);
     }
     println!("\nDebian packages, the program that shows each, the steps, what for:");
     debian::print_table();
@@ -236,9 +251,9 @@ mod tests {
     fn wrong_arguments_are_usage_errors() {
         for words in [
             &["--fast"][..],
-            &["accept"],
-            &["--only"],
-            &["--only", "tls"],
+            &["--only", "accept"],
+            &["acc"],
+            &["rela"],
             &["--runs", "0"],
             &["--runs", "many"],
             &["--json"],
@@ -248,6 +263,22 @@ mod tests {
                 "{words:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_group_is_the_rows_that_begin_with_its_name() {
+        let wanted = |words: &[&str]| -> Vec<&str> {
+            let arguments = parse_words(words).unwrap();
+            let rows = ROWS.iter().filter(|row| arguments.wants(row));
+            rows.map(|row| row.name).collect()
+        };
+        assert_eq!(wanted(&[]).len(), ROWS.len());
+        assert_eq!(wanted(&["accept", "udp-echo"]), ["accept", "udp-echo"]);
+        let relays = wanted(&["relay"]);
+        assert!(
+            relays.len() > 1 && relays.contains(&"relay-bulk"),
+            "{relays:?}"
+        );
     }
 
     #[test]

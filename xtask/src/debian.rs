@@ -115,6 +115,18 @@ const PACKAGES: &[Package] = &[
         why: "a proxy before ours and behind, and one to measure ours beside",
     },
     Package {
+        name: "libnginx-mod-stream",
+        program: "/usr/lib/nginx/modules/ngx_stream_module.so",
+        steps: &["bench"],
+        why: "nginx's relay, to measure ours beside",
+    },
+    Package {
+        name: "nginx-light",
+        program: "nginx",
+        steps: &["bench"],
+        why: "what loads that module",
+    },
+    Package {
         name: "ncat",
         program: "ncat",
         steps: &["test", "bench"],
@@ -135,7 +147,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "iproute2",
         program: "ss",
-        steps: &["test"],
+        steps: &["test", "bench"],
         why: "shows backlogs and socket options from outside (ss), sets up interfaces (ip)",
     },
     Package {

@@ -18,9 +18,7 @@ impl Arguments {
         let [mode, address, flags @ ..] = words else {
             return Err(Failure::new("a mode and an address are needed"));
         };
-        let address = address
-            .parse()
-            .map_err(|_| Failure::new(format!("`{address}` is no IPv4 address with a port")))?;
+        let address = parse_address(address)?;
         let mut pairs = Vec::new();
         for pair in flags.chunks(2) {
             match pair {
@@ -51,10 +49,19 @@ impl Arguments {
             .ok_or_else(|| Failure::new(format!("{name} is missing")))
     }
 
+    pub(crate) fn address_of(&self, name: &str) -> Result<SocketAddrV4, Failure> {
+        parse_address(self.text(name)?)
+    }
+
     /// How long to work.
     pub(crate) fn span(&self) -> Result<Duration, Failure> {
         Ok(Duration::from_millis(self.number("--milliseconds")?))
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddrV4, Failure> {
+    text.parse()
+        .map_err(|_| Failure::new(format!("`{text}` is no IPv4 address with a port")))
 }
 
 #[cfg(test)]

@@ -48,6 +48,12 @@ impl Client {
     }
 }
 
+/// Says what it is told, which the client compares.
+pub(crate) fn answer(connection: &Connection, buffer: &mut [u8]) -> Result<(), Failure> {
+    let length = connection.receive_all(buffer)?;
+    connection.send(&buffer[..length])
+}
+
 /// Writes a number into a message but for its last byte, as far as it reaches: eight digits, as the
 /// message is a line.
 fn mark(message: &mut [u8], offset: usize, number: u32) {

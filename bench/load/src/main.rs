@@ -20,6 +20,7 @@ mod echo;
 mod failure;
 mod idle;
 mod lines;
+mod relay;
 mod reply;
 mod socket;
 mod turn;
@@ -50,8 +51,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "echo" => echo::run(arguments),
         "udp-echo" => udp_echo::run(arguments),
         "idle" => idle::run(arguments),
-        other => Err(Failure::new(format!(
-            "there is no mode `{other}`: bursts, lines, echo, udp-echo, idle"
-        ))),
+        "relay-bulk" => relay::bulk::run(arguments),
+        "relay-connections" => relay::connections::run(arguments),
+        "relay-echo" => relay::echo::run(arguments),
+        "relay-idle" => relay::idle::run(arguments),
+        other => Err(Failure::new(format!("there is no mode `{other}`"))),
     }
 }

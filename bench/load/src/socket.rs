@@ -1,16 +1,16 @@
 //! Blocking sockets with a timeout, connected to the server that is measured.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::sockopt::{Linger, ReceiveTimeout, SendTimeout};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recv, send, setsockopt,
-    socket,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, recv, send,
+    setsockopt, shutdown, socket,
 };
 use nix::sys::time::TimeVal;
 
@@ -47,17 +47,17 @@ impl Connection {
     fn open_from(source: Option<Ipv4Addr>, server: SocketAddrV4) -> Result<Self, Failure> {
         let failed = |errno| Failure::call("connect", errno);
         let descriptor = patient(SockType::Stream)?;
-        let reset = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        setsockopt(&descriptor, Linger, &reset).map_err(failed)?;
+        close_by_reset(&descriptor)?;
         if let Some(source) = source {
             let source = SockaddrIn::from(SocketAddrV4::new(source, 0));
             bind(descriptor.as_raw_fd(), &source).map_err(failed)?;
         }
         connect(descriptor.as_raw_fd(), &SockaddrIn::from(server)).map_err(failed)?;
         Ok(Self(descriptor))
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
@@ -74,6 +74,58 @@ impl Connection {
         recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_WAITALL)
             .map_err(|errno| Failure::call("receive", errno))
     }
+
+    /// Sends what can be sent at once.
+    pub(crate) fn send_some(&self, bytes: &[u8]) -> Result<usize, Failure> {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        at_once(send(self.0.as_raw_fd(), bytes, flags), "send")
+    }
+
+    /// Receives what is there.
+    pub(crate) fn receive_some(&self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        match recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => Err(Failure::new("the stream ended too early")),
+            result => at_once(result, "receive"),
+        }
+    }
+
+    /// Ends what is sent, and nothing else.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        shutdown(self.0.as_raw_fd(), Shutdown::Write).map_err(|errno| Failure::call("end", errno))
+    }
+}
+
+/// Nothing, where the call would have had to wait.
+fn at_once(result: nix::Result<usize>, what: &str) -> Result<usize, Failure> {
+    match result {
+        Err(Errno::EAGAIN) => Ok(0),
+        result => result.map_err(|errno| Failure::call(what, errno)),
+    }
+}
+
+/// What accepts connections, as patiently as they are.
+#[derive(Debug)]
+pub(crate) struct Listener(TcpListener);
+
+impl Listener {
+    pub(crate) fn open(address: SocketAddrV4) -> Result<Self, Failure> {
+        let failed = |error| Failure::new(format!("cannot listen on {address}: {error}"));
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        be_patient(&listener)?;
+        Ok(Self(listener))
+    }
+
+    pub(crate) fn accept(&self) -> Result<Connection, Failure> {
+        let (stream, _) = self.0.accept().map_err(|error| {
+            let errno = error
+                .raw_os_error()
+                .map_or(Errno::UnknownErrno, Errno::from_raw);
+            Failure::call("accept", errno)
+        })?;
+        be_patient(&stream)?;
+        close_by_reset(&stream)?;
+        Ok(Connection(stream.into()))
+    }
 }
 
 /// A datagram socket connected to `server`.
@@ -88,10 +140,24 @@ fn patient(kind: SockType) -> Result<OwnedFd, Failure> {
     let failed = |errno| Failure::call("open a socket", errno);
     let descriptor =
         socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
-    let patience = TimeVal::new(PATIENCE_SECONDS, 0);
-    setsockopt(&descriptor, ReceiveTimeout, &patience).map_err(failed)?;
-    setsockopt(&descriptor, SendTimeout, &patience).map_err(failed)?;
+    be_patient(&descriptor)?;
     Ok(descriptor)
+}
+
+fn be_patient(socket: &impl AsFd) -> Result<(), Failure> {
+    let patience = TimeVal::new(PATIENCE_SECONDS, 0);
+    setsockopt(socket, ReceiveTimeout, &patience)
+        .and_then(|()| setsockopt(socket, SendTimeout, &patience))
+        .map_err(|errno| Failure::call("limit the patience of a socket", errno))
+}
+
+fn close_by_reset(socket: &impl AsFd) -> Result<(), Failure> {
+    let reset = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(socket, Linger, &reset)
+        .map_err(|errno| Failure::call("have a socket closed by reset", errno))
 }
 
 /// The parts of a batch as the system call wants them.

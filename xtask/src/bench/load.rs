@@ -39,8 +39,9 @@ impl Load {
         complaints: &Path,
     ) -> Result<Self, String> {
         let (mode, flags) = words.split_first().ok_or("the row names no load")?;
-        let program = ground.load.to_string_lossy().into_owned();
-        let mut line = vec![program, mode.clone(), server.address().to_string()];
+        let mut line = server.enter();
+        line.push(ground.load.to_string_lossy().into_owned());
+        line.extend([mode.clone(), server.address().to_string()]);
         line.extend_from_slice(flags);
         let mut process = Pinned::start(ground.cores[1], &line, complaints)?;
         let output = process.take_output().ok_or("the load has no output")?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::ground::Ground;
 use super::load::{Load, Work};
-use super::row::{Case, Contender, Measure, Probe};
+use super::network::Network;
+use super::row::{Case, Contender, DIRECT, Measure, Probe};
 use super::server::Server;
 
 /// One contender in one round.
@@ -24,6 +25,7 @@ pub(super) struct Sample {
 pub(super) struct Outcome {
     pub(super) name: &'static str,
     pub(super) command: Vec<String>,
+    pub(super) configuration: String,
     pub(super) samples: Vec<Sample>,
     pub(super) trouble: Option<Trouble>,
 }
@@ -103,6 +105,7 @@ fn outcome(contender: &Contender) -> Outcome {
     Outcome {
         name: contender.name,
         command,
+        configuration: contender.configuration.clone(),
         samples: Vec::new(),
         trouble,
     }
@@ -115,16 +118,34 @@ fn sample(
     folder: &Path,
 ) -> Result<Sample, String> {
     let complaints = |who: &str| folder.join(format!("{}-{who}.log", outcome.name));
-    let mut server = Server::start(ground, &outcome.command, &complaints("server"))?;
+    let network = match case.probe {
+        Probe::Relay => Some(Network::make(ground, &complaints("network"))?),
+        _ => None,
+    };
+    let mut server = Server::start(ground, outcome, network, folder)?;
     let answer = server.probe(case.probe)?;
     let mut words = case.load.clone();
     if case.probe == Probe::Line {
         words.extend(["--sample".into(), answer.unwrap_or_default()]);
         words.extend(["--server".into(), server.process()?.to_string()]);
     }
+    if case.probe == Probe::Relay {
+        words.extend(["--target".into(), server.target().to_string()]);
+    }
     let mut load = Load::start(ground, &server, &words, &complaints("load"))
         .map_err(|reason| server.blame(&reason))?;
     let sample = work(ground, case, &server, &mut load).map_err(|reason| server.blame(&reason))?;
+    let sample = match sample {
+        // It has no server, but what stands in for it is there.
+        sample if outcome.name == DIRECT => Sample {
+            server: Duration::ZERO,
+            ..sample
+        },
+        sample if sample.server.is_zero() => {
+            return Err("the server's processor time did not grow".into());
+        }
+        sample => sample,
+    };
     load.end()?;
     server.end()?;
     Ok(sample)
@@ -139,12 +160,9 @@ fn work(ground: &Ground, case: &Case, server: &Server, load: &mut Load) -> Resul
     let start = (server.settled_processor_time()?, memory()?);
     let work = load.work(ground.form.span)?;
     let end = (server.settled_processor_time()?, memory()?);
-    if end.0 <= start.0 {
-        return Err("the server's processor time did not grow".into());
-    }
     Ok(Sample {
         work,
-        server: end.0 - start.0,
+        server: end.0.saturating_sub(start.0),
         growth: end.1 - start.1,
     })
 }

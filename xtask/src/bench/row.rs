@@ -46,6 +46,9 @@ pub(super) enum Probe {
     Echo,
     /// The same with datagrams.
     Datagram,
+    /// It is a relay, and what it passes on goes back to the load, which waits until it does. Both
+    /// are in a network of their own, see `network.rs`.
+    Relay,
 }
 
 #[derive(Debug)]
@@ -53,10 +56,20 @@ pub(super) struct Contender {
     pub(super) name: &'static str,
     /// Its command line, with [`PORT`] for the port on 127.0.0.1, or why it doesn't take part.
     pub(super) command: Result<Vec<String>, String>,
+    /// What its configuration file says, in which the same words stand for the same; or nothing.
+    pub(super) configuration: String,
 }
 
 /// Stands in a command line for the port that the server is to take.
 pub(super) const PORT: &str = "{port}";
+/// The port that a relay is to connect to.
+pub(super) const TARGET_PORT: &str = "{target}";
+/// The configuration file, and a folder for whatever else it wants to write.
+pub(super) const CONFIGURATION: &str = "{configuration}";
+pub(super) const FOLDER: &str = "{folder}";
+
+/// The name of the contender that is no relay: the load connects to itself.
+pub(super) const DIRECT: &str = "direct";
 
 /// What a figure of ours has to be. Where the numbers come from is said in `bench/README.md`.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +77,12 @@ pub(super) enum Target {
     /// Our rate as a multiple of another's.
     AtLeast {
         against: &'static str,
+        must: f64,
+        aim: f64,
+    },
+    /// Our rate as a multiple of the best of some.
+    BestOf {
+        of: &'static [&'static str],
         must: f64,
         aim: f64,
     },
@@ -76,13 +95,28 @@ impl Contender {
         Self {
             name,
             command: Ok(words.iter().map(|word| word.to_string()).collect()),
+            configuration: String::new(),
         }
+    }
+
+    /// One that is told most of what it is to do by a file, [`CONFIGURATION`] on its command line.
+    pub(super) fn configured(name: &'static str, words: &[&str], configuration: String) -> Self {
+        Self {
+            configuration,
+            ..Self::new(name, words)
+        }
+    }
+
+    /// Its server is a program that does nothing.
+    pub(super) fn direct() -> Self {
+        Self::new(DIRECT, &["sleep", "infinity"])
     }
 
     pub(super) fn absent(name: &'static str, reason: &str) -> Self {
         Self {
             name,
             command: Err(reason.to_owned()),
+            configuration: String::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod echo;
 mod fibers;
 mod idle;
 mod php;
+mod relay;
 mod spawn;
 mod udp_echo;
 
@@ -18,6 +19,10 @@ pub(super) const ROWS: &[&Row] = &[
     &idle::ROW,
     &php::ROW,
     &fibers::ROW,
+    &relay::bulk::ROW,
+    &relay::echo::ROW,
+    &relay::connections::ROW,
+    &relay::idle::ROW,
 ];
 
 #[cfg(test)]
@@ -28,7 +33,7 @@ mod tests {
     use super::*;
     use crate::bench::ground::tests::ground;
     use crate::bench::ground::{FULL, QUICK};
-    use crate::bench::row::{Case, OURS, PORT, Target};
+    use crate::bench::row::{Case, DIRECT, OURS, PORT, Target};
 
     fn cases() -> Vec<Case> {
         let ground = ground(Some("tcp udp daytime echo CMD"));
@@ -44,8 +49,13 @@ mod tests {
             assert!(names.contains(&OURS), "{}: {names:?}", case.name);
             assert!(names.contains(&case.reference), "{}: {names:?}", case.name);
             for target in case.targets {
-                if let Target::AtLeast { against, .. } = target {
-                    assert!(names.contains(against), "{}: {against}", case.name);
+                let others: &[&str] = match target {
+                    Target::AtLeast { against, .. } => &[against],
+                    Target::BestOf { of, .. } => of,
+                    Target::AtMost { .. } => &[],
+                };
+                for other in others {
+                    assert!(names.contains(other), "{}: {other}", case.name);
                 }
             }
         }
@@ -56,8 +66,9 @@ mod tests {
         for case in cases() {
             for contender in &case.contenders {
                 if let Ok(command) = &contender.command {
-                    let line = command.join(" ");
-                    assert!(line.contains(PORT), "{}: {line}", case.name);
+                    let line = command.join(" ") + &contender.configuration;
+                    let is_told = line.contains(PORT) || contender.name == DIRECT;
+                    assert!(is_told, "{}: {line}", case.name);
                 }
             }
         }
@@ -68,7 +79,9 @@ mod tests {
         for case in cases() {
             for target in case.targets {
                 match *target {
-                    Target::AtLeast { must, aim, .. } => assert!(aim >= must, "{}", case.name),
+                    Target::AtLeast { must, aim, .. } | Target::BestOf { must, aim, .. } => {
+                        assert!(aim >= must, "{}", case.name)
+                    }
                     Target::AtMost { must, aim } => assert!(aim <= must, "{}", case.name),
                 }
             }
@@ -86,7 +99,7 @@ mod tests {
         let contenders = cases.flat_map(|case| case.contenders);
         let tried = contenders.filter(|contender| contender.command.is_ok());
         let tried = u32::try_from(tried.count()).unwrap();
-        for (form, minutes) in [(QUICK, 3), (FULL, 30)] {
+        for (form, minutes) in [(QUICK, 8), (FULL, 80)] {
             let samples = tried * u32::try_from(form.runs).unwrap();
             let span = samples * (form.span + BESIDES);
             let limit = Duration::from_secs(60 * minutes);

@@ -1,5 +1,6 @@
 //! A contender's server: started under the guard, seen to answer, sampled, ended.
 
+use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
@@ -7,9 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ground::Ground;
+use super::measure::Outcome;
+use super::network::Network;
 use super::pinned::Pinned;
 use super::process;
-use super::row::{PORT, Probe};
+use super::row::{CONFIGURATION, DIRECT, FOLDER, PORT, Probe, TARGET_PORT};
 
 /// How long a server may take until it answers.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,30 +35,58 @@ const LONGEST_LINE: u64 = 200;
 pub(super) struct Server {
     guard: Pinned,
     address: SocketAddrV4,
+    /// Where it is to connect to, if it is a relay.
+    target: SocketAddrV4,
+    network: Option<Network>,
 }
 
 impl Server {
-    /// Starts it on a port that was free a moment ago.
+    /// Starts it on a port that was free a moment ago; `folder` takes what it writes.
     pub(super) fn start(
         ground: &Ground,
-        command: &[String],
-        complaints: &Path,
+        outcome: &Outcome,
+        network: Option<Network>,
+        folder: &Path,
     ) -> Result<Self, String> {
-        let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
-        let mut words = vec![ground.made("guard")];
-        words.extend(
-            command
-                .iter()
-                .map(|word| word.replace(PORT, &port.to_string())),
-        );
+        let [port, target] = free_ports().map_err(|error| format!("no port is free: {error}"))?;
+        let name = outcome.name;
+        let file = folder.join(format!("{name}.conf"));
+        let fill = |text: &str| {
+            text.replace(PORT, &port.to_string())
+                .replace(TARGET_PORT, &target.to_string())
+                .replace(CONFIGURATION, &file.to_string_lossy())
+                .replace(FOLDER, &folder.to_string_lossy())
+        };
+        fs::write(&file, fill(&outcome.configuration))
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        let mut words = network.as_ref().map(Network::enter).unwrap_or_default();
+        words.push(ground.made("guard"));
+        words.extend(outcome.command.iter().map(|word| fill(word)));
+        let complaints = folder.join(format!("{name}-server.log"));
+        let is_direct = name == DIRECT;
+        let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         Ok(Self {
-            guard: Pinned::start(ground.cores[0], &words, complaints)?,
-            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
+            guard: Pinned::start(ground.cores[0], &words, &complaints)?,
+            address: at(if is_direct { target } else { port }),
+            target: at(target),
+            network,
         })
     }
 
     pub(super) fn address(&self) -> SocketAddrV4 {
         self.address
+    }
+
+    pub(super) fn target(&self) -> SocketAddrV4 {
+        self.target
+    }
+
+    /// What the load's command line begins with, so that it is where the server is.
+    pub(super) fn enter(&self) -> Vec<String> {
+        self.network
+            .as_ref()
+            .map(Network::enter)
+            .unwrap_or_default()
     }
 
     /// Waits until it answers; what it answers is returned if the load has to know it.
@@ -81,6 +112,7 @@ impl Server {
             Probe::Line => line(&self.connect()?).map(Some),
             Probe::Echo => stream_echo(&self.connect()?).map(|()| None),
             Probe::Datagram => datagram_echo(self.address).map(|()| None),
+            Probe::Relay => Ok(None),
         }
     }
 
@@ -135,9 +167,10 @@ impl Server {
     }
 }
 
-fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+fn free_ports() -> io::Result<[u16; 2]> {
+    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, other) = (any()?, any()?);
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
 fn wrong(what: String) -> io::Error {
