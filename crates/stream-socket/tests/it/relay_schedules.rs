@@ -16,7 +16,7 @@ use crate::engine::listener;
 use crate::engine_schedules::Random;
 use crate::support::child::{Surroundings, run};
 
-const SCHEDULES: u64 = 3000;
+const SCHEDULES: u64 = 2000;
 const STEPS: u32 = 150;
 const PAIRS: usize = 5;
 /// Turns after which one who waits waits for ever: a minute of the clock that tests push.
