@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stream_socket::{TlsFacts, TlsServerOptions, TlsVersion};
+use stream_socket::{Passphrase, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion, tls_ciphers};
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// What a context says of a server. Paths are absolute; C has looked whether PHP may read them.
 #[derive(Debug)]
@@ -15,10 +15,22 @@ pub(crate) struct TlsWishes<'a> {
     pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) protocols: Option<&'a [u8]>,
+    pub(crate) passphrase: Option<&'a [u8]>,
+    /// Names of OpenSSL's for TLS 1.2, with colons between them.
+    pub(crate) ciphers: Option<&'a [u8]>,
+    pub(crate) identities: Vec<Named<'a>>,
     pub(crate) handshake_timeout: Option<Duration>,
     /// TLS 1.2 or 1.3, by what follows the dot.
     pub(crate) oldest: u8,
     pub(crate) newest: u8,
+}
+
+/// A certificate for a name that clients ask for.
+#[derive(Debug)]
+pub(crate) struct Named<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) certificate: &'a [u8],
+    pub(crate) key: Option<&'a [u8]>,
 }
 
 impl TlsWishes<'_> {
@@ -27,6 +39,10 @@ impl TlsWishes<'_> {
         options.certificate = self.certificate.map(path);
         options.key = self.key.map(path);
         options.alpn = self.protocols.map_or(Ok(Vec::new()), protocols)?;
+        options.passphrase = self.passphrase.map(passphrase).transpose()?;
+        options.ciphers = self.ciphers.map_or(Ok(Vec::new()), ciphers)?;
+        let identities = self.identities.iter().map(Named::to_serve);
+        options.more_certificates = identities.collect::<Result<_, _>>()?;
         options.handshake_timeout = self.handshake_timeout;
         options.min_version = Some(version(self.oldest));
         options.max_version = Some(version(self.newest));
@@ -34,6 +50,41 @@ impl TlsWishes<'_> {
         options.danger_accept_truncation = true;
         Ok(options)
     }
+}
+
+impl Named<'_> {
+    fn to_serve(&self) -> Result<TlsIdentity, Failure> {
+        let mut identity = TlsIdentity::new(path(self.certificate));
+        identity.key = self.key.map(path);
+        identity.names = vec![text("SNI_server_certs", self.name)?];
+        Ok(identity)
+    }
+}
+
+fn text(option: &str, bytes: &[u8]) -> Result<String, Failure> {
+    String::from_utf8(bytes.to_owned())
+        .map_err(|_| Failure::of_words(format!("option {option} is not UTF-8")))
+}
+
+fn passphrase(bytes: &[u8]) -> Result<Passphrase, Failure> {
+    text("passphrase", bytes).map(Passphrase::from)
+}
+
+/// The suites of a list, and those of TLS 1.3, of which OpenSSL's lists don't speak. What the
+/// library lacks is not supported.
+fn ciphers(list: &[u8]) -> Result<Vec<String>, Failure> {
+    let of_new = tls_ciphers()
+        .iter()
+        .filter(|cipher| cipher.version == TlsVersion::V1_3);
+    let mut names: Vec<String> = of_new.map(|cipher| cipher.name.to_owned()).collect();
+    for word in list.split(|byte| *byte == b':') {
+        let known = tls_ciphers()
+            .iter()
+            .find(|cipher| cipher.openssl_name.as_bytes() == word);
+        let known = known.ok_or_else(|| Failure::of_system(failure::NOT_SUPPORTED))?;
+        names.push(known.name.to_owned());
+    }
+    Ok(names)
 }
 
 fn path(bytes: &[u8]) -> PathBuf {

@@ -1,5 +1,7 @@
 //! A socket that carries TLS: how that begins, and what is known of it.
 
+use std::io::ErrorKind;
+
 use stream_socket::{HandshakeCounters, Interest, Selectable, TlsFacts, TlsServerOptions};
 
 use super::{Object, Socket};
@@ -57,6 +59,26 @@ impl Socket {
         stream.set_blocking(waits);
         let result = stream.handshake();
         self.shaken(result)
+    }
+
+    /// Ends TLS, and goes on in plain, once the peer has answered.
+    pub(crate) fn stop_tls(&mut self, waits: bool) -> Result<(), Failure> {
+        let timeout = self.head.net.timeout.span();
+        let Object::Stream(stream) = &mut self.object else {
+            return Err(Failure::of_system(failure::NOT_CONNECTED));
+        };
+        stream.set_blocking(waits);
+        stream.set_read_timeout(timeout);
+        match stream.stop_tls() {
+            Ok(()) => {
+                self.head.tls = Tls::None;
+                Ok(())
+            }
+            Err(error) if error.io_kind() == ErrorKind::WouldBlock => {
+                Err(Failure::of_system(failure::AGAIN))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn shaken(

@@ -3,147 +3,13 @@
 #include "crypto.h"
 #include "fibers.h"
 
-
-#include "ext/standard/file.h"
-
 #define PROTOCOLS 6
-/* STREAM_CRYPTO_PROTO_* and the bits of STREAM_CRYPTO_METHOD_*. */
-#define TLS_1_2 32
-#define TLS_1_3 64
-#define ANY_SERVER 126
-#define TLS_SERVER 120
 
 static const char *const names[PROTOCOLS] = {"ssl", "tls", "tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3"};
-static const uint8_t methods[PROTOCOLS] = {TLS_SERVER, TLS_SERVER, 8, 16, TLS_1_2, TLS_1_3};
+static const uint8_t methods[PROTOCOLS] = {SS_TLS_SERVER, SS_TLS_SERVER, 8, 16, SS_TLS_1_2, SS_TLS_1_3};
 
 /* Those that PHP's OpenSSL registered. */
 static php_stream_transport_factory stock[PROTOCOLS];
-
-/* Options whose meaning only OpenSSL knows, or whose work only it does. */
-static const char *const left_to_openssl[] = {
-	"SNI_server_certs", "allow_self_signed", "cafile", "capath", "capture_peer_cert",
-	"capture_peer_cert_chain", "ciphers", "dh_param", "no_ticket", "passphrase", "peer_fingerprint",
-	"reneg_limit", "reneg_limit_callback", "reneg_window", "rsa_key_size", "security_level",
-	"verify_peer", "verify_peer_name", "psk_server_cb", "session_id_context", "session_cache",
-	"session_get_cb", "session_new_cb", "num_tickets", "max_early_data",
-};
-
-/* What `ssl` options come to, with room for the paths in them. */
-typedef struct {
-	ss_tls_options options;
-	char certificate[MAXPATHLEN];
-	char key[MAXPATHLEN];
-	/* The option because of which OpenSSL is to do it, or NULL. */
-	const char *obstacle;
-	bool has_certificate;
-} ss_reading;
-
-/* ---- options ---- */
-
-static zval *option(php_stream *stream, const char *name)
-{
-	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
-	zval *value = context ? php_stream_context_get_option(context, "ssl", name) : NULL;
-
-	if (value == NULL) {
-		return NULL;
-	}
-	ZVAL_DEREF(value);
-	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
-}
-
-/* Whether an option that is there asks for nothing. */
-static bool is_off(const char *name, zval *value)
-{
-	static const char *const truths[] = {
-		"allow_self_signed", "capture_peer_cert", "capture_peer_cert_chain", "no_ticket", "verify_peer",
-		"verify_peer_name",
-	};
-
-	for (size_t index = 0; index < sizeof(truths) / sizeof(truths[0]); index++) {
-		if (strcmp(name, truths[index]) == 0) {
-			return !zend_is_true(value);
-		}
-	}
-	return false;
-}
-
-static void look_for_obstacles(php_stream *stream, ss_reading *reading)
-{
-	for (size_t index = 0; index < sizeof(left_to_openssl) / sizeof(left_to_openssl[0]); index++) {
-		const char *name = left_to_openssl[index];
-		zval *value = option(stream, name);
-		if (value != NULL && !is_off(name, value)) {
-			reading->obstacle = name;
-		}
-	}
-}
-
-/* A file that PHP may read; the path of it in `path`. */
-static bool file(php_stream *stream, const char *name, char *path, ss_reading *reading)
-{
-	zval *value = option(stream, name);
-
-	if (value == NULL) {
-		return false;
-	}
-	if (Z_TYPE_P(value) != IS_STRING || strlen(Z_STRVAL_P(value)) != Z_STRLEN_P(value)
-		|| expand_filepath(Z_STRVAL_P(value), path) == NULL || php_check_open_basedir_ex(path, 0) != 0) {
-		reading->obstacle = name;
-	}
-	return true;
-}
-
-/* The versions between the ends of a mask, gaps in it filled. To ask for all is to ask for those that
- * are safe, as OpenSSL's own defaults do. */
-static void read_versions(php_stream *stream, zend_long method, ss_reading *reading)
-{
-	zval *least = option(stream, "min_proto_version"), *most = option(stream, "max_proto_version");
-	zend_long versions = method & ANY_SERVER;
-	bool is_all = (versions & TLS_SERVER) == TLS_SERVER;
-	zend_long oldest = is_all ? TLS_1_2 : versions & -versions;
-	zend_long newest = versions & TLS_1_3 ? TLS_1_3 : versions & TLS_1_2;
-
-	oldest = least != NULL ? zval_get_long(least) : oldest;
-	newest = most != NULL ? zval_get_long(most) : newest;
-	if (oldest < TLS_1_2 || newest < oldest || newest > TLS_1_3) {
-		reading->obstacle = "crypto_method";
-		return;
-	}
-	reading->options.oldest = oldest == TLS_1_2 ? 2 : 3;
-	reading->options.newest = newest == TLS_1_2 ? 2 : 3;
-}
-
-static void read_options(php_stream *stream, zend_long method, ss_reading *reading)
-{
-	ss_tls_options *options = &reading->options;
-	zval *protocols = option(stream, "alpn_protocols"), *timeout = option(stream, "handshake_timeout");
-
-	memset(options, 0, sizeof(*options));
-	reading->obstacle = NULL;
-	look_for_obstacles(stream, reading);
-	read_versions(stream, method, reading);
-	reading->has_certificate = file(stream, "local_cert", reading->certificate, reading);
-	if (reading->has_certificate) {
-		options->certificate = reading->certificate;
-		options->certificate_length = strlen(reading->certificate);
-	}
-	if (file(stream, "local_pk", reading->key, reading)) {
-		options->key = reading->key;
-		options->key_length = strlen(reading->key);
-	}
-	if (protocols != NULL && Z_TYPE_P(protocols) == IS_STRING) {
-		options->protocols = Z_STRVAL_P(protocols);
-		options->protocols_length = Z_STRLEN_P(protocols);
-	} else if (protocols != NULL) {
-		reading->obstacle = "alpn_protocols";
-	}
-	options->handshake_timeout = -1;
-	if (timeout != NULL) {
-		double seconds = zval_get_double(timeout);
-		options->handshake_timeout = seconds >= 0.0 && seconds < 9e9 ? (int64_t) (seconds * 1e9) : -1;
-	}
-}
 
 /* ---- handing over ---- */
 
@@ -198,10 +64,10 @@ static bool hand_over(php_stream *stream, int protocol)
 /* That of the transport's name, unless it leaves the choice to the context. */
 static zend_long method_of(php_stream *stream, const ss_socket *socket)
 {
-	zval *chosen = option(stream, "crypto_method");
+	zval *chosen = ss_crypto_option(stream, "crypto_method");
 	zend_long method = methods[socket->protocol];
 
-	return method == TLS_SERVER && chosen != NULL ? zval_get_long(chosen) : method;
+	return method == SS_TLS_SERVER && chosen != NULL ? zval_get_long(chosen) : method;
 }
 
 bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
@@ -213,16 +79,28 @@ bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
 	if (socket->tls != SS_TLS_LISTENER || socket->kind != SS_LISTENER) {
 		return true;
 	}
-	read_options(stream, method_of(stream, socket), &reading);
-	if (is_new && !reading.has_certificate) {
+	ss_crypto_read(stream, method_of(stream, socket), &reading);
+	if (is_new && !reading.has_certificate && reading.options.identity_count == 0) {
 		/* It may be told before the first accept. */
 		return true;
 	}
 	if (reading.obstacle == NULL && reading.has_certificate) {
 		ss_tls_serve(socket, &reading.options, &outcome);
-		if (outcome.status == SS_OK) {
-			return true;
-		}
+	} else {
+		outcome.status = SS_FAILED;
+	}
+	ss_crypto_forget(&reading);
+	if (outcome.status == SS_OK) {
+		return true;
+	}
+	if (outcome.number != 0 && outcome.number != EOPNOTSUPP) {
+		/* What can't be read, OpenSSL complains of as well. */
+		ss_forget(&outcome);
+	}
+	if (outcome.number == EOPNOTSUPP) {
+		/* The list of ciphers has some that there are only in OpenSSL. */
+		reading.obstacle = "ciphers";
+		ss_forget(&outcome);
 	}
 	/* What options ask for is known to who gave them, of a certificate nobody knows. */
 	snprintf(reason, sizeof(reason), "%.*s", (int) outcome.text_length,
@@ -259,6 +137,7 @@ static bool is_server(zend_long method)
 static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_crypto_param *param)
 {
 	ss_reading reading;
+	ss_outcome outcome = {0};
 
 	if (socket->tls != SS_NO_TLS) {
 		if (socket->netstream.is_blocked) {
@@ -269,10 +148,15 @@ static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_
 	}
 	zend_long method = param->inputs.method;
 	if (!ss_crypto_is_ours() || !is_server(method) || param->inputs.session != NULL
-		|| socket->kind != SS_STREAM || (method & ~ANY_SERVER) != 0) {
+		|| socket->kind != SS_STREAM || (method & ~SS_ANY_SERVER) != 0) {
 		return 1;
 	}
-	read_options(stream, method, &reading);
+	ss_crypto_read(stream, method, &reading);
+	if (reading.options.ciphers != NULL && reading.obstacle == NULL && !ss_tls_knows(&reading.options, &outcome)) {
+		reading.obstacle = "ciphers";
+	}
+	ss_settle(&outcome);
+	ss_crypto_forget(&reading);
 	if (reading.obstacle != NULL || !reading.has_certificate) {
 		return 1;
 	}
@@ -329,7 +213,7 @@ static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *
 		php_error_docref(NULL, E_WARNING, "SSL: %s", refusal);
 		return SS_SHAKE_FAILED;
 	}
-	read_options(stream, socket->method, &reading);
+	ss_crypto_read(stream, socket->method, &reading);
 	if (reading.options.handshake_timeout < 0) {
 		const struct timeval *timeout = &socket->netstream.timeout;
 		reading.options.handshake_timeout = timeout->tv_sec < 0 || timeout->tv_sec > INT64_MAX / 2000000000
@@ -337,7 +221,9 @@ static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *
 			: timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * 1000;
 	}
 	ss_watch_leave(socket);
-	return ss_tls_start(socket, &reading.options, waits, outcome);
+	int shaking = ss_tls_start(socket, &reading.options, waits, outcome);
+	ss_crypto_forget(&reading);
+	return shaking;
 }
 
 /* As stream_socket_enable_crypto: 1, 0 for "call again", or -1. */
@@ -358,6 +244,34 @@ static int turn_on(php_stream *stream, ss_socket *socket)
 	}
 	ss_forget(&outcome);
 	return shaking == SS_SHAKE_DONE ? 1 : shaking == SS_SHAKE_FAILED ? -1 : 0;
+}
+
+/* As stream_socket_enable_crypto: of no use to tell, since stock PHP always says false. */
+static int turn_off(ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+	ss_patience patience = ss_patience_for(socket, SS_READ);
+	bool parks = socket->netstream.is_blocked && ss_manner_now() == SS_PARKS;
+
+	if (socket->tls != SS_TLS_ON) {
+		return -1;
+	}
+	do {
+		ss_forget(&outcome);
+		outcome = (ss_outcome) {0};
+		ss_tls_stop(socket, socket->netstream.is_blocked && !parks, &outcome);
+		if (outcome.status == SS_OK) {
+			socket->method = 0;
+			return -1;
+		}
+		ss_exhausted(socket, SS_READ);
+	} while (parks && outcome.number == EAGAIN && ss_await(socket, SS_READ, &patience) == SS_READY);
+	if (outcome.number == EAGAIN && !socket->netstream.is_blocked) {
+		ss_forget(&outcome);
+		return 0;
+	}
+	complain(&outcome);
+	return -1;
 }
 
 static int hand_over_and_repeat(php_stream *stream, ss_socket *socket, int value, void *parameter)
@@ -390,7 +304,7 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 	if (socket->tls == SS_NO_TLS && socket->method == 0) {
 		return hand_over_and_repeat(stream, socket, value, parameter);
 	}
-	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket) : -1;
+	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket) : turn_off(socket);
 	return PHP_STREAM_OPTION_RETURN_OK;
 }
 
@@ -489,7 +403,7 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 {
 	int index = protocol_named(protocol, protocol_length);
 	bool is_ours = (flags & STREAM_XPORT_SERVER) && (flags & STREAM_XPORT_BIND)
-		&& (methods[index] & (TLS_1_2 | TLS_1_3)) && ss_crypto_is_ours() && ss_serves(names[index]);
+		&& (methods[index] & (SS_TLS_1_2 | SS_TLS_1_3)) && ss_crypto_is_ours() && ss_serves(names[index]);
 
 	if (!is_ours) {
 		return stock[index](protocol, protocol_length, target, length, persistent_id, options, flags, timeout,

@@ -7,6 +7,16 @@
 /* What TLS is to a stream. */
 enum ss_tls { SS_NO_TLS, SS_TLS_LISTENER, SS_TLS_BEGUN, SS_TLS_ON };
 
+/* A certificate for one name: SNI. Texts are the context's and, of paths, PHP's memory. */
+typedef struct {
+	const char *name;
+	size_t name_length;
+	const char *certificate;
+	size_t certificate_length;
+	const char *key;
+	size_t key_length;
+} ss_tls_identity;
+
 /* What the context's `ssl` section says of a server. Texts are borrowed for the call. */
 typedef struct {
 	const char *certificate;
@@ -15,6 +25,13 @@ typedef struct {
 	size_t key_length;
 	const char *protocols;
 	size_t protocols_length;
+	const char *passphrase;
+	size_t passphrase_length;
+	/* Names of OpenSSL's, of TLS 1.2. */
+	const char *ciphers;
+	size_t ciphers_length;
+	ss_tls_identity *identities;
+	size_t identity_count;
 	/* Nanoseconds; negative: the default. */
 	int64_t handshake_timeout;
 	/* Of TLS 1.2 and 1.3 what follows the dot. */
@@ -31,6 +48,22 @@ typedef struct {
 	bool is_truncated;
 } ss_tls_facts;
 
+/* STREAM_CRYPTO_PROTO_* and the bits of STREAM_CRYPTO_METHOD_*. */
+#define SS_TLS_1_2 32
+#define SS_TLS_1_3 64
+#define SS_ANY_SERVER 126
+#define SS_TLS_SERVER 120
+
+/* What `ssl` options come to, with room for the paths in them. */
+typedef struct {
+	ss_tls_options options;
+	char certificate[MAXPATHLEN];
+	char key[MAXPATHLEN];
+	/* The option because of which OpenSSL is to do it, or NULL. */
+	const char *obstacle;
+	bool has_certificate;
+} ss_reading;
+
 /* How many handshakes of a listener came to what. */
 typedef struct {
 	uint64_t finished;
@@ -45,9 +78,21 @@ enum ss_shaking { SS_SHAKE_FAILED = -1, SS_SHAKE_READS, SS_SHAKE_WRITES, SS_SHAK
 void ss_tls_serve(const ss_socket *socket, const ss_tls_options *options, ss_outcome *outcome);
 int ss_tls_start(ss_socket *socket, const ss_tls_options *options, bool waits, ss_outcome *outcome);
 int ss_tls_shake(ss_socket *socket, bool waits, ss_outcome *outcome);
+/* Goes on in plain. */
+void ss_tls_stop(ss_socket *socket, bool waits, ss_outcome *outcome);
+/* Whether there are these ciphers. */
+bool ss_tls_knows(const ss_tls_options *options, ss_outcome *outcome);
 bool ss_tls_has_arrival(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell(const ss_socket *socket, ss_tls_facts *facts, ss_outcome *outcome);
 bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, ss_outcome *outcome);
+
+/* ---- crypto_options.c ---- */
+
+/* One that is there and not null. */
+zval *ss_crypto_option(php_stream *stream, const char *name);
+/* With a method of a server. What was read is to be forgotten. */
+void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading);
+void ss_crypto_forget(ss_reading *reading);
 
 /* ---- crypto.c ---- */
 
@@ -76,7 +121,7 @@ php_stream *ss_stock_tcp(const char *target, size_t length, const char *persiste
 	struct timeval *timeout, php_stream_context *context STREAMS_DC);
 int ss_released(ss_socket *socket);
 
-_Static_assert(sizeof(ss_tls_options) == 64, "Options in securing.rs mirrors it");
+_Static_assert(sizeof(ss_tls_options) == 112, "Options in securing.rs mirrors it");
 _Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
 
 #endif

@@ -3,12 +3,22 @@
 //! C hands over pointers that are valid for the call, see [`ffi`](super::ffi).
 
 use std::ffi::c_int;
+use std::slice;
 use std::time::Duration;
 
 use super::ffi::{Outcome, Text, bytes};
 use crate::socket::{Handshake, Socket};
-use crate::tls::{self, TlsWishes};
+use crate::tls::{self, Named, TlsWishes};
 use crate::waiting::Direction;
+
+/// `ss_tls_identity`
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Identity {
+    name: Text,
+    certificate: Text,
+    key: Text,
+}
 
 /// `ss_tls_options`
 #[derive(Debug)]
@@ -17,6 +27,10 @@ pub(super) struct Options {
     certificate: Text,
     key: Text,
     protocols: Text,
+    passphrase: Text,
+    ciphers: Text,
+    identities: *const Identity,
+    identity_count: usize,
     handshake_timeout: i64,
     oldest: u8,
     newest: u8,
@@ -43,7 +57,7 @@ pub(super) struct Handshakes {
     evicted: u64,
 }
 
-const _: () = assert!(size_of::<Options>() == 64 && size_of::<Facts>() == 24);
+const _: () = assert!(size_of::<Options>() == 112 && size_of::<Facts>() == 24);
 
 /// `enum ss_shaking`
 const FAILED: c_int = -1;
@@ -63,11 +77,35 @@ fn shaking(handshake: Option<Handshake>) -> c_int {
 /// # Safety
 ///
 /// As [`bytes`], of each text.
+unsafe fn named(identity: &Identity) -> Named<'_> {
+    let Identity {
+        name,
+        certificate,
+        key,
+    } = identity;
+    // SAFETY: as the caller promises.
+    let name = unsafe { bytes(name.bytes, name.length) };
+    // SAFETY: as above.
+    let certificate = unsafe { bytes(certificate.bytes, certificate.length) };
+    // SAFETY: as above.
+    let key = unsafe { bytes(key.bytes, key.length) };
+    Named {
+        name: name.unwrap_or_default(),
+        certificate: certificate.unwrap_or_default(),
+        key,
+    }
+}
+
+/// # Safety
+///
+/// As [`bytes`], of each text.
 unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
     let Options {
         certificate,
         key,
         protocols,
+        passphrase,
+        ciphers,
         ..
     } = options;
     // SAFETY: C keeps the texts for the call.
@@ -76,11 +114,28 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
     let key = unsafe { bytes(key.bytes, key.length) };
     // SAFETY: as above.
     let protocols = unsafe { bytes(protocols.bytes, protocols.length) };
+    // SAFETY: as above.
+    let passphrase = unsafe { bytes(passphrase.bytes, passphrase.length) };
+    // SAFETY: as above.
+    let ciphers = unsafe { bytes(ciphers.bytes, ciphers.length) };
+    let identities: &[Identity] = if options.identities.is_null() {
+        &[]
+    } else {
+        // SAFETY: C passes an array of that many.
+        unsafe { slice::from_raw_parts(options.identities, options.identity_count) }
+    };
+    let identities = identities.iter().map(|identity| {
+        // SAFETY: as above.
+        unsafe { named(identity) }
+    });
     let timeout = u64::try_from(options.handshake_timeout).ok();
     TlsWishes {
         certificate,
         key,
         protocols,
+        passphrase,
+        ciphers,
+        identities: identities.collect(),
         handshake_timeout: timeout.map(Duration::from_nanos),
         oldest: options.oldest,
         newest: options.newest,
@@ -148,6 +203,43 @@ pub(super) unsafe extern "C" fn ss_tls_shake(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     shaking(outcome.of(|| socket.shake_hands(waits)))
+}
+
+/// Ends TLS, and goes on in plain.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_tls_stop(
+    socket: *mut Socket,
+    waits: bool,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    _ = outcome.of(|| socket.stop_tls(waits));
+}
+
+/// Whether the library has all ciphers of a list.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_tls_knows(
+    options: *const Options,
+    outcome: *mut Outcome,
+) -> bool {
+    // SAFETY: C passes options that it has just filled in.
+    let options = unsafe { &*options };
+    // SAFETY: their texts are C's, and stay during the call.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    outcome.of(|| Ok(wishes.to_serve().is_ok())) == Some(true)
 }
 
 /// Whether a listener has a connection to accept, after its descriptor became readable.

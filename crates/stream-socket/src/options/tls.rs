@@ -57,8 +57,8 @@ pub struct TlsServerOptions {
     pub min_version: Option<TlsVersion>,
     /// The newest version of TLS. 1.3 by default.
     pub max_version: Option<TlsVersion>,
-    /// The cipher suites that may be agreed upon, by their names at IANA or in OpenSSL; all of
-    /// [`tls_ciphers`](crate::tls_ciphers) by default.
+    /// The cipher suites that may be agreed upon, best first, by their names at IANA or in OpenSSL.
+    /// By default all of [`tls_ciphers`](crate::tls_ciphers), and the client's choice.
     pub ciphers: Vec<String>,
     /// When handshakes are made.
     pub handshake: Option<HandshakeTime>,

@@ -85,6 +85,7 @@ impl ServerContext {
         let fingerprint = certificates.fingerprint();
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = protocols(&options.alpn);
+        config.ignore_client_order = !options.ciphers.is_empty();
         let asks_clients = options.client_ca.is_some();
         config.ticketer = match before {
             Some(before) if !before.asks_clients && !asks_clients => {
