@@ -109,8 +109,12 @@ impl Stream {
         };
         let place =
             sys::reserve().map_err(|errno| failed(Stage::Socket, "a place for TLS", errno))?;
-        self.received += secure.session().received();
+        let before = self.buffer.bytes().len();
+        let decrypted = secure.session().received();
         let socket = secure.take_apart(place, &mut self.buffer);
+        // What came behind the end of TLS is no longer TLS's to count.
+        let plain = self.buffer.bytes().len() - before;
+        self.received += decrypted + plain as u64;
         self.source = Source::Socket(socket);
         Ok(())
     }
