@@ -159,8 +159,14 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "openssl",
         program: "openssl",
-        steps: &["test"],
+        steps: &["test", "bench"],
         why: "a TLS peer either way, and keys in every form",
+    },
+    Package {
+        name: "stunnel4",
+        program: "stunnel",
+        steps: &["bench"],
+        why: "a peer that puts TLS before another server",
     },
     Package {
         name: "gnutls-bin",

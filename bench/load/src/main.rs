@@ -22,7 +22,9 @@ mod idle;
 mod lines;
 mod relay;
 mod reply;
+mod secure;
 mod socket;
+mod tls;
 mod turn;
 mod udp_echo;
 
@@ -55,6 +57,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "relay-connections" => relay::connections::run(arguments),
         "relay-echo" => relay::echo::run(arguments),
         "relay-idle" => relay::idle::run(arguments),
+        "tls-handshakes" => tls::handshakes(arguments),
+        "tls-receive" => tls::receive(arguments),
+        "tls-idle" => tls::idle(arguments),
         other => Err(Failure::new(format!("there is no mode `{other}`"))),
     }
 }

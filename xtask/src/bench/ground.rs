@@ -14,7 +14,7 @@ pub(super) struct Form {
     pub(super) runs: usize,
 }
 
-/// All rows in less than three minutes: enough to see that nothing broke.
+/// All rows in some nine minutes: enough to see that nothing broke.
 pub(super) const QUICK: Form = Form {
     name: "quick",
     span: Duration::from_millis(700),
@@ -39,6 +39,8 @@ pub(super) struct Ground {
     pub(super) load: PathBuf,
     /// Or why it could not be built: it needs crates that nothing else here needs.
     pub(super) tokio: Result<PathBuf, String>,
+    /// rustls alone, or why it could not be built.
+    pub(super) rustls: Result<PathBuf, String>,
     /// Our extension, or why it could not be built: it needs PHP's headers.
     pub(super) extension: Result<PathBuf, String>,
     /// The cores of the server and of the load.
@@ -79,9 +81,33 @@ impl Ground {
         }
     }
 
+    pub(super) fn rustls(&self, mode: &str, certificate: &str) -> Contender {
+        match &self.rustls {
+            Ok(program) => {
+                let words = [&text(program), mode, "127.0.0.1:{port}", certificate];
+                Contender::new("rustls", &words)
+            }
+            Err(reason) => Contender::absent("rustls", reason),
+        }
+    }
+
+    /// A file with a certificate and its key, which is of this kind.
+    pub(super) fn certificate(&self, key: &str) -> String {
+        self.made(&format!("{key}.pem"))
+    }
+
     /// Without php.ini, so that no extension of this machine takes part.
     pub(super) fn php(&self, script: &str) -> Contender {
         self.php_as("php", script)
+    }
+
+    /// The same with further words.
+    pub(super) fn php_with(&self, script: &str, words: &[&str]) -> Contender {
+        let mut contender = self.php(script);
+        if let Ok(command) = &mut contender.command {
+            command.extend(words.iter().map(|word| word.to_string()));
+        }
+        contender
     }
 
     /// The same under another name, where several scripts of stock PHP take part.
@@ -150,6 +176,7 @@ pub(super) mod tests {
             floors: "/target/c".into(),
             load: "/target/bench-load".into(),
             tokio: Err("no network".into()),
+            rustls: Ok("/target/bench-rustls".into()),
             extension: Ok("/target/libstream_socket_php.so".into()),
             cores: [0, 1],
         }

@@ -40,8 +40,13 @@ pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<G
         Ok(()) => Ok(target.join("release/bench-tokio")),
         Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
     };
+    let rustls = match cargo(shell, &target, "bench-rustls") {
+        Ok(()) => Ok(target.join("release/bench-rustls")),
+        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
+    };
     let floors = target.join("c");
     compile(shell, &floors)?;
+    certify(shell, &floors)?;
     Ok(Ground {
         form,
         root: shell.root().to_owned(),
@@ -50,6 +55,7 @@ pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<G
         floors,
         load: target.join("release/bench-load"),
         tokio,
+        rustls,
         extension,
         cores,
     })
@@ -85,6 +91,35 @@ fn compile(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
         command.arg("-o").arg(folder.join(name));
         command.arg(PathBuf::from("bench/c").join(source));
         shell.run(command)?;
+    }
+    Ok(())
+}
+
+/// The kinds of keys, and how openssl is asked for one.
+const KEYS: &[(&str, &[&str])] = &[
+    ("ecdsa", &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]),
+    ("rsa", &["rsa:2048"]),
+];
+
+/// Makes a certificate for a key of each kind, in one file with it.
+fn certify(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
+    let failed = |error| Trouble::Failed(format!("cannot make a certificate: {error}"));
+    for (name, kind) in KEYS {
+        let (key, certificate) = (folder.join("key"), folder.join("certificate"));
+        let mut command = shell.command("openssl");
+        command.args(["req", "-x509", "-nodes", "-days", "2"]);
+        command
+            .args(["-subj", "/CN=localhost", "-newkey"])
+            .args(*kind);
+        command
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate);
+        shell.run(command)?;
+        let both = fs::read_to_string(&certificate).map_err(failed)?
+            + &fs::read_to_string(&key).map_err(failed)?;
+        fs::write(folder.join(format!("{name}.pem")), both).map_err(failed)?;
     }
     Ok(())
 }

@@ -49,6 +49,8 @@ pub(super) enum Probe {
     /// It is a relay, and what it passes on goes back to the load, which waits until it does. Both
     /// are in a network of their own, see `network.rs`.
     Relay,
+    /// It accepts; what it says is the load's to see, since nothing here speaks TLS.
+    Listens,
 }
 
 #[derive(Debug)]

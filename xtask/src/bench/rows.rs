@@ -7,6 +7,9 @@ mod idle;
 mod php;
 mod relay;
 mod spawn;
+mod tls_handshake;
+mod tls_idle;
+mod tls_send;
 mod udp_echo;
 
 use super::row::Row;
@@ -17,6 +20,9 @@ pub(super) const ROWS: &[&Row] = &[
     &udp_echo::ROW,
     &spawn::ROW,
     &idle::ROW,
+    &tls_handshake::ROW,
+    &tls_send::ROW,
+    &tls_idle::ROW,
     &php::ROW,
     &fibers::ROW,
     &relay::bulk::ROW,
@@ -36,7 +42,7 @@ mod tests {
     use crate::bench::row::{Case, DIRECT, OURS, PORT, Target};
 
     fn cases() -> Vec<Case> {
-        let ground = ground(Some("tcp udp daytime echo CMD"));
+        let ground = ground(Some("tcp udp daytime echo CMD --certificate"));
         ROWS.iter().flat_map(|row| (row.cases)(&ground)).collect()
     }
 
@@ -93,13 +99,13 @@ mod tests {
 
     #[test]
     fn the_forms_take_as_long_as_the_help_says() {
-        let mut ground = ground(Some("tcp udp daytime echo CMD"));
+        let mut ground = ground(Some("tcp udp daytime echo CMD --certificate"));
         ground.tokio = Ok("/target/tokio".into());
         let cases = ROWS.iter().flat_map(|row| (row.cases)(&ground));
         let contenders = cases.flat_map(|case| case.contenders);
         let tried = contenders.filter(|contender| contender.command.is_ok());
         let tried = u32::try_from(tried.count()).unwrap();
-        for (form, minutes) in [(QUICK, 8), (FULL, 80)] {
+        for (form, minutes) in [(QUICK, 9), (FULL, 100)] {
             let samples = tried * u32::try_from(form.runs).unwrap();
             let span = samples * (form.span + BESIDES);
             let limit = Duration::from_secs(60 * minutes);

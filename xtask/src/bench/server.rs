@@ -111,6 +111,7 @@ impl Server {
         match probe {
             Probe::Line => line(&self.connect()?).map(Some),
             Probe::Echo => stream_echo(&self.connect()?).map(|()| None),
+            Probe::Listens => self.connect().map(|_| None),
             Probe::Datagram => datagram_echo(self.address).map(|()| None),
             Probe::Relay => Ok(None),
         }

@@ -143,23 +143,36 @@ struct Foreign {
 }
 
 impl Foreign {
+    /// On another port where somebody was quicker to take the first.
     fn start(script: &str) -> Self {
+        let start = Instant::now();
+        while start.elapsed() < LIMIT {
+            if let Some(foreign) = Self::try_to_start(script) {
+                return foreign;
+            }
+        }
+        panic!("nobody listens: {script}");
+    }
+
+    fn try_to_start(script: &str) -> Option<Self> {
         let (port, ca, certificates) = (free_port(), authority(), Certificates::shared().folder());
         let variables = [
             ("PORT", port.as_str()),
             ("CA", &ca),
             ("CERTIFICATES", &certificates),
         ];
-        let script = Script::start(&format!("exec {script}"), &variables);
-        let start = Instant::now();
+        let mut script = Script::start(&format!("exec {script}"), &variables);
         while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
-            assert!(start.elapsed() < LIMIT, "nobody listens");
+            if script.child.try_wait().unwrap().is_some() {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self {
+        // Not that it is somebody else's.
+        script.child.try_wait().unwrap().is_none().then_some(Self {
             _script: script,
             port,
-        }
+        })
     }
 }
 
@@ -345,4 +358,46 @@ fn sslscan_finds_no_weakness() {
         );
         server.end();
     }
+}
+
+#[test]
+fn a_client_is_shown_the_certificate_of_the_name_it_asks_for() {
+    let example = Certificates::shared().file("example.pem");
+    let words = format!("tls://127.0.0.1:0 --more-certificates {example}");
+    let server = serve(&words, &["head", "-n1"]);
+    for (name, subject) in [
+        ("example.org", "subject=CN = example\n"),
+        ("localhost", "subject=CN = localhost\n"),
+        ("elsewhere.net", "subject=CN = localhost\n"),
+    ] {
+        let client = format!(
+            "echo | openssl s_client -connect localhost:$PORT -servername {name} 2>/dev/null | \
+             openssl x509 -noout -subject"
+        );
+        ask(&client, server.port(), "").prints(subject);
+    }
+    let client = "echo hello | $BIN connect tls://127.0.0.1:$PORT --peer-name example.org --ca $CA";
+    ask(client, server.port(), "").prints("hello\n");
+    server.end();
+}
+
+/// The passphrase comes from a file and is told to nobody.
+#[test]
+fn a_key_that_openssl_has_encrypted_is_used() {
+    let folder = Folder::new();
+    let (key, secret) = (folder.text("key"), folder.text("secret"));
+    let made = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in $CERTIFICATES/localhost.key -out $FILE \
+                -passout pass:sesame";
+    ask(made, "", &key).prints("");
+    let words = format!("tls://127.0.0.1:0 echo --key {key} --passphrase-file {secret}");
+    std::fs::write(&secret, "sesame\n").unwrap();
+    let server = Server::start(&format!("{words} {}", certified()));
+    let client = "echo hello | $BIN connect tls://localhost:$PORT --ca $CA";
+    ask(client, server.port(), "").prints("hello\n");
+    server.end();
+    std::fs::write(&secret, "barley\n").unwrap();
+    let outcome = shell(&format!("$BIN serve {words} {}", certified()), &[]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.err.contains("option key: "), "{outcome:?}");
+    assert!(!outcome.err.contains("barley"), "{outcome:?}");
 }
