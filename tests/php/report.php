@@ -16,7 +16,7 @@ function say(mixed ...$values): void
 {
     foreach ($values as $value) {
         $text = is_string($value) ? $value : json_encode($value);
-        $text = preg_replace('/(127\.0\.0\.1|\[::1\]):\d{4,5}\b/', '$1:PORT', $text);
+        $text = preg_replace('/(127\.0\.0\.1|0\.0\.0\.0|\[[0-9a-f:.]+\]):\d{4,5}\b/', '$1:PORT', $text);
         $text = preg_replace('/stream_socket_test\.\d+/', 'stream_socket_test', $text);
         // Whoever starts PHP may leave it descriptors of its own.
         $text = preg_replace('/(numbered at least as high as) \d+/', '$1 NUMBER', $text);
@@ -33,6 +33,24 @@ function attempt(callable $call): mixed
         say(get_class($thrown) . ': ' . $thrown->getMessage());
         return null;
     }
+}
+
+/** Runs cases, each named, and says what each gives. */
+function table(array $cases): void
+{
+    foreach ($cases as $name => $case) {
+        $given = attempt($case);
+        $given = is_resource($given) ? 'a stream' : json_encode($given, JSON_UNESCAPED_SLASHES);
+        say(addcslashes($name, "\0") . ' => ' . $given);
+    }
+}
+
+/** Until a stream has something to read, or the time is up. */
+function await(mixed $stream, float $seconds = 2): bool
+{
+    $read = [$stream];
+    $none = null;
+    return stream_select($read, $none, $none, 0, (int) ($seconds * 1e6)) === 1;
 }
 
 /** A listener on loopback, its address, a client and the accepted end. */

@@ -1,0 +1,10 @@
+<?php
+// What stock PHP waits for though it can't come, and datagrams nobody can answer.
+require __DIR__ . '/../report.php';
+[$client, $served] = connected();
+say(stream_socket_accept($client, 0.01));
+$path = socket_path();
+$server = stream_socket_server("udg://$path", $number, $text, STREAM_SERVER_BIND);
+$client = stream_socket_client("udg://$path");
+fwrite($client, 'who am I?');
+say(fread($server, 99), stream_socket_get_name($client, false) !== false);
