@@ -1,8 +1,8 @@
 //! TLS by the command: what it serves, connects to and relays.
 //!
 //! `programs` are those that serve a connection over TLS, `refusals` what is not accepted, and how
-//! that is told, `renewal` certificates that change, `guide` the lines of docs/tls.md, `peers` other
-//! programs that speak TLS, `crowds` clients that mean no good.
+//! that is told, `renewal` certificates that change, `guide` the lines of docs/tls.md, `peers`
+//! other programs that speak TLS, `crowds` clients that mean no good.
 
 mod crowds;
 mod guide;
