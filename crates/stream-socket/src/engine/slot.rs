@@ -117,6 +117,8 @@ impl<T: Task> Slot<T> {
             self.watched = Some(interest);
         }
         let Some(second) = self.task.second() else {
+            // The next one may be numbered as the last one was.
+            self.second = None;
             return Ok(());
         };
         let wanted = (second.interest, second.nth);

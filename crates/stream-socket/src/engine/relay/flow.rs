@@ -3,9 +3,8 @@
 use std::io::{self, ErrorKind, Read};
 
 use super::end::End;
-use crate::engine::pipes::Pipes;
+use crate::engine::pipes::{Loan, Pipes};
 use crate::engine::task::Turn;
-use crate::sys::pipe::Pipe;
 
 /// A read this large counts as bulk; after [`BULK`] of them the bytes go through a pipe. Short
 /// connections and small messages never come so far.
@@ -31,7 +30,7 @@ enum Held {
     #[default]
     Nothing,
     Bytes(Box<[u8]>, usize),
-    Pipe(Pipe),
+    Pipe(Loan),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +68,8 @@ impl Flow {
     /// Ends it; what it holds is lost.
     pub(super) fn give_up(&mut self, pipes: &mut Pipes) {
         self.state = State::Done;
-        if let Held::Pipe(pipe) = std::mem::take(&mut self.held) {
-            pipes.give_back(pipe);
+        if let Held::Pipe(loan) = std::mem::take(&mut self.held) {
+            pipes.give_back(loan);
         }
     }
 
@@ -98,9 +97,9 @@ impl Flow {
             && !self.copies
             && from.stream.is_plain()
             && to.stream.is_plain()
-            && let Some(pipe) = turn.pipes.take()
+            && let Some(loan) = turn.pipes.take()
         {
-            return self.splice(from, to, turn, pipe);
+            return self.splice(from, to, turn, loan);
         }
         self.copy(from, to, turn)
     }
@@ -157,11 +156,11 @@ impl Flow {
         from: &mut End,
         to: &mut End,
         turn: &mut Turn<'_>,
-        mut pipe: Pipe,
+        mut loan: Loan,
     ) -> Result<Step, Fault> {
-        let filled = from.stream.fill_pipe(&mut pipe);
+        let filled = from.stream.fill_pipe(&mut loan.pipe);
         if matches!(filled, Ok(1..)) {
-            self.held = Held::Pipe(pipe);
+            self.held = Held::Pipe(loan);
             // It is bulk no longer when little comes.
             self.large = if matches!(filled, Ok(LARGE..)) {
                 BULK
@@ -171,7 +170,7 @@ impl Flow {
             self.flush(to, turn)?;
             return Ok(Step::Moved);
         }
-        turn.pipes.give_back(pipe);
+        turn.pipes.give_back(loan);
         match filled {
             Ok(_) => {
                 self.state = State::Ending;
@@ -195,7 +194,7 @@ impl Flow {
             let sent = match &mut self.held {
                 Held::Nothing => break,
                 Held::Bytes(bytes, at) => to.write(&bytes[*at..]),
-                Held::Pipe(pipe) => to.drain(pipe),
+                Held::Pipe(loan) => to.drain(&mut loan.pipe),
             };
             match sent {
                 Ok(length) => self.has_sent(length, turn),
@@ -214,10 +213,10 @@ impl Flow {
                 *at += length;
                 *at >= bytes.len()
             }
-            Held::Pipe(pipe) => pipe.is_empty(),
+            Held::Pipe(loan) => loan.pipe.is_empty(),
         };
-        if is_gone && let Held::Pipe(pipe) = std::mem::take(&mut self.held) {
-            turn.pipes.give_back(pipe);
+        if is_gone && let Held::Pipe(loan) = std::mem::take(&mut self.held) {
+            turn.pipes.give_back(loan);
         }
     }
 }
