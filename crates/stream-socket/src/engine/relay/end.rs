@@ -23,6 +23,8 @@ pub(super) struct End {
     ended: bool,
     /// Whether a write had to wait: from then on it is watched for both.
     was_full: bool,
+    /// Whether a write was told that the peer is gone, so that no read will be.
+    is_gone: bool,
 }
 
 impl End {
@@ -36,6 +38,7 @@ impl End {
             writable: true,
             ended: false,
             was_full: false,
+            is_gone: false,
         }
     }
 
@@ -79,8 +82,18 @@ impl End {
     }
 
     /// Whether nothing more comes after a read of nothing: an empty datagram is no end.
-    pub(super) fn is_at_end(&mut self) -> bool {
-        !self.stream.transport().is_datagram() || self.stream.is_eof().unwrap_or(true)
+    ///
+    /// # Errors
+    ///
+    /// When the end is that of a broken connection.
+    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+        if self.stream.transport().is_datagram() {
+            return Ok(self.stream.is_eof().unwrap_or(true));
+        }
+        if self.is_gone {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok(true)
     }
 
     /// Whether a read failed for having nothing to read now.
@@ -95,7 +108,7 @@ impl End {
         match self.stream.write(bytes) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
             Err(error) if self.is_passing(&error) => Ok(bytes.len()),
-            result => result,
+            result => self.looked_at(result),
         }
     }
 
@@ -103,8 +116,15 @@ impl End {
     pub(super) fn drain(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
         match self.stream.drain_pipe(pipe) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
-            result => result,
+            result => self.looked_at(result),
         }
+    }
+
+    /// The system tells once that a connection is broken, and then reads an end. After EPIPE that
+    /// end is a true one: what the peer had to say came before.
+    fn looked_at(&mut self, result: io::Result<usize>) -> io::Result<usize> {
+        self.is_gone |= (result.as_ref()).is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+        result
     }
 
     /// Tells the peer that nothing more comes; false where there is no room for that, as there may

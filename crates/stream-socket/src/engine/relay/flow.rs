@@ -107,7 +107,7 @@ impl Flow {
     fn copy(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
         let room = turn.buffer().len();
         match from.stream.read(turn.buffer()) {
-            Ok(0) if from.is_at_end() => {
+            Ok(0) if from.is_at_end().map_err(Fault::Sender)? => {
                 self.state = State::Ending;
                 Ok(Step::Moved)
             }
@@ -173,6 +173,7 @@ impl Flow {
         turn.pipes.give_back(loan);
         match filled {
             Ok(_) => {
+                from.is_at_end().map_err(Fault::Sender)?;
                 self.state = State::Ending;
                 Ok(Step::Moved)
             }
