@@ -172,6 +172,7 @@ impl<D: Dial> Relay<D> {
             }
             has_moved = true;
             if turn.is_over() {
+                self.renew_patience(turn);
                 return Next::Yield;
             }
         }
@@ -179,10 +180,17 @@ impl<D: Dial> Relay<D> {
         if let Target::Connected(target) = &mut self.target {
             target.flush();
         }
-        if has_moved && self.first.is_some() {
-            turn.set_timer(Some(self.half_closed));
+        if has_moved {
+            self.renew_patience(turn);
         }
         Next::Wait(self.client.interest())
+    }
+
+    /// Something has moved: once one side has ended, the other's silence begins anew.
+    fn renew_patience(&self, turn: &mut Turn<'_>) {
+        if self.first.is_some() {
+            turn.set_timer(Some(self.half_closed));
+        }
     }
 
     /// Looks at what came of a step from `side`; what is next, if that is the end.

@@ -2,16 +2,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
+use stream_socket::engine::{
+    Control, Dial, Engine, Next, Relay, RelayReport, Second, Task, Turn, Wake,
+};
 use stream_socket::{ConnectOptions, Connecting, Error, Result, Stream};
 
 use crate::engine::listener;
 
 const SOON: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(20);
 
 /// Dials a URL once, and tells how each relay ended.
 struct ToUrl {
@@ -102,6 +106,23 @@ fn over_tcp(silence: Duration) -> (Server, TcpListener) {
     (server, backend)
 }
 
+/// A relay that the test turns.
+fn turned_by_hand(
+    target: &str,
+    silence: Duration,
+) -> (Engine<Relay<ToUrl>>, String, Receiver<(u64, u64, String)>) {
+    let listener = listener("tcp://127.0.0.1:0");
+    let address = listener.local_addr().to_string();
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let ((told, endings), url) = (channel(), target.to_owned());
+    let dial = move |client| {
+        let (url, told) = (url.clone(), told.clone());
+        Some(Relay::new(client, ToUrl { url, told }).half_closed(silence))
+    };
+    engine.listen(listener, dial).unwrap();
+    (engine, address, endings)
+}
+
 fn read_all(mut stream: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).map(|_| bytes)
@@ -163,6 +184,32 @@ fn a_reset_is_passed_on_as_a_reset() {
         assert!(ending.starts_with(&format!("{side} failed: ")), "{ending}");
         assert!(ending.ends_with("(ECONNRESET)"), "{ending}");
     }
+}
+
+#[test]
+fn a_reset_that_a_write_was_told_of_is_no_end() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", backend.local_addr().unwrap());
+    let (mut engine, address, endings) = turned_by_hand(&target, SOON);
+    let client = TcpStream::connect(address).unwrap();
+    let mut turn = |count| (0..count).for_each(|_| _ = engine.turn(Some(SHORT)).unwrap());
+    turn(5);
+    let (mut target, _) = backend.accept().unwrap();
+    target.set_read_timeout(Some(SOON)).unwrap();
+    (&client).write_all(b"half of").unwrap();
+    turn(3);
+    // What a turn learns of first is the target's answer, for which nobody is left.
+    target.write_all(b"answer").unwrap();
+    socket2::SockRef::from(&client)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(client);
+    turn(5);
+    let error = read_all(&target).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let (_, _, ending) = endings.recv_timeout(SOON).unwrap();
+    assert!(ending.starts_with("client failed: "), "{ending}");
+    assert!(ending.ends_with("(ECONNRESET)"), "{ending}");
 }
 
 #[test]
@@ -240,17 +287,9 @@ fn only_bulk_goes_by_pipes() {
 
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", backend.local_addr().unwrap());
-    let listener = listener("tcp://127.0.0.1:0");
-    let address = listener.local_addr().to_string();
-    let mut engine = Engine::new(&Control::new()).unwrap();
-    let (told, _endings) = channel();
-    let dial = move |client| {
-        let (url, told) = (url.clone(), told.clone());
-        Some(Relay::new(client, ToUrl { url, told }))
-    };
-    engine.listen(listener, dial).unwrap();
+    let (mut engine, address, _endings) = turned_by_hand(&url, SOON);
     let mut client = TcpStream::connect(address).unwrap();
-    let mut turn = || engine.turn(Some(Duration::from_millis(20))).unwrap();
+    let mut turn = || engine.turn(Some(SHORT)).unwrap();
     (0..5).for_each(|_| _ = turn());
     let (mut target, _) = backend.accept().unwrap();
     let mut pass = |bytes: &[u8]| {
@@ -319,5 +358,54 @@ fn datagrams_are_relayed_each_whole_to_their_own_peer() {
             server.ending(),
             (21_201, 21_201, "idle for too long".to_owned())
         );
+    }
+}
+
+/// A relay that is slow: each turn takes a third of a second.
+struct Slow(Relay<ToUrl>);
+
+impl Task for Slow {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.descriptor()
+    }
+
+    fn second(&self) -> Option<Second<'_>> {
+        self.0.second()
+    }
+
+    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+        stream_socket::simulation::advance(SOON / 60);
+        self.0.run(wake, turn)
+    }
+}
+
+#[test]
+fn who_gives_way_again_and_again_is_not_silent() {
+    const DATAGRAMS: usize = 20;
+    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", target.local_addr().unwrap());
+    let (told, endings) = channel();
+    let dial = move |client| {
+        let (url, told) = (url.clone(), told.clone());
+        let relay = Relay::new(client, ToUrl { url, told });
+        Some(Slow(relay.half_closed(SOON / 20)))
+    };
+    let listener = listener("tcp://127.0.0.1:0");
+    let mut client = TcpStream::connect(listener.local_addr().to_string()).unwrap();
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    engine.listen(listener, dial).unwrap();
+    client.write_all(b"all of it").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    (0..5).for_each(|_| _ = engine.turn(Some(SHORT)).unwrap());
+    let (_, relay) = target.recv_from(&mut [0; 9]).unwrap();
+    for _ in 0..10 {
+        // More than is passed on in one turn.
+        (0..DATAGRAMS).for_each(|_| _ = target.send_to(b"more", relay).unwrap());
+        engine.turn(Some(SHORT)).unwrap();
+        client.read_exact(&mut [0; 4 * 8]).unwrap();
+        assert_eq!(endings.try_recv().ok(), None);
+    }
+    while endings.try_recv().is_err() {
+        engine.turn(Some(SOON)).unwrap();
     }
 }
