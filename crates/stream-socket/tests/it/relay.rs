@@ -17,10 +17,13 @@ use crate::engine::listener;
 const SOON: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(20);
 
+/// Bytes up and down, and the sentence.
+type Ending = (u64, u64, String);
+
 /// Dials a URL once, and tells how each relay ended.
 struct ToUrl {
     url: String,
-    told: Sender<(u64, u64, String)>,
+    told: Sender<Ending>,
 }
 
 impl Dial for ToUrl {
@@ -46,7 +49,7 @@ struct Server {
     address: String,
     control: Control,
     engine: Option<JoinHandle<()>>,
-    endings: Receiver<(u64, u64, String)>,
+    endings: Receiver<Ending>,
 }
 
 impl Server {
@@ -83,7 +86,7 @@ impl Server {
         (client, target)
     }
 
-    fn ending(&self) -> (u64, u64, String) {
+    fn ending(&self) -> Ending {
         self.endings.recv_timeout(SOON).unwrap()
     }
 }
@@ -110,7 +113,7 @@ fn over_tcp(silence: Duration) -> (Server, TcpListener) {
 fn turned_by_hand(
     target: &str,
     silence: Duration,
-) -> (Engine<Relay<ToUrl>>, String, Receiver<(u64, u64, String)>) {
+) -> (Engine<Relay<ToUrl>>, String, Receiver<Ending>) {
     let listener = listener("tcp://127.0.0.1:0");
     let address = listener.local_addr().to_string();
     let mut engine = Engine::new(&Control::new()).unwrap();
