@@ -5,6 +5,7 @@
 //! and ten thousand idle connections hold nothing.
 
 use std::cell::Cell;
+use std::fmt;
 use std::mem;
 
 /// What one receive of a byte stream may bring: PHP's chunk size.
@@ -22,7 +23,7 @@ thread_local! {
 }
 
 /// A queue of bytes; those between `start` and `end` are not yet read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ReadBuffer {
     storage: Box<[u8]>,
     start: usize,
@@ -187,6 +188,14 @@ impl ReadBuffer {
     }
 }
 
+/// Only how many bytes wait: what they are is the connection's, and the rest of the memory may
+/// hold another's.
+impl fmt::Debug for ReadBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes().len())
+    }
+}
+
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
         self.release();
@@ -229,6 +238,13 @@ mod tests {
         fill(&mut second, b"d");
         assert_eq!(second.storage.as_ptr(), memory);
         assert_eq!(second.bytes(), b"d");
+    }
+
+    #[test]
+    fn its_bytes_are_not_shown() {
+        let mut buffer = ReadBuffer::default();
+        fill(&mut buffer, b"abc");
+        assert_eq!(format!("{buffer:?}"), "3 bytes");
     }
 
     #[test]
