@@ -11,16 +11,22 @@ use crate::transport::tls::{Hindrance, Session};
 pub(super) struct Secure {
     pub(super) socket: OwnedFd,
     session: Session,
-    /// What the handshake was last found to wait for.
+    /// What the handshake waits for.
     blocked: Events,
 }
 
 impl Secure {
     pub(super) fn new(socket: OwnedFd, session: Session) -> Self {
+        // A client speaks first.
+        let blocked = if session.is_client() {
+            Events::WRITE
+        } else {
+            Events::READ
+        };
         Self {
             socket,
             session,
-            blocked: Events::READ,
+            blocked,
         }
     }
 

@@ -106,6 +106,10 @@ impl Session {
         self.connection.is_handshaking()
     }
 
+    pub(crate) fn is_client(&self) -> bool {
+        self.connection.is_client()
+    }
+
     /// When the handshake's time is over.
     pub(crate) fn handshake_deadline(&self) -> Deadline {
         self.by

@@ -351,3 +351,27 @@ fn when_too_many_are_under_way_the_least_likely_go() {
     let reason = "too many handshakes are under way, and it was the least likely to finish";
     assert_eq!(listener.take_handshake_failures()[0].reason(), reason);
 }
+
+#[test]
+fn a_connect_that_was_begun_shakes_hands_by_what_select_says() {
+    let listener = Arc::new(listen("tls://127.0.0.1:0"));
+    let server = thread::spawn({
+        let listener = Arc::clone(&listener);
+        move || accept(&listener).write_all(b"served").unwrap()
+    });
+    let mut client = Stream::begin(listener.url(), &trusting()).unwrap();
+    client.set_blocking(false);
+    for wanted in [Interest::WRITE, Interest::READ] {
+        until("it goes on", || {
+            let mut members = [Member::new(&client, wanted)];
+            assert_eq!(
+                select(&mut members, Some(Duration::from_secs(3))).unwrap(),
+                1
+            );
+            client.handshake().unwrap().is_none()
+        });
+    }
+    client.set_blocking(true);
+    assert_eq!(rest_of(&mut client), b"served");
+    server.join().unwrap();
+}
