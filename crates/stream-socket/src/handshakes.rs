@@ -44,7 +44,7 @@ pub(crate) struct Handshakes {
 struct Front {
     process: u32,
     epoll: WatchSet,
-    /// Comes when the time of the oldest handshake is over.
+    /// Comes when the time of a handshake is over: of the first whose is.
     timer: Timer,
     /// Rings while finished ones wait and nobody is about to take them.
     bell: Bell,
@@ -58,7 +58,8 @@ struct Table {
     underway: Crowd<Underway>,
     finished: VecDeque<Stream>,
     listening: Listening,
-    is_timer_set: bool,
+    /// When the timer comes.
+    due: Deadline,
     is_bell_rung: bool,
 }
 
@@ -152,10 +153,13 @@ impl Handshakes {
             self.expire(front);
         }
         front.open_again(listener, is_open);
-        if has_arrival {
-            self.admit(front, listener)?;
-        }
-        Ok(())
+        let admitted = if has_arrival {
+            self.admit(front, listener)
+        } else {
+            Ok(())
+        };
+        // Who is told of an error does not take those that this turn has finished.
+        admitted.inspect_err(|_| front.ring_if_needed(&mut front.table(), listener))
     }
 
     /// Lets one newcomer in, and takes its handshake as far as it goes.
@@ -237,7 +241,7 @@ impl Handshakes {
         front.timer.silence();
         let late: Vec<u64> = {
             let mut table = front.table();
-            table.is_timer_set = false;
+            table.due = Deadline::NEVER;
             let late = table.underway.iter();
             late.filter(|(_, one)| one.content.deadline.has_passed())
                 .map(|(number, _)| number)
@@ -248,11 +252,9 @@ impl Handshakes {
         let mut table = front.table();
         let left = table.underway.iter();
         let next = left
-            .filter_map(|(_, one)| one.content.deadline.remaining())
-            .min();
-        if let Some(span) = next {
-            front.set_timer(&mut table, span);
-        }
+            .map(|(_, one)| one.content.deadline)
+            .fold(Deadline::NEVER, Deadline::min);
+        front.set_timer(&mut table, next);
     }
 
     fn front_of(&self, listener: &Listener) -> Result<&Front> {
@@ -321,15 +323,19 @@ impl Front {
         if let Some(one) = table.underway.get_mut(number) {
             one.content.stream = Some(stream);
         }
-        if let Some(span) = deadline.remaining().filter(|_| !table.is_timer_set) {
-            self.set_timer(&mut table, span);
-        }
+        self.set_timer(&mut table, deadline);
         Ok(())
     }
 
-    fn set_timer(&self, table: &mut Table, span: Duration) {
-        // If it fails, the next turn that ends a handshake tries again.
-        table.is_timer_set = self.timer.set(span).is_ok();
+    /// Has the timer come by then, if it would not before.
+    fn set_timer(&self, table: &mut Table, by: Deadline) {
+        let Some(span) = by.remaining().filter(|_| by.min(table.due) != table.due) else {
+            return;
+        };
+        // If it fails, the next handshake tries again.
+        if self.timer.set(span).is_ok() {
+            table.due = by;
+        }
     }
 
     /// Takes a stream out of the table to advance it; none, if somebody else does.
@@ -354,9 +360,12 @@ impl Front {
         }
         one.has_begun = stream.has_begun_handshake();
         // The header of a proxy and the handshake after it have each their own.
-        one.content.deadline = stream.handshake_deadline();
+        let deadline = stream.handshake_deadline();
+        one.content.deadline = deadline;
         one.content.stream = Some(stream);
-        one.content.again
+        let again = one.content.again;
+        self.set_timer(table, deadline);
+        again
     }
 
     /// Forgets a handshake that is over.
@@ -432,7 +441,7 @@ impl Table {
             underway: Crowd::numbered_from(FIRST),
             finished: VecDeque::new(),
             listening: Listening::Open,
-            is_timer_set: false,
+            due: Deadline::NEVER,
             is_bell_rung: false,
         }
     }

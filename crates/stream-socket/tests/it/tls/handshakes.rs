@@ -353,6 +353,32 @@ fn when_too_many_are_under_way_the_least_likely_go() {
 }
 
 #[test]
+fn the_time_of_a_header_is_kept_while_handshakes_have_more() {
+    let url = "tls://127.0.0.1:0?proxy_protocol=required&proxy_from=127.0.0.1&proxy_timeout=300ms";
+    let listener = listen_with(url, &serving("localhost"));
+    let mut shaking = TcpStream::connect(address(&listener)).unwrap();
+    shaking.write_all(b"PROXY UNKNOWN\r\n").unwrap();
+    assert!(listener.accept(Some(Duration::from_millis(50))).is_err());
+    let silent = TcpStream::connect(address(&listener)).unwrap();
+    let start = Instant::now();
+    // The handshake has ten seconds.
+    while start.elapsed() < PATIENCE && listener.handshakes().unwrap().failed == 0 {
+        assert!(listener.accept(Some(Duration::from_millis(900))).is_err());
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let failures = listener.take_handshake_failures();
+    let reason = "the header timed out after 300ms (ETIMEDOUT)";
+    assert_eq!(failures.len(), 1);
+    let name = format!("tls://{}", silent.local_addr().unwrap());
+    let sentence = format!("cannot read the PROXY header of {name}: {reason}");
+    assert_eq!(failures[0].to_string(), sentence);
+}
+
+#[test]
 fn a_connect_that_was_begun_shakes_hands_by_what_select_says() {
     let listener = Arc::new(listen("tls://127.0.0.1:0"));
     let server = thread::spawn({
