@@ -220,7 +220,7 @@ impl Listener {
         let Some((tls, before)) = current else {
             return Ok(false);
         };
-        let (url, options) = (&*self.url, &self.options.tls);
+        let (url, options) = (&*self.url, before.options());
         let context = ServerContext::of(url, url.transport(), Some(url), options, Some(&before))?;
         let has_changed = !Arc::ptr_eq(&before, &context);
         tls.set_context(context);

@@ -28,7 +28,7 @@ pub(crate) struct ServerContext {
     config: Arc<ServerConfig>,
     limits: Limits,
     fingerprint: Option<String>,
-    asks_clients: bool,
+    options: TlsServerOptions,
 }
 
 /// What a context is made of, and so known by.
@@ -86,9 +86,9 @@ impl ServerContext {
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = protocols(&options.alpn);
         config.ignore_client_order = !options.ciphers.is_empty();
-        let asks_clients = options.client_ca.is_some();
+        let asks_clients = |options: &TlsServerOptions| options.client_ca.is_some();
         config.ticketer = match before {
-            Some(before) if !before.asks_clients && !asks_clients => {
+            Some(before) if !asks_clients(&before.options) && !asks_clients(options) => {
                 Arc::clone(&before.config.ticketer)
             }
             _ => Ticketer::new().map_err(refused)?,
@@ -103,7 +103,7 @@ impl ServerContext {
                 accepts_truncation: options.danger_accept_truncation,
             },
             fingerprint,
-            asks_clients,
+            options: options.clone(),
         })
     }
 
@@ -112,6 +112,11 @@ impl ServerContext {
         let connection = UnbufferedServerConnection::new(Arc::clone(&self.config))
             .map_err(|error| Error::new(Stage::Handshake, url, reason(&error)))?;
         Ok(Session::new(Connection::Server(connection), self.limits))
+    }
+
+    /// What it was made of, for it to be made again.
+    pub(crate) fn options(&self) -> &TlsServerOptions {
+        &self.options
     }
 
     /// The fingerprint of the certificate that is shown by default.

@@ -64,6 +64,8 @@ fn a_listener_begins_tls_and_changes_its_certificate() {
     // What can't be used leaves what was there.
     options.certificate = Some("/nowhere".into());
     listener.start_tls(&options).unwrap_err();
+    // To read its files again is to read those that it goes by now.
+    assert!(!listener.reload().unwrap());
     let mut near = Stream::connect(listener.url(), &ConnectOptions::default()).unwrap();
     let mut wishes = client();
     wishes.peer_name = Some("example.org".to_owned());
