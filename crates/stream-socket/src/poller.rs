@@ -7,16 +7,21 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Stage};
-use crate::select::{Interest, Readiness};
-use crate::sys::epoll::{Epoll, Mode};
+use crate::select::{Interest, Readiness, Selectable};
+use crate::sys::epoll::{self, Epoll, Mode};
 use crate::sys::{Errno, failed, fork};
 
 /// A set of sockets that is waited for as a whole: what [`select`](crate::select) does, for
 /// programs that keep their own loop over thousands of them.
 ///
 /// Each member has a key of the caller's choice, by which it is reported. It is reported as long
-/// as it is ready. The poller does not see what a [`Stream`](crate::Stream) has buffered: who
-/// stops reading lines while there are more says so with [`again`](Self::again).
+/// as its descriptor is ready.
+///
+/// What a [`Stream`](crate::Stream) has buffered, and what it waits for over TLS
+/// ([`Selectable::awaits`]), the poller learns when the stream is added. So who has read or
+/// written in part [adds](Self::add) it once more, and is told at once of bytes that were
+/// decrypted already. Over TLS that goes for each read, write and step of a handshake; who reads
+/// until it would block need not, once the handshake is finished.
 ///
 /// A child that is forked goes on with a set of its own, of the same members.
 ///
@@ -39,9 +44,29 @@ use crate::sys::{Errno, failed, fork};
 /// ```
 pub struct Poller {
     epoll: Epoll,
-    members: HashMap<RawFd, (u64, Interest)>,
+    members: HashMap<RawFd, Watching>,
     again: Vec<u64>,
     generation: u32,
+}
+
+/// What a member is waited for.
+#[derive(Clone, Copy)]
+struct Watching {
+    key: u64,
+    interest: Interest,
+    /// What its descriptor has to be ready for.
+    awaits: Interest,
+}
+
+impl Watching {
+    fn judge(self, mut ready: epoll::Readiness) -> Readiness {
+        if self.awaits != self.interest {
+            // Whatever it waited for, the operation that is wanted goes on.
+            let any = ready.read || ready.write;
+            (ready.read, ready.write) = (any, any);
+        }
+        Readiness::of(ready, self.interest)
+    }
 }
 
 /// A member of a [`Poller`] that is ready.
@@ -71,7 +96,9 @@ impl Poller {
         })
     }
 
-    /// Adds a socket, or changes the key and the interest of one that is in the set: epoll_ctl(2).
+    /// Adds a socket, or looks once more at one that is in the set, whose key and interest may
+    /// change: epoll_ctl(2). If it has bytes buffered that are wanted, the next wait tells of them
+    /// and does not wait.
     ///
     /// It is to be taken out with [`remove`](Self::remove) before it is closed.
     ///
@@ -79,16 +106,25 @@ impl Poller {
     ///
     /// At [`Stage::Io`] when the system can't watch it: `EPERM` for what is always ready, as a
     /// plain file is.
-    pub fn add(&mut self, socket: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
+    pub fn add(&mut self, socket: &impl Selectable, key: u64, interest: Interest) -> Result<()> {
         self.settle_in_this_process()?;
-        let (descriptor, events) = (socket.as_fd(), interest.events());
+        let (descriptor, awaits) = (socket.as_fd(), socket.awaits(interest));
+        let events = awaits.events();
         let token = descriptor.as_raw_fd() as u64;
         match self.epoll.add(descriptor, token, events, Mode::Level) {
             Err(Errno::EXIST) => self.epoll.modify(descriptor, token, events, Mode::Level),
             result => result,
         }
         .map_err(unwatched)?;
-        self.members.insert(descriptor.as_raw_fd(), (key, interest));
+        let watching = Watching {
+            key,
+            interest,
+            awaits,
+        };
+        self.members.insert(descriptor.as_raw_fd(), watching);
+        if interest.events().read && socket.has_buffered() {
+            self.again(key);
+        }
         Ok(())
     }
 
@@ -99,7 +135,9 @@ impl Poller {
     /// At [`Stage::Io`] when it is not in the set (`ENOENT`).
     pub fn remove(&mut self, socket: &impl AsFd) -> Result<()> {
         self.settle_in_this_process()?;
-        self.members.remove(&socket.as_fd().as_raw_fd());
+        if let Some(watching) = self.members.remove(&socket.as_fd().as_raw_fd()) {
+            self.again.retain(|key| *key != watching.key);
+        }
         self.epoll.remove(socket.as_fd()).map_err(unwatched)
     }
 
@@ -142,10 +180,10 @@ impl Poller {
         for index in 0..count {
             let (number, events) = self.epoll.event(index);
             // One that was closed without being taken out is nobody's any more.
-            let Some((key, interest)) = self.members.get(&(number as RawFd)) else {
+            let Some(watching) = self.members.get(&(number as RawFd)) else {
                 continue;
             };
-            let (key, readiness) = (*key, Readiness::of(events, *interest));
+            let (key, readiness) = (watching.key, watching.judge(events));
             ready.push(Ready { key, readiness });
         }
         for key in self.again.drain(..) {
@@ -166,9 +204,14 @@ impl Poller {
             return Ok(());
         }
         let epoll = Epoll::new().map_err(|errno| failed(Stage::Socket, "a poller", errno))?;
-        for (number, (_, interest)) in &self.members {
+        for (number, watching) in &self.members {
             let added = fork::with_inherited(*number, |descriptor| {
-                epoll.add(descriptor, *number as u64, interest.events(), Mode::Level)
+                epoll.add(
+                    descriptor,
+                    *number as u64,
+                    watching.awaits.events(),
+                    Mode::Level,
+                )
             });
             match added {
                 // It was closed without being taken out.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use stream_socket::{
-    Connecting, Interest, Limit, Member, Selectable, Stage, Stream, TlsVersion, select,
+    Connecting, Interest, Limit, Member, Poller, Selectable, Stage, Stream, TlsVersion, select,
 };
 
 use super::{both_ends, listen, listen_with, tls_pair};
@@ -370,4 +370,51 @@ fn sessions_are_resumed() {
         }
         assert_eq!(resumed, [false, true, true], "{url}");
     }
+}
+
+#[test]
+fn a_poller_tells_of_bytes_that_are_decrypted() {
+    let (mut near, mut far) = tls_pair();
+    let (mut poller, mut ready) = (Poller::new().unwrap(), Vec::new());
+    poller.add(&near, 7, Interest::READ).unwrap();
+    far.write_all(b"one\ntwo\n").unwrap();
+    for line in [b"one\n", b"two\n"] {
+        assert_eq!(poller.wait(&mut ready, Some(PATIENCE)).unwrap(), 1);
+        assert!(ready[0].key == 7 && ready[0].readiness.readable);
+        assert_eq!(line_of(&mut near).unwrap(), line);
+        poller.add(&near, 7, Interest::READ).unwrap();
+    }
+    let shortly = Some(Duration::from_millis(20));
+    assert_eq!(poller.wait(&mut ready, shortly).unwrap(), 0);
+    far.write_all(b"three").unwrap();
+    assert_eq!(near.read(&mut [0]).unwrap(), 1);
+    // Who only writes is not told, and who was taken out neither.
+    poller.add(&near, 7, Interest::URGENT).unwrap();
+    assert_eq!(poller.wait(&mut ready, shortly).unwrap(), 0);
+    poller.add(&near, 7, Interest::READ).unwrap();
+    poller.remove(&near).unwrap();
+    assert_eq!(poller.wait(&mut ready, shortly).unwrap(), 0);
+}
+
+#[test]
+fn a_poller_drives_a_handshake() {
+    let listener = listen("tls://127.0.0.1:0");
+    thread::scope(|scope| {
+        scope.spawn(|| accept(&listener).write_all(b"served").unwrap());
+        let mut client = Stream::begin(listener.url(), &trusting()).unwrap();
+        client.set_blocking(false);
+        let (mut poller, mut ready) = (Poller::new().unwrap(), Vec::new());
+        let mut text = Vec::new();
+        while text.len() < 6 {
+            poller.add(&client, 0, Interest::READ).unwrap();
+            assert_eq!(poller.wait(&mut ready, Some(PATIENCE)).unwrap(), 1);
+            assert!(ready[0].readiness.readable);
+            let mut bytes = [0; 6];
+            match client.read(&mut bytes) {
+                Ok(length) => text.extend_from_slice(&bytes[..length]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        assert_eq!(text, b"served");
+    });
 }
