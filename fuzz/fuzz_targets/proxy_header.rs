@@ -18,5 +18,8 @@ fuzz_target!(|bytes: &[u8]| {
     if !header.extensions.is_empty() && again.extensions != header.extensions {
         panic!("{header:?} became {again:?}");
     }
-    assert_eq!((&again.source, &again.destination), (&header.source, &header.destination));
+    assert_eq!(
+        (&again.source, &again.destination),
+        (&header.source, &header.destination)
+    );
 });

@@ -65,11 +65,18 @@ fn into_a_connection(bytes: &[u8], to_server: bool) {
         far.handshake().expect("both are honest");
     }
     assert!(near.tls().is_some() && far.tls().is_some());
-    let (victim, mut wire) = if to_server { (&mut near, far_wire) } else { (&mut far, near_wire) };
+    let (victim, mut wire) = if to_server {
+        (&mut near, far_wire)
+    } else {
+        (&mut far, near_wire)
+    };
     assert!(is_blocked(victim.read(&mut [0; 100])));
     _ = wire.write(bytes);
     let result = victim.read(&mut [0; 100]);
-    assert!(!result.is_ok_and(|length| length > 0), "made up bytes are taken for data");
+    assert!(
+        !result.is_ok_and(|length| length > 0),
+        "made up bytes are taken for data"
+    );
     _ = victim.write(b"x");
     _ = victim.is_eof();
 }
