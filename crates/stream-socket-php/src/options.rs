@@ -23,6 +23,7 @@ pub(crate) struct Number {
 #[repr(C)]
 pub(crate) struct Numbers {
     backlog: Number,
+    reuse_address: Number,
     reuse_port: Number,
     broadcast: Number,
     v6only: Number,
@@ -109,6 +110,7 @@ impl Wishes<'_> {
         // The kernel's limit where PHP says -1.
         let backlog = numbers.backlog.get().unwrap_or(BACKLOG.into());
         options.backlog = (!datagram).then(|| u32::try_from(backlog).unwrap_or(u32::MAX));
+        options.reuse_address = numbers.reuse_address.truth().filter(|_| !datagram);
         options.reuse_port = numbers.reuse_port.truth();
         options.v6only = numbers.v6only.truth().filter(|_| v6);
         options.fast_open = numbers.fast_open.truth();
@@ -134,6 +136,7 @@ impl Wishes<'_> {
     ) -> Result<ListenOptions, Failure> {
         let mut options = self.to_listen(datagram, false)?;
         // PHP takes these on any listener, and they mean nothing here.
+        options.reuse_address = None;
         options.reuse_port = None;
         options.fast_open = None;
         options.defer_accept = None;

@@ -19,6 +19,8 @@ say(option($served, SOL_SOCKET, SO_KEEPALIVE), option($served, SOL_TCP, 4), opti
 say(option($served, SOL_TCP, 6), option($served, SOL_SOCKET, SO_LINGER), option($served, SOL_TCP, 18));
 say(option($served, SOL_SOCKET, SO_RCVBUF));
 say(listen(['so_rcvbuf' => 0]), listen(['max_connections' => -1]));
+say(array_map(fn (mixed $reuse) => option(listen(['so_reuseaddr' => $reuse]), SOL_SOCKET, SO_REUSEADDR),
+    [true, false, null]));
 
 $listener = listen(['max_connections' => 1]);
 $address = 'tcp://' . stream_socket_get_name($listener, false);

@@ -11,7 +11,7 @@ ZEND_FUNCTION(stream_socket_join);
 ZEND_FUNCTION(stream_socket_loop_fd);
 ZEND_FUNCTION(stream_socket_loop_run);
 
-ZEND_BEGIN_ARG_INFO_EX(ss_serve_arguments, 0, 0, 2)
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(ss_serve_arguments, 0, 2, IS_ARRAY, 0)
 	ZEND_ARG_INFO(0, servers)
 	ZEND_ARG_TYPE_INFO(0, handler, IS_CALLABLE, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, options, IS_ARRAY, 0, "[]")
@@ -22,7 +22,7 @@ ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(ss_spawn_arguments, 0, 1, Fiber, 0)
 	ZEND_ARG_TYPE_INFO(0, task, IS_CALLABLE, 0)
-	ZEND_ARG_VARIADIC_INFO(0, arguments)
+	ZEND_ARG_VARIADIC_TYPE_INFO(0, arguments, IS_MIXED, 0)
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(ss_join_arguments, 0, 1, IS_MIXED, 0)

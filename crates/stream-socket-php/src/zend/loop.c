@@ -45,6 +45,20 @@ bool ss_loop_exists(void)
 	return loop.exists;
 }
 
+/* To throw may leave by longjmp: nothing of Rust's is held by then. */
+static void throw_failure(const char *what, ss_outcome *outcome)
+{
+	char text[256];
+
+	if (outcome->text != NULL) {
+		snprintf(text, sizeof(text), "%s: %.*s", what, (int) outcome->text_length, outcome->text);
+	} else {
+		snprintf(text, sizeof(text), "%s: %s", what, strerror(outcome->number));
+	}
+	ss_forget(outcome);
+	zend_throw_error(NULL, "%s", text);
+}
+
 bool ss_loop_ensure(void)
 {
 	ss_outcome outcome = {0};
@@ -54,9 +68,7 @@ bool ss_loop_ensure(void)
 	}
 	ss_loop_begin(ss_signal_descriptor(), &outcome);
 	if (outcome.status != SS_OK) {
-		zend_throw_error(NULL, "cannot make a loop: %.*s", (int) outcome.text_length,
-			outcome.text ? outcome.text : strerror(outcome.number));
-		ss_forget(&outcome);
+		throw_failure("cannot make a loop", &outcome);
 		return false;
 	}
 	loop.exists = true;
@@ -194,9 +206,7 @@ static void turn(int64_t timeout)
 
 	ss_loop_turn(timeout, &outcome);
 	if (outcome.status != SS_OK) {
-		zend_throw_error(NULL, "the loop cannot wait: %.*s", (int) outcome.text_length,
-			outcome.text ? outcome.text : strerror(outcome.number));
-		ss_forget(&outcome);
+		throw_failure("the loop cannot wait", &outcome);
 		return;
 	}
 	ss_signals_run_handlers();

@@ -219,6 +219,7 @@ static void collect(php_stream *stream, ss_options *options, bool server)
 		return;
 	}
 	options->backlog = integer(stream, "backlog");
+	options->reuse_address = truth(stream, "so_reuseaddr");
 	options->reuse_port = turned_on(stream, "so_reuseport");
 	options->v6only = truth(stream, "ipv6_v6only");
 	options->fast_open = truth(stream, "tcp_fastopen");
@@ -1068,7 +1069,7 @@ void ss_give_back(const char *name, zif_handler before)
 
 /* ---- the module ---- */
 
-ZEND_BEGIN_ARG_INFO_EX(fgetss_arguments, 0, 0, 1)
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_MASK_EX(fgetss_arguments, 0, 1, MAY_BE_STRING | MAY_BE_FALSE)
 	ZEND_ARG_INFO(0, stream)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, length, IS_LONG, 1, "null")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, allowed_tags, IS_STRING, 1, "null")
@@ -1156,6 +1157,20 @@ static void info_row(const char *name, uint64_t value)
 	php_info_print_table_row(2, name, text);
 }
 
+/* Which of the transports are ours, as the settings have it. */
+static void info_transports(const char *row, int flags)
+{
+	char list[64] = "";
+
+	for (int index = 0; index < TRANSPORTS; index++) {
+		if (is_ours(index, flags)) {
+			strlcat(list, *list == '\0' ? "" : ", ", sizeof(list));
+			strlcat(list, names[index], sizeof(list));
+		}
+	}
+	php_info_print_table_row(2, row, *list == '\0' ? "PHP's own" : list);
+}
+
 static PHP_MINFO_FUNCTION(stream_socket)
 {
 	ss_counters counters;
@@ -1165,7 +1180,8 @@ static PHP_MINFO_FUNCTION(stream_socket)
 	php_info_print_table_row(2, "stream_socket", "enabled");
 	php_info_print_table_row(2, "Version", STREAM_SOCKET_VERSION);
 	php_info_print_table_row(2, "Built for PHP", PHP_VERSION);
-	php_info_print_table_row(2, "Transports", "tcp, udp, unix, udg");
+	info_transports("Transports of servers", STREAM_XPORT_BIND | STREAM_XPORT_SERVER);
+	info_transports("Transports of clients", STREAM_XPORT_CONNECT | STREAM_XPORT_CLIENT);
 	php_info_print_table_row(2, "TLS", ss_crypto_is_ours() ? "servers by rustls, clients by PHP's OpenSSL"
 		: "by PHP's OpenSSL");
 	info_row("Listeners bound", counters.bound);

@@ -23,6 +23,7 @@ typedef struct {
 	const char *unix_group;
 	size_t unix_group_length;
 	ss_number backlog;
+	ss_number reuse_address;
 	ss_number reuse_port;
 	ss_number broadcast;
 	ss_number v6only;

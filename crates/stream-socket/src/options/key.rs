@@ -166,6 +166,8 @@ macro_rules! field {
 const TABLE: &[Key] = table! {
     backlog ACCEPTING "4096" "Connections that may wait to be accepted" Some("backlog"),
         Listen Count backlog;
+    reuse_address TCP "1" "Take an address whose old connections linger" Some("so_reuseaddr"),
+        Listen Flag reuse_address;
     reuse_port INET "0" "Let several sockets share the address" Some("so_reuseport"),
         Listen Flag reuse_port;
     v6only INET "the system's" "Refuse IPv4 clients on an IPv6 address" Some("ipv6_v6only"),

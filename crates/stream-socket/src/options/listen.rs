@@ -30,6 +30,9 @@ pub struct ListenOptions {
     /// Connections that may wait to be accepted: listen(2). 4096 by default, which the kernel
     /// cuts at `net.core.somaxconn`. tcp, unix.
     pub backlog: Option<u32>,
+    /// Takes an address at once on which connections of a former listener linger: `SO_REUSEADDR`.
+    /// On by default. tcp.
+    pub reuse_address: Option<bool>,
     /// Lets several sockets share one address: `SO_REUSEPORT`. tcp, udp.
     ///
     /// Closing one of them resets the connections that wait in its queue.

@@ -95,7 +95,7 @@ fn bind_endpoint(url: &SocketUrl, endpoint: &Endpoint, options: &ListenOptions) 
     if !datagram && !url.transport().is_unix() {
         // A listener can be opened again at once after a restart. Not for datagrams, where it
         // would let a second socket take what is meant for the first.
-        option::reuse_address(socket.as_fd(), true)
+        option::reuse_address(socket.as_fd(), options.reuse_address.unwrap_or(true))
             .map_err(|errno| failed(Stage::Socket, url, errno))?;
     }
     let file = bind_socket(url, endpoint, &socket, options)?;

@@ -104,6 +104,16 @@ const TCP: &[Case] = &[
         "Ok(Some(1.5s))",
     ),
     listener_case(
+        "reuse_address=0",
+        |s| format!("{:?}", s.reuse_address()),
+        "Ok(false)",
+    ),
+    listener_case(
+        "backlog=7",
+        |s| format!("{:?}", s.reuse_address()),
+        "Ok(true)",
+    ),
+    listener_case(
         "reuse_port=1",
         |s| format!("{:?}", s.reuse_port()),
         "Ok(true)",
