@@ -36,8 +36,8 @@ pub(crate) fn parse(target: &[u8]) -> Result<Target<'_>, Failure> {
 
 /// The addresses of a name, best first, and what is left of the time.
 ///
-/// `None` for what is no name, or none of which this resolver knows: PHP's own is to be asked, which
-/// tells of it in PHP's words.
+/// `None` for what is no name, or none of which this resolver knows: PHP's own is to be asked,
+/// which tells of it in PHP's words.
 pub(crate) fn addresses(
     host: &[u8],
     timeout: Duration,

@@ -92,7 +92,10 @@ say(fgets($served));
 fwrite($served, "now off\n");
 say(stream_socket_enable_crypto($served, false), isset(stream_get_meta_data($served)['crypto']));
 fwrite($served, "go\n");
-$line = fgets($served);
-say(substr($line, -9));
+do {
+    // On stock PHP what is left of TLS is ahead, and one of its bytes may be a line feed.
+    $line = fgets($served);
+} while ($line !== false && !str_ends_with($line, "in plain\n"));
+say(substr((string) $line, -9));
 fwrite($served, "end\n");
 pcntl_waitpid($child, $status);

@@ -1,4 +1,5 @@
-//! Chores around the PHP extension: run a script with it, install it, PHP's own tests on it, and other PHPs.
+//! Chores around the PHP extension: run a script with it, install it, PHP's own tests on it, and
+//! other PHPs.
 
 mod compiled;
 mod debian13;

@@ -1,4 +1,5 @@
-//! `stream_socket_serve` with clients of other processes: crowds, and the same bytes as one at a time.
+//! `stream_socket_serve` with clients of other processes: crowds, and the same bytes as one at
+//! a time.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
