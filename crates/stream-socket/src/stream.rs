@@ -498,6 +498,10 @@ impl BufRead for Stream {
 
 impl Write for Stream {
     /// On a stream of datagrams, one datagram: the whole of it, or an error.
+    ///
+    /// Over TLS, a write that was cut short has to go on where it stopped. Until it has, or
+    /// [`flush`](Write::flush) or [`Stream::shutdown`] have said that all went, up to 64 KiB wait
+    /// to be sent, and are lost with a stream that is dropped.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() && !self.transport.is_datagram() {
             return Ok(0);

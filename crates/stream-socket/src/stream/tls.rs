@@ -15,6 +15,12 @@ use crate::sys::{self, Errno, failed, timed_out};
 use crate::transport::tls::{ClientContext, Hindrance, PeerName, ServerContext, Session};
 use crate::transport::{Race, TlsFacts};
 
+/// How much may wait to be read while TLS is ended. A peer that goes on sending has no end.
+const MOST_AHEAD: usize = 1024 * 1024;
+
+const TOO_MUCH_AHEAD: &str =
+    "more than 1 MiB came ahead of the end of TLS, which has to be read first";
+
 impl Stream {
     /// Begins TLS on a connected stream, as the server's end: what STARTTLS is answered with.
     ///
@@ -92,13 +98,17 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`], as a write and a read; the stream carries TLS still.
+    /// At [`Stage::Io`], as a write and a read, and when the peer has sent more than 1 MiB that is
+    /// not read yet; the stream carries TLS still.
     pub fn stop_tls(&mut self) -> Result<()> {
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let result = self.until_done(&mut patience, |secure, rest| {
             secure.close(rest)?;
             while !secure.session().is_closed() {
+                if rest.bytes().len() > MOST_AHEAD {
+                    return Err(Hindrance::Broken(TOO_MUCH_AHEAD.to_owned()));
+                }
                 secure.read(&mut [], rest)?;
             }
             Ok(())

@@ -183,3 +183,20 @@ fn datagrams_have_no_tls() {
         "there is no name to verify: give option peer_name"
     );
 }
+
+#[test]
+fn to_end_tls_takes_no_more_memory_than_there_is_to_read_first() {
+    let (mut near, mut far) = super::tls_pair();
+    near.set_read_timeout(Some(PATIENCE));
+    let sender = thread::spawn(move || while far.write_all(&[7; 64 * 1024]).is_ok() {});
+    let error = near.stop_tls().unwrap_err();
+    assert_eq!(error.stage(), Stage::Io);
+    let reason = "more than 1 MiB came ahead of the end of TLS, which has to be read first";
+    assert_eq!(error.reason(), reason);
+    // Nothing of it is lost, and to go on reading is to go on.
+    let mut bytes = vec![0; 3 << 20];
+    near.read_exact(&mut bytes).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 7));
+    drop(near);
+    sender.join().unwrap();
+}
