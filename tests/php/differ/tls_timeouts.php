@@ -23,7 +23,7 @@ say(fgets($served));
 stream_set_timeout($served, 0, 30000);
 say(fgets($served), stream_get_meta_data($served)['timed_out']);
 fwrite($served, "now\n");
-usleep(100000);
+await($served, 5);
 say(fgets($served), stream_get_meta_data($served)['timed_out']);
 fwrite($served, "bye\n");
 stream_set_timeout($served, 5);
