@@ -17,7 +17,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`] when the connection was reset, which is no orderly end.
+    /// At [`Stage::Io`](crate::Stage::Io) when the connection was reset, which is no orderly end.
     pub fn is_eof(&mut self) -> Result<bool> {
         if !self.buffer.is_empty() || self.at_end {
             return Ok(self.buffer.is_empty());

@@ -13,7 +13,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`]: `EINVAL` when there is none, `EOPNOTSUPP` on transports without.
+    /// At [`Stage::Io`](crate::Stage::Io): `EINVAL` when there is none, `EOPNOTSUPP` on transports
+    /// without.
     pub fn read_urgent(&mut self) -> Result<u8> {
         let mut byte = [0];
         // Asked for on a socket of datagrams, the kernel would cut one to pieces; below TLS it is
