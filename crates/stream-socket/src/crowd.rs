@@ -4,7 +4,7 @@
 //! likely to finish; and who has not even said what it wants, less than who has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::address::SocketAddress;
 
@@ -112,8 +112,16 @@ impl<T> Crowd<T> {
     }
 }
 
+/// What counts as one address: of IPv6 the network of 64 bits, all of whose addresses a single host
+/// may have (RFC 4291 section 2.5.1).
 fn canonical(peer: Option<&SocketAddress>) -> Option<IpAddr> {
-    peer?.ip().map(|ip| ip.to_canonical())
+    Some(match peer?.ip()?.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    })
 }
 
 #[cfg(test)]
@@ -140,6 +148,18 @@ mod tests {
             crowd.remove(expected);
             crowd.insert(Some(&peer), true, ());
         }
+    }
+
+    #[test]
+    fn a_host_of_ipv6_has_no_more_for_its_many_addresses() {
+        let mut crowd = Crowd::numbered_from(0);
+        for number in 0..MOST_PER_ADDRESS {
+            let peer = from(&format!("2001:db8::{number:x}:1"));
+            assert_eq!(crowd.excess(Some(&peer)), None);
+            crowd.insert(Some(&peer), false, ());
+        }
+        assert_eq!(crowd.excess(Some(&from("2001:db8::2:1:0:0"))), Some(0));
+        assert_eq!(crowd.excess(Some(&from("2001:db8:0:1::1"))), None);
     }
 
     #[test]

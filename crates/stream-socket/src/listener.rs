@@ -53,8 +53,8 @@ use crate::url::{SocketUrl, ToSocketUrl, Transport};
 /// [`accept`](Self::accept) returns connections whose handshake is finished, in the order in which
 /// they are, and advances all that are under way meanwhile: no client can hold up another, and
 /// each is closed when its [`handshake_timeout`](crate::TlsServerOptions::handshake_timeout) is
-/// over. At most 1,024 are under way, and 256 from one address; the oldest that has not begun
-/// makes room for the next. Handshakes that fail don't end accept:
+/// over. At most 1,024 are under way, and 256 from one address, or network of 64 bits of IPv6; the
+/// oldest that has not begun makes room for the next. Handshakes that fail don't end accept:
 /// [`handshakes`](Self::handshakes) counts them,
 /// [`take_handshake_failures`](Self::take_handshake_failures) tells who and why. A forked child
 /// goes on with handshakes of its own, and those of its parent stay the parent's.
