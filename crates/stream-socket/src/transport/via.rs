@@ -70,6 +70,9 @@ impl Via {
         };
         let url = format!("tcp://{rest}").parse::<SocketUrl>();
         let url = url.map_err(|error| format!("a proxy: {}", error.reason()))?;
+        if url.query().next().is_some() {
+            return Err("a proxy without options of its own".to_owned());
+        }
         Ok(Self { protocol, url })
     }
 

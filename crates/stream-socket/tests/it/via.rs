@@ -155,6 +155,10 @@ fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
             "socks5://h",
             "option via is \"socks5://h\", but takes a proxy: the port is missing; write h:PORT",
         ),
+        (
+            "socks5://h:1?ttl=3",
+            "option via is \"socks5://h:1?ttl=3\", but takes a proxy without options of its own",
+        ),
     ] {
         options.via = Some(via.to_owned());
         let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
