@@ -275,7 +275,8 @@ impl Mailbox {
             // It makes the descriptor readable, so that whoever looks at it learns of the end.
             _ = sys::socket::shutdown(socket, Shutdown::Read);
         }
-        inbox.tell();
+        // A task that was told of datagrams and can't take them now has to know of this as well.
+        inbox.tell_anew();
         true
     }
 
@@ -293,6 +294,13 @@ impl Inbox {
         self.bytes -= datagram.len();
         self.opening = false;
         Some(datagram)
+    }
+
+    fn tell_anew(&mut self) {
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.told = false;
+        }
+        self.tell();
     }
 
     fn wake(&mut self) {

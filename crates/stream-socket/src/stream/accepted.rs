@@ -88,7 +88,8 @@ impl Stream {
         self.refuse_if_idled_out("write to")
     }
 
-    fn refuse_if_idled_out(&self, action: &'static str) -> Result<()> {
+    /// Refuses where the peer of a listener of datagrams was idle for too long.
+    pub(crate) fn refuse_if_idled_out(&self, action: &'static str) -> Result<()> {
         let Some(idle) = self.source.peer().and_then(PeerEnd::idled_out) else {
             return Ok(());
         };

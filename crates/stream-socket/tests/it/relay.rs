@@ -412,3 +412,23 @@ fn who_gives_way_again_and_again_is_not_silent() {
         engine.turn(Some(SOON)).unwrap();
     }
 }
+
+#[test]
+fn a_peer_idles_out_although_the_target_stalls() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", backend.local_addr().unwrap());
+    let listen = "udp://127.0.0.1:0?peer_idle_timeout=300ms";
+    let server = Server::start(listen, &target, SOON);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.connect(&*server.address).unwrap();
+    peer.send(b"first").unwrap();
+    let (stalled, _) = backend.accept().unwrap();
+    for _ in 0..2000 {
+        _ = peer.send(&[0; 32 * 1024]);
+        thread::sleep(Duration::from_micros(50));
+    }
+    let (up, down, ending) = server.ending();
+    assert!(up > 5, "{up}");
+    assert_eq!((down, &*ending), (0, "idle for too long"));
+    drop(stalled);
+}

@@ -96,6 +96,16 @@ impl End {
         Ok(true)
     }
 
+    /// While what it has sent finds no room it is not read from, so no read tells that it was idle
+    /// for too long.
+    ///
+    /// # Errors
+    ///
+    /// When it was.
+    pub(super) fn may_wait(&self) -> io::Result<()> {
+        Ok(self.stream.refuse_if_idled_out("wait for")?)
+    }
+
     /// Whether a read failed for having nothing to read now.
     pub(super) fn would_block(&mut self, error: &io::Error) -> bool {
         let would_block = error.kind() == ErrorKind::WouldBlock;

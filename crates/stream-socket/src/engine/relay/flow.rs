@@ -80,7 +80,11 @@ impl Flow {
         to: &mut End,
         turn: &mut Turn<'_>,
     ) -> Result<Step, Fault> {
-        if self.is_done() || !self.flush(to, turn)? {
+        if self.is_done() {
+            return Ok(Step::Blocked);
+        }
+        if !self.flush(to, turn)? {
+            from.may_wait().map_err(Fault::Sender)?;
             return Ok(Step::Blocked);
         }
         if self.state == State::Ending {
