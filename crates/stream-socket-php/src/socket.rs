@@ -1,13 +1,14 @@
 //! What a PHP stream of ours holds: a socket of the library, and what PHP itself reads of it.
 
 mod facts;
+mod ip;
 mod names;
 mod parked;
 mod tls;
 
 use std::io::{Read, Write};
 use std::mem;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::failure::{self, Failure};
 use crate::listening::{self, Bound, Datagrams};
 use crate::options::{Wishes, local_address, without_tcp};
 use crate::waiting::Readiness;
+pub(crate) use ip::Ip;
 use names::text_of;
 use parked::Idle;
 pub(crate) use tls::Handshake;
@@ -118,40 +120,6 @@ enum Object {
     Listener(Arc<Listener>),
     Datagrams(Box<Datagrams>),
     Stream(Stream),
-}
-
-/// An address that PHP's resolver found.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct Ip {
-    bytes: [u8; 16],
-    scope: u32,
-    v6: bool,
-}
-
-impl From<IpAddr> for Ip {
-    fn from(ip: IpAddr) -> Self {
-        let mut bytes = [0; 16];
-        match ip {
-            IpAddr::V4(ip) => bytes[..4].copy_from_slice(&ip.octets()),
-            IpAddr::V6(ip) => bytes = ip.octets(),
-        }
-        Self {
-            bytes,
-            scope: 0,
-            v6: ip.is_ipv6(),
-        }
-    }
-}
-
-impl Ip {
-    fn with_port(&self, port: u16) -> SocketAddr {
-        if self.v6 {
-            return SocketAddrV6::new(Ipv6Addr::from(self.bytes), port, 0, self.scope).into();
-        }
-        let [a, b, c, d, ..] = self.bytes;
-        SocketAddr::new(IpAddr::from([a, b, c, d]), port)
-    }
 }
 
 const TRANSPORTS: [Transport; 4] = [
