@@ -1,6 +1,6 @@
 //! Waiting for many sockets, again and again, at a cost that does not grow with the idle ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -45,7 +45,7 @@ use crate::sys::{Errno, failed, fork};
 pub struct Poller {
     epoll: Epoll,
     members: HashMap<RawFd, Watching>,
-    again: Vec<u64>,
+    again: HashSet<u64>,
     generation: u32,
 }
 
@@ -91,7 +91,7 @@ impl Poller {
         Ok(Self {
             epoll,
             members: HashMap::new(),
-            again: Vec::new(),
+            again: HashSet::new(),
             generation,
         })
     }
@@ -136,7 +136,7 @@ impl Poller {
     pub fn remove(&mut self, socket: &impl AsFd) -> Result<()> {
         self.settle_in_this_process()?;
         if let Some(watching) = self.members.remove(&socket.as_fd().as_raw_fd()) {
-            self.again.retain(|key| *key != watching.key);
+            self.again.remove(&watching.key);
         }
         self.epoll.remove(socket.as_fd()).map_err(unwatched)
     }
@@ -144,7 +144,7 @@ impl Poller {
     /// Reports a member as readable by the next wait, which then does not wait: the stream has
     /// bytes buffered of which the system knows nothing.
     pub fn again(&mut self, key: u64) {
-        self.again.push(key);
+        self.again.insert(key);
     }
 
     /// How many members there are.
@@ -186,7 +186,7 @@ impl Poller {
             let (key, readiness) = (watching.key, watching.judge(events));
             ready.push(Ready { key, readiness });
         }
-        for key in self.again.drain(..) {
+        for key in self.again.drain() {
             match ready.iter_mut().find(|ready| ready.key == key) {
                 Some(ready) => ready.readiness.readable = true,
                 None => ready.push(Ready {
