@@ -72,7 +72,7 @@ pub(crate) fn command(name: &str, program_and_arguments: Vec<OsString>) -> Comma
     // A body that hangs is ended, so that it ends nobody else's test.
     let mut command = Command::new(program("timeout"));
     command
-        .args(["--foreground", "--kill-after=1", "60"])
+        .args(["--foreground", "--kill-after=1", "240"])
         .args(program_and_arguments)
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(BODY, name);
