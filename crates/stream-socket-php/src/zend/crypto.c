@@ -34,6 +34,10 @@ static bool hand_over(php_stream *stream, int protocol)
 	bool persistent = php_stream_is_persistent(stream);
 	char key[64];
 
+	if (ours->waiting > 0) {
+		/* A Fiber is in one of its operations, and goes on with it. */
+		return false;
+	}
 	snprintf(key, sizeof(key), "stream_socket__handed_over__%p", (void *) stream);
 	php_stream *theirs = make_theirs(stream, protocol, persistent ? key : NULL);
 	if (theirs == NULL) {

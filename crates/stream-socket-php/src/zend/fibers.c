@@ -222,7 +222,12 @@ bool ss_give_way(void)
 		return true;
 	}
 	ss_loop_wake((uintptr_t) task);
-	return ss_task_park(task) != SS_ENDED;
+	if (ss_task_park(task) != SS_ENDED) {
+		return true;
+	}
+	/* Ended ahead of its turn, it is not to have that any more. */
+	ss_loop_forget((uintptr_t) task);
+	return false;
 }
 
 /* ---- waiting ---- */
@@ -306,23 +311,51 @@ static int64_t left_of(const ss_patience *patience)
 	return patience->timeout < 0 ? INT64_MAX : patience->timeout;
 }
 
+#define LOOK_AGAIN INT64_C(20000000)
+
+/* A part of the patience, after which to look again. */
+static ss_patience moment_of(const ss_patience *patience)
+{
+	return (ss_patience) {MIN(left_of(patience), LOOK_AGAIN), 0};
+}
+
+/* What is tried next once a moment is over. */
+static enum ss_waited after_moment(enum ss_waited waited, ss_patience *patience)
+{
+	if (waited != SS_TOO_LATE || left_of(patience) <= LOOK_AGAIN) {
+		return waited;
+	}
+	patience->timeout -= patience->timeout < 0 ? 0 : LOOK_AGAIN;
+	return SS_READY;
+}
+
+/* Waits for the time alone, while the stream stays. */
+static enum ss_waited await_time(ss_socket *socket, ss_patience *patience)
+{
+	socket->waiting++;
+	enum ss_waited waited = ss_await_descriptor(-1, patience);
+	socket->waiting--;
+	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
+}
+
+enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience)
+{
+	ss_patience moment = moment_of(patience);
+
+	return socket->closing ? SS_CLOSED : after_moment(await_time(socket, &moment), patience);
+}
+
 /* A peer's datagrams may be brought by whoever reads another descriptor, without a word. */
 static enum ss_waited await_looking(ss_socket *socket, enum ss_direction direction, ss_patience *patience)
 {
-	const int64_t look_again = 20000000;
-	bool is_last = left_of(patience) <= look_again;
-	ss_patience span = {is_last ? patience->timeout : look_again, 0};
-	enum ss_waited waited = await(socket, direction, &span);
+	ss_patience moment = moment_of(patience);
+	enum ss_waited waited = await(socket, direction, &moment);
 
 	if (waited == SS_CLOSED && !socket->closing && EG(exception) == NULL) {
 		/* It has no descriptor of its own, and the shared one is watched for another. */
-		waited = ss_await_descriptor(-1, &span);
+		waited = await_time(socket, &moment);
 	}
-	if (waited == SS_TOO_LATE && !is_last) {
-		patience->timeout -= patience->timeout < 0 ? 0 : look_again;
-		return SS_READY;
-	}
-	return waited;
+	return after_moment(waited, patience);
 }
 
 enum ss_waited ss_await(ss_socket *socket, enum ss_direction direction, ss_patience *patience)

@@ -60,6 +60,8 @@ ss_patience ss_patience_of_time(const struct timeval *timeout);
 /* Parks until a stream's socket may be ready. What is tried next may still find that it is not, and
  * comes back with the same patience. Its first attempt must have found that it would wait. */
 enum ss_waited ss_await(ss_socket *socket, enum ss_direction direction, ss_patience *patience);
+/* Parks for a moment, to look again then: not everything is told by a descriptor. */
+enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience);
 /* Parks until any other descriptor is readable, or, with -1, for the time alone. */
 enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience);
 /* Lets other tasks go on, if this one has been at it for long. False: as SS_ENDED. */

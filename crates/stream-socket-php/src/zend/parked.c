@@ -169,7 +169,6 @@ static bool has_news(ss_socket *socket)
 
 ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome)
 {
-	const int64_t look_again = 20000000;
 	ss_patience patience = ss_patience_of_time(timeout);
 
 	for (;;) {
@@ -185,9 +184,7 @@ ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss
 			waited = ss_await(socket, SS_READ, &patience);
 		} else {
 			/* The backlog is readable, and of a place no descriptor tells. */
-			ss_patience span = {look_again, 0};
-			waited = ss_await_descriptor(-1, &span);
-			waited = waited == SS_TOO_LATE ? SS_READY : waited;
+			waited = ss_await_moment(socket, &patience);
 		}
 		if (waited != SS_READY) {
 			return NULL;

@@ -323,6 +323,13 @@ static void delist(ss_server *server)
 	}
 }
 
+/* After a fatal error the memory of servers goes without a word to them. */
+void ss_servers_shut_down(void)
+{
+	servers = NULL;
+	ss_workers_shut_down();
+}
+
 static void wait_until_over(ss_server *server)
 {
 	ss_task *task = ss_current_task();

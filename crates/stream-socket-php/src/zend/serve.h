@@ -50,6 +50,9 @@ bool ss_workers_run(ss_server *server, zend_long *restarts);
 /* Has them end; false where there are none. */
 bool ss_workers_stop(void);
 
+/* At the end of a request. */
+void ss_workers_shut_down(void);
+
 /* Serves until it is drained. */
 void ss_serve_here(ss_server *server);
 

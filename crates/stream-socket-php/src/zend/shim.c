@@ -1138,6 +1138,7 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 {
 	ss_fgetss_end();
 	ss_spawned_shut_down();
+	ss_servers_shut_down();
 	ss_tasks_shut_down();
 	ss_loop_shut_down();
 	ss_watch_end();

@@ -440,6 +440,8 @@ uint32_t ss_watch_follow(HashTable *const tables[SS_SETS])
 		return 0;
 	}
 	watch.strange = 0;
+	/* A call that failed may have left some. */
+	watch.events_count = 0;
 	for (int which = 0; which < SS_SETS; which++) {
 		if (differ[which] > 0) {
 			pursue(which, tables[which]);

@@ -48,6 +48,11 @@ bool ss_workers_stop(void)
 	return is_supervising;
 }
 
+void ss_workers_shut_down(void)
+{
+	is_supervising = false;
+}
+
 static bool is_ending(const ss_crew *crew)
 {
 	return crew->heard > 0;
@@ -69,7 +74,8 @@ static void settle(ss_crew *crew, zend_long index, pid_t parent)
 	sigemptyset(&ignored.sa_mask);
 	zend_sigaction(SIGINT, &ignored, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent) {
+	/* A signal may have come before it was this process's own to die of. */
+	if (getppid() != parent || ss_signals() > 0) {
 		kill(getpid(), SIGTERM);
 	}
 	crew->server->counts = &crew->counts[index];
@@ -113,7 +119,9 @@ static void bury(ss_crew *crew, ss_worker *worker)
 {
 	int status = 0;
 
-	if (waitpid(worker->process, &status, WNOHANG) != worker->process) {
+	pid_t ended = waitpid(worker->process, &status, WNOHANG);
+	/* Where the script ignores or takes ends of children, nobody knows how it has ended. */
+	if (ended != worker->process && !(ended == -1 && errno == ECHILD)) {
 		return;
 	}
 	close(worker->descriptor);

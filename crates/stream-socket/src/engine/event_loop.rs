@@ -166,10 +166,15 @@ impl<T: Task> Engine<T> {
 
     /// Accepts no more from `listener`. Who waits in its backlog is left there.
     pub fn leave(&mut self, listener: &Arc<Listener>) {
-        let acceptors = self.acceptors.iter();
-        acceptors.for_each(|acceptor| acceptor.leave(&self.epoll));
+        if self.is_in_its_process() {
+            let acceptors = self.acceptors.iter();
+            acceptors.for_each(|acceptor| acceptor.leave(&self.epoll));
+        }
         self.acceptors
             .retain(|acceptor| !Arc::ptr_eq(acceptor.listener(), listener));
+        if !self.is_in_its_process() {
+            return;
+        }
         // Events know them by their place.
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
             acceptor.resume(&self.epoll, tokens(index));
@@ -205,6 +210,7 @@ impl<T: Task> Engine<T> {
         id: TaskId,
         go: impl FnOnce(&mut T, &mut Turn<'_>) -> (Next, R),
     ) -> Result<Option<R>> {
+        self.settle_in_this_process().map_err(refused)?;
         let Some(slot) = self.slots.get_mut(id.0) else {
             return Ok(None);
         };
@@ -404,7 +410,9 @@ impl<T: Task> Engine<T> {
     fn end(&mut self, token: Token) {
         if let Some(mut slot) = self.slots.remove(token) {
             self.timers.forget(&slot.timer);
-            slot.leave(&self.epoll);
+            if self.is_in_its_process() {
+                slot.leave(&self.epoll);
+            }
             match slot.task {
                 Work::Task(_) => Counts::raise(&self.control.counts().closed),
                 Work::Handshake(handshake) => self.forget(&handshake),

@@ -7,12 +7,17 @@ use super::{Engine, Post, tokens};
 use crate::sys::{Errno, fork};
 
 impl<T: Task> Engine<T> {
+    /// Whether its descriptors are this process's own. What leaves those of a parent would leave
+    /// them for the parent, too.
+    pub(super) fn is_in_its_process(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
     /// In a child that was forked, makes descriptors of its own: those of the parent would
     /// report to both. Connections that were accepted before, and listeners of datagrams, stay the
     /// parent's; the child drops its half of them.
     pub(super) fn settle_in_this_process(&mut self) -> Result<(), Errno> {
-        let generation = fork::generation();
-        if self.generation == generation {
+        if self.is_in_its_process() {
             return Ok(());
         }
         let (epoll, bell) = Self::descriptors()?;
@@ -35,7 +40,7 @@ impl<T: Task> Engine<T> {
                 self.watch(token, interest)?;
             }
         }
-        self.generation = generation;
+        self.generation = fork::generation();
         Ok(())
     }
 }

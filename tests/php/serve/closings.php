@@ -1,0 +1,49 @@
+<?php
+// Streams that are closed while a Fiber waits for them: by other names of fclose, without a place
+// to accept into, and by a child of the process.
+error_reporting(0);
+
+function listen(array $options = []): mixed
+{
+    $context = stream_context_create(['socket' => $options]);
+    return stream_socket_server('tcp://127.0.0.1:0', $code, $text, STREAM_SERVER_BIND | STREAM_SERVER_LISTEN, $context);
+}
+
+function connect($server): mixed
+{
+    return stream_socket_client('tcp://' . stream_socket_get_name($server, false));
+}
+
+foreach (['fclose', 'gzclose', 'pclose'] as $close) {
+    $server = listen();
+    $client = connect($server);
+    $reader = stream_socket_spawn(fn () => fread($client, 10));
+    $closed = stream_socket_join(stream_socket_spawn(fn () => $close($client)));
+    echo "$close: ", json_encode([stream_socket_join($reader), is_resource($client)]), "\n";
+}
+
+$server = listen(['max_connections' => 1]);
+$clients = [connect($server), connect($server)];
+$accepted = stream_socket_accept($server);
+echo 'no place in time: ', json_encode(stream_socket_join(stream_socket_spawn(fn () => stream_socket_accept($server, 0.1)))), "\n";
+$accepting = stream_socket_spawn(fn () => stream_socket_accept($server, 60));
+stream_socket_join(stream_socket_spawn(function () use ($server) {
+    usleep(1000);
+    fclose($server);
+}));
+echo 'closed without a place: ', json_encode(stream_socket_join($accepting)), "\n";
+
+$server = listen();
+stream_socket_spawn(function () use ($server) {
+    $child = pcntl_fork();
+    if ($child === 0) {
+        fclose($server);
+        posix_kill(getmypid(), SIGKILL);
+    }
+    pcntl_waitpid($child, $status);
+    $client = connect($server);
+    stream_set_timeout($client, 10);
+    echo 'a child has closed it: ', json_encode(fread($client, 10)), "\n";
+    stream_socket_serve_stop();
+});
+stream_socket_serve($server, fn ($connection) => fwrite($connection, 'served'));
