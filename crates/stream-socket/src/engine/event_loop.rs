@@ -164,23 +164,6 @@ impl<T: Task> Engine<T> {
         Ok(())
     }
 
-    /// Accepts no more from `listener`. Who waits in its backlog is left there.
-    pub fn leave(&mut self, listener: &Arc<Listener>) {
-        if self.is_in_its_process() {
-            let acceptors = self.acceptors.iter();
-            acceptors.for_each(|acceptor| acceptor.leave(&self.epoll));
-        }
-        self.acceptors
-            .retain(|acceptor| !Arc::ptr_eq(acceptor.listener(), listener));
-        if !self.is_in_its_process() {
-            return;
-        }
-        // Events know them by their place.
-        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            acceptor.resume(&self.epoll, tokens(index));
-        }
-    }
-
     /// Takes in a task that rests: nothing wakes it before it is [entered](Self::enter).
     ///
     /// This and the two calls below are for coroutines, which can't be run from within a turn:

@@ -1,12 +1,30 @@
-//! A loop that finds itself in a forked child.
+//! A loop that finds itself in a forked child, and what is left without harm to the parent's.
 
 use std::sync::Arc;
 
 use super::super::task::Task;
 use super::{Engine, Post, tokens};
+use crate::Listener;
 use crate::sys::{Errno, fork};
 
 impl<T: Task> Engine<T> {
+    /// Accepts no more from `listener`. Who waits in its backlog is left there.
+    pub fn leave(&mut self, listener: &Arc<Listener>) {
+        if self.is_in_its_process() {
+            let acceptors = self.acceptors.iter();
+            acceptors.for_each(|acceptor| acceptor.leave(&self.epoll));
+        }
+        self.acceptors
+            .retain(|acceptor| !Arc::ptr_eq(acceptor.listener(), listener));
+        if !self.is_in_its_process() {
+            return;
+        }
+        // Events know them by their place.
+        for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
+            acceptor.resume(&self.epoll, tokens(index));
+        }
+    }
+
     /// Whether its descriptors are this process's own. What leaves those of a parent would leave
     /// them for the parent, too.
     pub(super) fn is_in_its_process(&self) -> bool {
