@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::task::Task;
 use super::{Engine, Post, tokens};
-use crate::Listener;
+use crate::listener::Listener;
 use crate::sys::{Errno, fork};
 
 impl<T: Task> Engine<T> {
