@@ -2,14 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use stream_socket::engine::{
-    Control, Dial, Engine, Next, Relay, RelayReport, Second, Task, Turn, Wake,
-};
+use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
 use stream_socket::{ConnectOptions, Connecting, Error, Result, Stream};
 
 use crate::engine::listener;
@@ -364,55 +361,6 @@ fn datagrams_are_relayed_each_whole_to_their_own_peer() {
     }
 }
 
-/// A relay that is slow: each turn takes a third of a second.
-struct Slow(Relay<ToUrl>);
-
-impl Task for Slow {
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.descriptor()
-    }
-
-    fn second(&self) -> Option<Second<'_>> {
-        self.0.second()
-    }
-
-    fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
-        stream_socket::simulation::advance(SOON / 60);
-        self.0.run(wake, turn)
-    }
-}
-
-#[test]
-fn who_gives_way_again_and_again_is_not_silent() {
-    const DATAGRAMS: usize = 20;
-    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("udp://{}", target.local_addr().unwrap());
-    let (told, endings) = channel();
-    let dial = move |client| {
-        let (url, told) = (url.clone(), told.clone());
-        let relay = Relay::new(client, ToUrl { url, told });
-        Some(Slow(relay.half_closed(SOON / 20)))
-    };
-    let listener = listener("tcp://127.0.0.1:0");
-    let mut client = TcpStream::connect(listener.local_addr().to_string()).unwrap();
-    let mut engine = Engine::new(&Control::new()).unwrap();
-    engine.listen(listener, dial).unwrap();
-    client.write_all(b"all of it").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    (0..5).for_each(|_| _ = engine.turn(Some(SHORT)).unwrap());
-    let (_, relay) = target.recv_from(&mut [0; 9]).unwrap();
-    for _ in 0..10 {
-        // More than is passed on in one turn.
-        (0..DATAGRAMS).for_each(|_| _ = target.send_to(b"more", relay).unwrap());
-        engine.turn(Some(SHORT)).unwrap();
-        client.read_exact(&mut [0; 4 * 8]).unwrap();
-        assert_eq!(endings.try_recv().ok(), None);
-    }
-    while endings.try_recv().is_err() {
-        engine.turn(Some(SOON)).unwrap();
-    }
-}
-
 #[test]
 fn a_peer_idles_out_although_the_target_stalls() {
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -431,4 +379,62 @@ fn a_peer_idles_out_although_the_target_stalls() {
     assert!(up > 5, "{up}");
     assert_eq!((down, &*ending), (0, "idle for too long"));
     drop(stalled);
+}
+
+#[cfg(feature = "simulation")]
+mod pushed_clock {
+    use std::os::fd::BorrowedFd;
+
+    use stream_socket::engine::{Next, Second, Task, Turn, Wake};
+
+    use super::*;
+
+    /// A relay that is slow: each turn takes a third of a second.
+    struct Slow(Relay<ToUrl>);
+
+    impl Task for Slow {
+        fn descriptor(&self) -> BorrowedFd<'_> {
+            self.0.descriptor()
+        }
+
+        fn second(&self) -> Option<Second<'_>> {
+            self.0.second()
+        }
+
+        fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
+            stream_socket::simulation::advance(SOON / 60);
+            self.0.run(wake, turn)
+        }
+    }
+
+    #[test]
+    fn who_gives_way_again_and_again_is_not_silent() {
+        const DATAGRAMS: usize = 20;
+        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let url = format!("udp://{}", target.local_addr().unwrap());
+        let (told, endings) = channel();
+        let dial = move |client| {
+            let (url, told) = (url.clone(), told.clone());
+            let relay = Relay::new(client, ToUrl { url, told });
+            Some(Slow(relay.half_closed(SOON / 20)))
+        };
+        let listener = listener("tcp://127.0.0.1:0");
+        let mut client = TcpStream::connect(listener.local_addr().to_string()).unwrap();
+        let mut engine = Engine::new(&Control::new()).unwrap();
+        engine.listen(listener, dial).unwrap();
+        client.write_all(b"all of it").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        (0..5).for_each(|_| _ = engine.turn(Some(SHORT)).unwrap());
+        let (_, relay) = target.recv_from(&mut [0; 9]).unwrap();
+        for _ in 0..10 {
+            // More than is passed on in one turn.
+            (0..DATAGRAMS).for_each(|_| _ = target.send_to(b"more", relay).unwrap());
+            engine.turn(Some(SHORT)).unwrap();
+            client.read_exact(&mut [0; 4 * 8]).unwrap();
+            assert_eq!(endings.try_recv().ok(), None);
+        }
+        while endings.try_recv().is_err() {
+            engine.turn(Some(SOON)).unwrap();
+        }
+    }
 }

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use stream_socket::{
-    ConnectOptions, ListenOptions, Listener, Passphrase, Stage, Stream, TlsIdentity, tls_ciphers,
+    ConnectOptions, ListenOptions, Listener, Passphrase, Stage, TlsIdentity, tls_ciphers,
 };
 
-use super::{both_ends, failure, listen_with};
+use super::{both_ends, listen_with};
 use crate::support::certificates::{Certificates, serving, trusting};
 use crate::support::peer::program;
 
@@ -192,6 +192,10 @@ fn a_certificate_is_renewed_and_no_connection_ends() {
 #[cfg(feature = "self-signed")]
 #[test]
 fn a_certificate_made_on_the_spot_is_known_by_its_fingerprint() {
+    use stream_socket::Stream;
+
+    use super::failure;
+
     let listener = listen_with("tls://127.0.0.1:0?self_signed=1", &ListenOptions::default());
     let fingerprint = listener.fingerprint().unwrap();
     let colons: Vec<String> = fingerprint
