@@ -104,7 +104,7 @@
 //! let listener = Listener::bind("tls://[::]:443?key=site.key", &options)?;
 //! let mut served = listener.accept(None)?;
 //! if let Some(facts) = served.tls() {
-//!     writeln!(served, "this is {}, {}", facts.version, facts.cipher)?;
+//!     writeln!(served, "this is {}, {}", facts.version, facts.cipher.name)?;
 //! }
 //!
 //! let client = Stream::connect("tls://example.org:443?alpn=h2", &ConnectOptions::default())?;
