@@ -57,6 +57,10 @@ impl ServerContext {
         match *self {}
     }
 
+    pub(crate) fn options(&self) -> &TlsServerOptions {
+        match *self {}
+    }
+
     pub(crate) fn fingerprint(&self) -> Option<&str> {
         match *self {}
     }
@@ -105,6 +109,7 @@ macro_rules! none {
 
 none! {
     is_handshaking() -> bool;
+    is_client() -> bool;
     handshake_deadline() -> Deadline;
     handshake_timeout() -> Duration;
     has_begun() -> bool;
