@@ -58,7 +58,9 @@ fn calls(is_ours: bool, what: &str, count: usize) -> usize {
 fn an_operation_is_one_system_call_less_than_on_stock_php() {
     for (what, ours, stock) in [("accept", 3, 4), ("lines", 2, 3)] {
         for (is_ours, each) in [(true, ours), (false, stock)] {
-            let more = calls(is_ours, what, MANY) - calls(is_ours, what, FEW);
+            // A loaded machine can only add some, where a reader comes before what it reads.
+            let least = |count| (0..3).map(|_| calls(is_ours, what, count)).min().unwrap();
+            let more = least(MANY) - least(FEW);
             assert_eq!(
                 more,
                 each * (MANY - FEW),
