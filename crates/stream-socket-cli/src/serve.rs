@@ -93,7 +93,8 @@ fn serve(
     let mut engine = Engine::new(control)?;
     for (listener, options) in listeners {
         let (desk, url) = (desk.clone(), listener.url().clone());
-        engine.listen(listener, move |stream| {
+        let has_room = desk.room(listener.transport());
+        engine.listen_while(listener, has_room, move |stream| {
             tracing::info!(peer = %stream, %url, "accepted");
             desk.serve(stream, &options)
         })?;

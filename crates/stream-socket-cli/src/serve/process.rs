@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use stream_socket::engine::Cause;
 use stream_socket::{ChildEnd, kill_group};
 
-use super::program::{Client, Program, is_lack};
+use super::program::{Client, Late, Program, is_lack};
 
 /// How often a program is tried to be started where something lacked, and then looked at.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
@@ -21,6 +21,8 @@ const HOPE: Duration = Duration::from_secs(2);
 pub(super) struct Process {
     /// `None` until it could be started.
     child: Option<Child>,
+    /// While it could not.
+    late: Option<Late>,
     peer: String,
     opened: Instant,
     program: Arc<Program>,
@@ -44,6 +46,7 @@ impl Process {
     ) -> Option<(Self, Option<ChildEnd>)> {
         let mut process = Self {
             child: None,
+            late: None,
             peer: client.stream.to_string(),
             opened: Instant::now(),
             program: Arc::clone(program),
@@ -70,8 +73,12 @@ impl Process {
     /// Takes what came of a start; false when it is given up, which is logged.
     fn take(&mut self, result: io::Result<Child>) -> bool {
         match result {
-            Ok(child) => self.child = Some(child),
+            Ok(child) => {
+                self.child = Some(child);
+                self.late = None;
+            }
             Err(error) if is_lack(&error) && !self.is_hopeless(&error) => {
+                self.late.get_or_insert_with(|| Late::new(&self.program));
                 self.program.delayed(&error);
             }
             Err(error) => {

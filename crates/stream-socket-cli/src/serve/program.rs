@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stream_socket::{SocketAddress, Stream, TlsFacts, Transport, UnixAddress};
@@ -52,10 +52,28 @@ pub(crate) struct Program {
     spares: Spares,
     /// How many run.
     running: AtomicUsize,
+    /// How many clients wait for it to be started.
+    waiting: AtomicUsize,
     /// When it was last told that it can't be started for want of something.
     told: Occasion,
     /// When it was last told that a peer is refused.
     told_refused: Occasion,
+}
+
+/// A client that waits for its program to be started.
+pub(super) struct Late(Arc<Program>);
+
+impl Late {
+    pub(super) fn new(program: &Arc<Program>) -> Self {
+        program.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(program))
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Program {
@@ -65,6 +83,7 @@ impl Program {
             arguments,
             spares: Spares::default(),
             running: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             told: Occasion::default(),
             told_refused: Occasion::default(),
         }
@@ -99,6 +118,12 @@ impl Program {
     /// One of those that were started has ended.
     pub(super) fn ended(&self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether another client can be served. While one waits for want of descriptors or
+    /// processes, newcomers would take what it waits for.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
     }
 
     /// A connection has let go of its descriptors: the spares come before newcomers.

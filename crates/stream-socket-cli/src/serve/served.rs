@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use stream_socket::engine::{Cause, Next, Task, Turn, Wake};
-use stream_socket::{DatagramSocket, ListenOptions, SocketAddress, Stream};
+use stream_socket::{DatagramSocket, ListenOptions, SocketAddress, Stream, Transport};
 
 use super::Answerer;
 use super::connection::Connection;
@@ -42,6 +42,16 @@ impl Desk {
     /// The connections that all loops serve.
     pub(super) fn live(&self) -> &LiveCount {
         &self.live
+    }
+
+    /// Says whether another connection can be served now. What datagrams bring is received
+    /// together with what newcomers send, so they are never left waiting.
+    pub(super) fn room(&self, transport: Transport) -> impl Fn() -> bool + use<> {
+        let answerer = Arc::clone(&self.answerer);
+        move || match &*answerer {
+            Answerer::Program(program) => transport.is_datagram() || program.has_room(),
+            Answerer::Service(_) => true,
+        }
     }
 
     /// A task for a connection; `None` where a program can't be started, which is logged.
