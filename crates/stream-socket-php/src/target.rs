@@ -47,7 +47,10 @@ pub(crate) fn addresses(
         return Ok(None);
     };
     let began = Instant::now();
-    let url: SocketUrl = format!("tcp://{host}:0").parse()?;
+    // PHP's own words also for what can't be a name, as one with a part of over 63 bytes.
+    let Ok(url) = format!("tcp://{host}:0").parse::<SocketUrl>() else {
+        return Ok(None);
+    };
     match resolve(&url, &ConnectOptions::default(), Some(timeout)) {
         Ok(found) => {
             let found = found.iter().filter_map(|address| address.ip()).collect();
