@@ -70,13 +70,15 @@ pub(super) struct Facts {
 const _: () = assert!(size_of::<Outcome>() == 24 && size_of::<Ip>() == 24);
 
 impl Outcome {
-    pub(super) fn tell(&mut self, text: Vec<u8>) {
+    /// A NUL stands behind the text: PHP's own printf measures a string by it, even where it is
+    /// told the length.
+    pub(super) fn tell(&mut self, mut text: Vec<u8>) {
         if text.is_empty() {
             return;
         }
-        let text = text.into_boxed_slice();
         self.text_length = text.len();
-        self.text = Box::into_raw(text).cast();
+        text.push(0);
+        self.text = Box::into_raw(text.into_boxed_slice()).cast();
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -69,8 +69,8 @@ pub(super) unsafe extern "C" fn ss_text_free(text: *mut c_char, length: usize) {
     if text.is_null() {
         return;
     }
-    let text = ptr::slice_from_raw_parts_mut(text.cast::<u8>(), length);
-    // SAFETY: it came from `Box::into_raw` in `Outcome::tell`, with this length.
+    let text = ptr::slice_from_raw_parts_mut(text.cast::<u8>(), length + 1);
+    // SAFETY: it came from `Box::into_raw` in `Outcome::tell`, with this length and a NUL.
     drop(unsafe { Box::from_raw(text) });
 }
 

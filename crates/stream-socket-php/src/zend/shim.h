@@ -54,7 +54,7 @@ typedef struct {
 	bool v6;
 } ss_ip;
 
-/* How an operation ended. `text` belongs to Rust, until ss_text_free. */
+/* How an operation ended. `text`, with a NUL behind it, belongs to Rust, until ss_text_free. */
 typedef struct {
 	int status;
 	int number;
