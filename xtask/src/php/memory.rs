@@ -13,7 +13,7 @@ const SUPPRESSIONS: &str = "tests/php/valgrind.supp";
 /// Watches over its processes by pidfd_open(2), which valgrind 3.19 does not know.
 const UNKNOWN_TO_VALGRIND: &str = "workers.php";
 /// valgrind is thirty times slower, and a machine may be busy.
-const SECONDS: &str = "600";
+const SECONDS: &str = "1800";
 
 /// How PHP allocates.
 #[derive(Clone, Copy, Debug)]
