@@ -122,11 +122,13 @@ enum Object {
     Stream(Stream),
 }
 
-const TRANSPORTS: [Transport; 4] = [
+/// In the order of `enum ss_transport`.
+const TRANSPORTS: [Transport; 5] = [
     Transport::Tcp,
     Transport::Udp,
     Transport::Unix,
     Transport::Udg,
+    Transport::Mptcp,
 ];
 
 /// How a connect came out.

@@ -9,7 +9,10 @@ function note(string $name, mixed $stream): void
     }
 }
 
-foreach (['tcp' => false, 'udp' => true, 'unix' => false, 'udg' => true] as $transport => $datagrams) {
+foreach (['tcp' => false, 'udp' => true, 'unix' => false, 'udg' => true, 'mptcp' => false] as $transport => $datagrams) {
+    if (!in_array($transport, stream_get_transports(), true)) {
+        continue;
+    }
     $target = in_array($transport, ['unix', 'udg'], true) ? socket_path() : '127.0.0.1:0';
     $flags = STREAM_SERVER_BIND | ($datagrams ? 0 : STREAM_SERVER_LISTEN);
     $listener = stream_socket_server("$transport://$target", $number, $text, $flags);

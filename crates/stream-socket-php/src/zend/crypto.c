@@ -280,7 +280,7 @@ static int turn_off(ss_socket *socket)
 
 static int hand_over_and_repeat(php_stream *stream, ss_socket *socket, int value, void *parameter)
 {
-	if (socket->transport != SS_TCP || socket->tls != SS_NO_TLS || !hand_over(stream, -1)) {
+	if (!ss_is_tcp(socket) || socket->tls != SS_NO_TLS || !hand_over(stream, -1)) {
 		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
 	}
 	return stream->ops->set_option(stream, PHP_STREAM_OPTION_CRYPTO_API, value, parameter);
@@ -294,7 +294,7 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream");
 		return PHP_STREAM_OPTION_RETURN_ERR;
 	}
-	if (socket->transport != SS_TCP || socket->kind == SS_EMPTY) {
+	if (!ss_is_tcp(socket) || socket->kind == SS_EMPTY) {
 		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
 	}
 	if (param->op == STREAM_XPORT_CRYPTO_OP_SETUP) {

@@ -249,6 +249,7 @@ int ss_parked_poll(struct pollfd *polled, uint32_t count, const struct timespec 
 void ss_give_back(const char *name, zif_handler before);
 
 bool ss_is_datagram(const ss_socket *socket);
+bool ss_is_tcp(const ss_socket *socket);
 /* A stream around what a listener has accepted. */
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
 void ss_forget(ss_outcome *outcome);

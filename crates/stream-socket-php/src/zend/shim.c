@@ -31,12 +31,13 @@ ZEND_DECLARE_MODULE_GLOBALS(stream_socket)
 ZEND_TSRMLS_CACHE_DEFINE()
 #endif
 
-#define TRANSPORTS 4
+#define TRANSPORTS 5
 #define MOST_ADDRESSES 64
 
-static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg"};
+static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg", "mptcp"};
 
-/* The factories that were registered before ours: where work goes that we leave to them. */
+/* The factories that were registered before ours: where work goes that we leave to them. NULL where
+ * PHP has no such transport. */
 static php_stream_transport_factory stock[TRANSPORTS];
 
 static zif_handler stock_server;
@@ -299,6 +300,11 @@ static bool is_unix(const ss_socket *socket)
 	return socket->transport == SS_UNIX || socket->transport == SS_UDG;
 }
 
+bool ss_is_tcp(const ss_socket *socket)
+{
+	return socket->transport == SS_TCP || socket->transport == SS_MPTCP;
+}
+
 bool ss_is_datagram(const ss_socket *socket)
 {
 	return socket->transport == SS_UDP || socket->transport == SS_UDG;
@@ -400,7 +406,7 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 
 static void set_nodelay(php_stream *stream, const ss_socket *client)
 {
-	if (client->transport == SS_TCP && turned_on(stream, "tcp_nodelay").given) {
+	if (ss_is_tcp(client) && turned_on(stream, "tcp_nodelay").given) {
 		int on = 1;
 		setsockopt(client->netstream.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}
@@ -859,7 +865,7 @@ OPERATIONS(unix_operations, "unix_socket");
 OPERATIONS(udg_operations, "udg_socket");
 
 const php_stream_ops *const ss_operations[TRANSPORTS] = {
-	&tcp_operations, &udp_operations, &unix_operations, &udg_operations,
+	&tcp_operations, &udp_operations, &unix_operations, &udg_operations, &tcp_operations,
 };
 
 ss_socket *ss_socket_of(const php_stream *stream)
@@ -948,6 +954,10 @@ static bool is_ours(int transport, int flags)
 	const char *list = SSG(transports);
 	bool opens = flags & (STREAM_XPORT_CONNECT | STREAM_XPORT_CONNECT_ASYNC | STREAM_XPORT_BIND);
 
+	if (stock[transport] == NULL) {
+		/* Registered only where the settings have it. */
+		return true;
+	}
 	if (!SSG(strict) || !opens || list == NULL) {
 		/* ext/sockets puts a socket of its own into a stream that opened none. */
 		return false;
@@ -1003,7 +1013,7 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 			timeout, context STREAMS_REL_CC);
 	}
 	return ss_make_stream(transport, target,
-		transport == SS_TCP && !(flags & STREAM_XPORT_SERVER) ? length : 0, persistent_id, timeout STREAMS_REL_CC);
+		(transport == SS_TCP || transport == SS_MPTCP) && !(flags & STREAM_XPORT_SERVER) ? length : 0, persistent_id, timeout STREAMS_REL_CC);
 }
 
 /* ---- functions ---- */
@@ -1103,7 +1113,9 @@ static PHP_MINIT_FUNCTION(stream_socket)
 	}
 	for (int index = 0; index < TRANSPORTS; index++) {
 		stock[index] = zend_hash_str_find_ptr(registered, names[index], strlen(names[index]));
-		php_stream_xport_register(names[index], factory);
+		if (stock[index] != NULL || ss_serves(names[index])) {
+			php_stream_xport_register(names[index], factory);
+		}
 	}
 	if (SSG(strict)) {
 		stock_server = ss_take_over("stream_socket_server", server);
@@ -1121,7 +1133,11 @@ static PHP_MINIT_FUNCTION(stream_socket)
 static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 {
 	for (int index = 0; index < TRANSPORTS; index++) {
-		php_stream_xport_register(names[index], stock[index]);
+		if (stock[index] != NULL) {
+			php_stream_xport_register(names[index], stock[index]);
+		} else {
+			php_stream_xport_unregister(names[index]);
+		}
 	}
 	ss_crypto_end();
 	ss_give_back("stream_socket_server", stock_server);
@@ -1161,10 +1177,11 @@ static void info_row(const char *name, uint64_t value)
 /* Which of the transports are ours, as the settings have it. */
 static void info_transports(const char *row, int flags)
 {
-	char list[64] = "";
+	char list[128] = "";
 
 	for (int index = 0; index < TRANSPORTS; index++) {
-		if (is_ours(index, flags)) {
+		if (zend_hash_str_exists(php_stream_xport_get_hash(), names[index], strlen(names[index]))
+			&& is_ours(index, flags)) {
 			strlcat(list, *list == '\0' ? "" : ", ", sizeof(list));
 			strlcat(list, names[index], sizeof(list));
 		}

@@ -6,7 +6,7 @@
 #include "php_network.h"
 
 /* The transports that this extension serves. */
-enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG };
+enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG, SS_MPTCP };
 
 /* An optional number of the context: absent, or what it is. */
 typedef struct {

@@ -233,16 +233,19 @@ fn the_setting_chooses_the_transports() {
     const ALL: &str = "tcp-server tcp-client tcp-accepted udp-server udp-client \
                        unix-server unix-client unix-accepted udg-server udg-client ";
     const SERVER: &str = "tcp-server tcp-accepted udp-server unix-server unix-accepted udg-server ";
+    const MPTCP: &str = "mptcp-server mptcp-client mptcp-accepted ";
     let script = root().join("tests/php/settings/transports.php");
     for (setting, ours) in [
-        ("all", ALL),
-        ("server", SERVER),
+        ("all", &*format!("{ALL}{MPTCP}")),
+        ("server", &*format!("{SERVER}{MPTCP}")),
         ("tcp,udp,unix,udg", ALL),
+        ("mptcp", MPTCP),
         ("tcp", "tcp-server tcp-client tcp-accepted "),
         ("udp, udg", "udp-server udp-client udg-server udg-client "),
         (
             "server,udp",
-            "tcp-server tcp-accepted udp-server udp-client unix-server unix-accepted udg-server ",
+            "tcp-server tcp-accepted udp-server udp-client unix-server unix-accepted udg-server \
+             mptcp-server mptcp-client mptcp-accepted ",
         ),
         ("", ""),
     ] {
