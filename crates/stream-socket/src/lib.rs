@@ -157,7 +157,8 @@ pub use handshake_log::HandshakeCounters;
 pub use listener::{Incoming, Listener};
 pub use options::{
     ConnectOptions, HandshakeTime, Key, Kind, ListenOptions, Passphrase, Role, SocketOptions,
-    TlsClientOptions, TlsIdentity, TlsServerOptions, TlsVersion, UnixOptions, keys, parse_span,
+    TlsCheck, TlsClientOptions, TlsIdentity, TlsServerOptions, TlsVersion, UnixOptions, keys,
+    parse_span,
 };
 pub use peers::PeerCounters;
 pub use poller::{Poller, Ready};

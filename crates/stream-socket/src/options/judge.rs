@@ -67,8 +67,17 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
             }
             _ => {}
         }
-        if tls.client_optional.is_some() && tls.client_ca.is_none() {
-            return Err("option client_optional needs client_ca".to_owned());
+        let asks_clients = tls.client_ca.is_some() || tls.danger_accept_self_signed;
+        let for_clients = [
+            ("client_optional", tls.client_optional.is_some()),
+            ("verify_depth", tls.verify_depth.is_some()),
+            ("check", tls.check.is_some()),
+        ];
+        match for_clients.iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) if !asks_clients => {
+                return Err(format!("option {name} needs client_ca"));
+            }
+            _ => {}
         }
         versions(url.transport(), tls.min_version, tls.max_version)?;
     }

@@ -232,6 +232,9 @@ const TABLE: &[Key] = table! {
         Connect Text tls.peer_name;
     fingerprint TLS "any" "SHA-256 of the server's certificate, enough without ca" None,
         Connect List tls.fingerprint;
+    verify_depth TLS "any"
+        "Certificates up to the authority of a peer's: 1 is issued by it" Some("verify_depth"),
+        Each Count tls.verify_depth;
     certificate TLS "none" "Certificate chain, a PEM file" Some("local_cert"),
         Each Path tls.certificate;
     key TLS "in the certificate's file" "Private key, a PEM file" Some("local_pk"),

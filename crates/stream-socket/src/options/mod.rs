@@ -6,6 +6,7 @@ mod key;
 mod listen;
 mod socket;
 mod tls;
+mod tls_check;
 mod unix;
 mod value;
 
@@ -17,5 +18,6 @@ pub use socket::SocketOptions;
 pub use tls::{
     HandshakeTime, Passphrase, TlsClientOptions, TlsIdentity, TlsServerOptions, TlsVersion,
 };
+pub use tls_check::TlsCheck;
 pub use unix::UnixOptions;
 pub use value::{Kind, parse_span};

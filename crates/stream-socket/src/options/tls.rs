@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::tls_check::TlsCheck;
 use super::value::Choice;
 
 /// How a listener's handshakes are made, and streams whose server end begins TLS.
@@ -44,10 +45,17 @@ pub struct TlsServerOptions {
     /// [`fingerprint`](crate::Listener::fingerprint). Needs the feature `self-signed`.
     pub self_signed: Option<bool>,
     /// Certificates, in PEM, of the authorities whose clients are let in: clients are then asked
-    /// for a certificate.
+    /// for a certificate. A file, or a folder in which OpenSSL's `rehash` has named them by their
+    /// hash. A client whose very certificate is one of them is let in as well.
     pub client_ca: Option<PathBuf>,
     /// Whether clients without a certificate are let in where one is asked for. Off by default.
     pub client_optional: Option<bool>,
+    /// How many certificates up from the client's its authority may be: 1 lets in those that an
+    /// authority has itself certified. No limit by default, though webpki ends at 7.
+    pub verify_depth: Option<u32>,
+    /// What else must be true of a client's certificates, where they are asked for. No key of a
+    /// URL.
+    pub check: Option<TlsCheck>,
     /// The protocols that may be spoken over TLS, best first: ALPN, [RFC 7301]. A client that
     /// offers others alone is refused.
     ///
@@ -64,6 +72,9 @@ pub struct TlsServerOptions {
     pub handshake: Option<HandshakeTime>,
     /// How long a client has for its handshake: 10 s by default.
     pub handshake_timeout: Option<Duration>,
+    /// Asks clients for a certificate, and lets in whoever has made his own. Together with a
+    /// [`check`](Self::check) that knows them, this is no danger.
+    pub danger_accept_self_signed: bool,
     /// Takes the end of a connection without close_notify for the end of what the peer sent. Who
     /// can cut connections can then cut messages short.
     pub danger_accept_truncation: bool,
@@ -82,14 +93,20 @@ pub struct TlsServerOptions {
 #[non_exhaustive]
 pub struct TlsClientOptions {
     /// Certificates of the authorities that are trusted, in PEM: a file, or a folder in which
-    /// OpenSSL's `rehash` has named them by their hash. The system's by default.
+    /// OpenSSL's `rehash` has named them by their hash. The system's by default. A server whose
+    /// very certificate is one of them is trusted as well.
     pub ca: Option<PathBuf>,
+    /// How many certificates up from the server's its authority may be. As
+    /// [`TlsServerOptions::verify_depth`].
+    pub verify_depth: Option<u32>,
     /// The name that the server's certificate must have. The URL's host by default.
     pub peer_name: Option<String>,
     /// SHA-256 fingerprints of certificates, in hexadecimal, with or without colons: the server's
     /// must be one of these. Where no [`ca`](Self::ca) is given, that is enough, whoever issued it
     /// and for whatever name; else it must be trusted besides.
     pub fingerprint: Vec<String>,
+    /// What else must be true of the server's certificates. No key of a URL.
+    pub check: Option<TlsCheck>,
     /// A certificate to show to the server, with those that lead from it to a root, in PEM.
     pub certificate: Option<PathBuf>,
     /// Its private key, in PEM. By default it is in the certificate's file.
@@ -112,6 +129,8 @@ pub struct TlsClientOptions {
     pub handshake_timeout: Option<Duration>,
     /// Accepts any certificate, of whomever and for whatever name.
     pub danger_accept_any_certificate: bool,
+    /// Accepts a certificate of the right name that nobody but itself vouches for.
+    pub danger_accept_self_signed: bool,
     /// Accepts a trusted certificate of any name.
     pub danger_accept_any_name: bool,
     /// As [`TlsServerOptions::danger_accept_truncation`].

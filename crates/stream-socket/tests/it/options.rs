@@ -196,6 +196,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ciphers", "tls::identities"),
     ("client_ca", "tls::refusals"),
     ("client_optional", "tls::refusals"),
+    ("verify_depth", "tls::chains"),
     ("handshake", "tls::handshakes"),
     ("ca", "tls::refusals"),
     ("peer_name", "tls::refusals"),

@@ -48,6 +48,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("rcgen", "transport/tls/"),
     ("rustls", "transport/tls/"),
     ("rustls_native_certs", "transport/tls/"),
+    ("webpki", "transport/tls/"),
     ("x509_parser", "transport/tls/"),
     ("socket2", "sys/"),
     ("strsim", "nearest.rs"),

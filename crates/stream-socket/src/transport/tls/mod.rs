@@ -7,6 +7,9 @@
 //! rustls is used by its unbuffered interface, so that a session holds no memory beside its state
 //! but records that have not come, or not gone, as a whole.
 
+mod admit;
+mod authorities;
+mod bounds;
 mod cache;
 mod certificates;
 mod client;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
+
+use super::bounds::Refusal;
 
 /// The end of a sentence that says why TLS failed.
 pub(super) fn reason(error: &Error) -> String {
@@ -64,6 +66,16 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::BadSignature => "the certificate's signature is wrong".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "the certificate is for another purpose".to_owned()
+        }
+        CertificateError::Other(OtherError(other)) => {
+            if let Some(Refusal(sentence)) = other.downcast_ref() {
+                return sentence.clone();
+            }
+            if let Some(webpki::Error::CaUsedAsEndEntity) = other.downcast_ref() {
+                return "the certificate is an authority's, which is none of the trusted ones"
+                    .to_owned();
+            }
+            format!("the certificate is refused: {other}")
         }
         other => format!("the certificate is refused: {other}"),
     }

@@ -4,19 +4,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::UnbufferedServerConnection;
 
 use super::cache::Cache;
 use super::certificates::Certificates;
 use super::connection::Connection;
-use super::pem::Named;
 use super::reason::reason;
 use super::session::{Limits, Session};
-use super::{HANDSHAKE_TIMEOUT, Versions, key_log, suites, unusable};
+use super::{HANDSHAKE_TIMEOUT, Versions, admit, key_log, suites, unusable};
 use crate::error::{Error, Result, Stage};
 use crate::options::TlsServerOptions;
 use crate::sys::file::{Stamp, stamp};
@@ -77,7 +74,7 @@ impl ServerContext {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions.supported())
             .map_err(refused)?;
-        let builder = match verifier(url, options, &provider)? {
+        let builder = match admit::verifier(url, options, &provider)? {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
@@ -86,9 +83,8 @@ impl ServerContext {
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = protocols(&options.alpn);
         config.ignore_client_order = !options.ciphers.is_empty();
-        let asks_clients = |options: &TlsServerOptions| options.client_ca.is_some();
         config.ticketer = match before {
-            Some(before) if !asks_clients(&before.options) && !asks_clients(options) => {
+            Some(before) if !admit::asks(&before.options) && !admit::asks(options) => {
                 Arc::clone(&before.config.ticketer)
             }
             _ => Ticketer::new().map_err(refused)?,
@@ -138,40 +134,7 @@ fn files(options: &TlsServerOptions) -> impl Iterator<Item = &Path> {
     own.into_iter().chain(more).flatten()
 }
 
-/// Who looks at the certificates of clients, if somebody does.
-fn verifier(
-    url: &impl fmt::Display,
-    options: &TlsServerOptions,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
-    let Some(path) = options.client_ca.as_deref() else {
-        return Ok(None);
-    };
-    let file = Named {
-        option: "client_ca",
-        path,
-    };
-    let roots = Arc::new(authorities(url, file)?);
-    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
-    if options.client_optional == Some(true) {
-        builder = builder.allow_unauthenticated();
-    }
-    let built = builder.build().map_err(|error| file.refused(url, error))?;
-    Ok(Some(built))
-}
-
 /// Names of protocols as ALPN has them.
 pub(super) fn protocols(names: &[String]) -> Vec<Vec<u8>> {
     names.iter().map(|name| name.as_bytes().to_vec()).collect()
-}
-
-/// The certificates of a file as such to be trusted.
-pub(super) fn authorities(url: &impl fmt::Display, file: Named<'_>) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in file.certificates(url)? {
-        roots
-            .add(certificate)
-            .map_err(|error| file.refused(url, reason(&error)))?;
-    }
-    Ok(roots)
 }

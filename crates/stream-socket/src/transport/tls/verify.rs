@@ -3,20 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
+use super::authorities::Authorities;
+use super::bounds::{Bounds, Purpose, Shown};
 use super::fingerprint::{fingerprint, normal};
 use super::pem::Named;
-use super::server::authorities;
-use super::{noted, unusable};
+use super::unusable;
 use crate::error::Result;
 use crate::options::TlsClientOptions;
-use crate::printable::excerpt as printable;
 
 /// The verifier that the options ask for.
 pub(super) fn verifier(
@@ -26,18 +26,33 @@ pub(super) fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>> {
     let pins = options.fingerprint.iter();
     let pins = pins.map(|pin| normal(url, pin)).collect::<Result<_>>()?;
-    let chain = if looks_at_chains(options) {
-        let roots = Arc::new(roots(url, options)?);
-        let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
-        Some(chain.build().map_err(|error| unusable(url, error))?)
+    let authorities = if looks_at_chains(options) {
+        let path = options.ca.as_deref();
+        let place = path.map(|path| Named { option: "ca", path });
+        Some(Authorities::load(url, place)?)
     } else {
         None
+    };
+    let chain = match &authorities {
+        Some(authorities) => {
+            let roots = Arc::clone(&authorities.roots);
+            let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
+            Some(chain.build().map_err(|error| unusable(url, error))?)
+        }
+        None => None,
     };
     Ok(Arc::new(Verifier {
         pins,
         chain,
         any_name: options.danger_accept_any_name,
-        provider,
+        bounds: Bounds {
+            purpose: Purpose::Server,
+            authorities,
+            depth: options.verify_depth,
+            accepts_self_signed: options.danger_accept_self_signed,
+            check: options.check.clone(),
+            provider,
+        },
     }))
 }
 
@@ -52,30 +67,6 @@ pub(super) fn looks_at_names(options: &TlsClientOptions) -> bool {
     looks_at_chains(options) && !options.danger_accept_any_name
 }
 
-fn roots(url: &impl fmt::Display, options: &TlsClientOptions) -> Result<RootCertStore> {
-    let found = match options.ca.as_deref() {
-        Some(path) if path.is_dir() => rustls_native_certs::load_certs_from_paths(None, Some(path)),
-        Some(path) => return authorities(url, Named { option: "ca", path }),
-        None => rustls_native_certs::load_native_certs(),
-    };
-    let mut roots = RootCertStore::empty();
-    // The system's store may hold some that are too old to be understood, which verify nothing.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let place = match options.ca.as_deref() {
-            Some(path) => format!("option ca: {}", path.display()),
-            None => "the system".to_owned(),
-        };
-        let errors = found.errors.first().map(|error| format!(" ({error})"));
-        let errors = errors.unwrap_or_default();
-        return Err(unusable(
-            url,
-            format_args!("{place} has no authority to trust{errors}"),
-        ));
-    }
-    Ok(roots)
-}
-
 /// Looks at a server's certificate as far as the options ask for.
 #[derive(Debug)]
 struct Verifier {
@@ -83,7 +74,7 @@ struct Verifier {
     pins: Vec<String>,
     chain: Option<Arc<WebPkiServerVerifier>>,
     any_name: bool,
-    provider: Arc<CryptoProvider>,
+    bounds: Bounds,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -98,22 +89,28 @@ impl ServerCertVerifier for Verifier {
         if !self.pins.is_empty() && !self.pins.contains(&fingerprint(end_entity)) {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
-        let Some(chain) = &self.chain else {
-            return Ok(ServerCertVerified::assertion());
+        let verdict = match &self.chain {
+            Some(chain) => chain
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(|_| ()),
+            None => Ok(()),
         };
-        let verdict =
-            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let shown = Shown {
+            own: end_entity,
+            others: intermediates,
+            now,
+        };
         match verdict {
             // The name is looked at last, so all else was found good.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.any_name => Ok(ServerCertVerified::assertion()),
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                note_issuer(intermediates.last().unwrap_or(end_entity));
-                verdict
-            }
-            verdict => verdict,
+            )) => self.bounds.judge(shown, Ok(()))?,
+            verdict => self.bounds.judge(shown, verdict)?,
         }
+        if self.chain.is_some() && !self.any_name {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -122,8 +119,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.bounds.verify_tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -132,20 +128,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        self.bounds.verify_tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// Notes whom the end of a chain names as its issuer, for the sentence about it.
-fn note_issuer(last: &CertificateDer<'_>) {
-    if let Ok((_, last)) = X509Certificate::from_der(last) {
-        noted::unknown_issuer(printable(&last.issuer().to_string()).to_string());
+        self.bounds.schemes()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use stream_socket::{ConnectOptions, ListenOptions};
 use tempfile::TempDir;
@@ -15,6 +15,8 @@ use tempfile::TempDir;
 pub(crate) struct Certificates {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
+    /// What leads from those it has certified to one that clients know, in PEM.
+    chain: String,
 }
 
 impl Certificates {
@@ -36,23 +38,40 @@ impl Certificates {
 
     /// A new authority.
     pub(crate) fn of(name: &str) -> Self {
+        let (params, key) = (authority(name), KeyPair::generate().unwrap());
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Self::certified(params, key, &certificate, String::new())
+    }
+
+    /// An authority that this one has certified.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let (params, key) = (authority(name), KeyPair::generate().unwrap());
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let chain = certificate.clone() + &self.chain;
+        Self::certified(params, key, &certificate, chain)
+    }
+
+    fn certified(
+        params: CertificateParams,
+        key: KeyPair,
+        certificate: &str,
+        chain: String,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key).unwrap();
-        fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+        fs::write(folder.path().join("ca.pem"), certificate).unwrap();
         let issuer = Issuer::new(params, key);
-        Self { folder, issuer }
+        Self {
+            folder,
+            issuer,
+            chain,
+        }
     }
 
     pub(crate) fn certify(&self, file: &str, names: &[&str]) {
         self.certify_with(file, names, |_| {});
     }
 
-    /// Makes `FILE.pem` with certificate and key, and `FILE.key` with the key alone.
+    /// Makes `FILE.pem` with certificate, key and chain, and `FILE.key` with the key alone.
     pub(crate) fn certify_with(
         &self,
         file: &str,
@@ -70,14 +89,35 @@ impl Certificates {
         ];
         adapt(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let pair = certificate.pem() + &key.serialize_pem();
-        fs::write(self.file(&format!("{file}.pem")), pair).unwrap();
+        let all = certificate.pem() + &key.serialize_pem() + &self.chain;
+        fs::write(self.file(&format!("{file}.pem")), all).unwrap();
         fs::write(self.file(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// Writes `FILE.pem`: a certificate that nobody but itself vouches for, and its key.
+pub(crate) fn self_signed(
+    certificates: &Certificates,
+    file: &str,
+    adapt: impl FnOnce(&mut CertificateParams),
+) {
+    let (mut params, key) = (authority("localhost"), KeyPair::generate().unwrap());
+    params.subject_alt_names = vec![SanType::DnsName("localhost".try_into().unwrap())];
+    adapt(&mut params);
+    let pair = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+    fs::write(certificates.file(&format!("{file}.pem")), pair).unwrap();
 }
 
 /// Options of a server that shows the certificate of `FILE.pem`.

@@ -1,5 +1,6 @@
 //! TLS over tcp and unix: what two ends of ours make of each other.
 
+mod chains;
 mod engine;
 #[cfg(feature = "simulation")]
 mod faults;
