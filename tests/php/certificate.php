@@ -6,11 +6,37 @@ function certificate(int $bits = 2048): string
     $request = openssl_csr_new(['commonName' => 'localhost'], $key);
     openssl_x509_export(openssl_csr_sign($request, null, $key, 1), $certificate);
     openssl_pkey_export($key, $secret);
+    return holding($certificate . $secret);
+}
+
+/** A key, which is quickly made. */
+function key_of_curve(): OpenSSLAsymmetricKey
+{
+    return openssl_pkey_new(['private_key_type' => OPENSSL_KEYTYPE_EC, 'curve_name' => 'prime256v1']);
+}
+
+/** A file, gone when the script is. */
+function holding(string $text): string
+{
     $file = tempnam(sys_get_temp_dir(), 'tls');
-    file_put_contents($file, $certificate . $secret);
+    file_put_contents($file, $text);
     $owner = getmypid();
     register_shutdown_function(fn () => $owner === getmypid() && unlink($file));
     return $file;
+}
+
+/** Certificates, each from the one before or from itself: the key, the certificate and a file of both. */
+function issue(string $name, ?array $by = null, string $kind = 'v3_ca', array $above = []): array
+{
+    $key = key_of_curve();
+    $extensions = ['x509_extensions' => $kind, 'digest_alg' => 'sha256'];
+    $request = openssl_csr_new(['commonName' => $name], $key, $extensions);
+    $signer = $by['key'] ?? $key;
+    $made = openssl_csr_sign($request, $by['certificate'] ?? null, $signer, 2, $extensions, random_int(1, 1 << 30));
+    openssl_x509_export($made, $text);
+    openssl_pkey_export($key, $secret);
+    $chain = implode('', array_column($above, 'text'));
+    return ['key' => $key, 'certificate' => $made, 'text' => $text, 'file' => holding($text . $secret . $chain)];
 }
 
 /** The context of a server. */

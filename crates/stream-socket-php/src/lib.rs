@@ -10,6 +10,7 @@ mod counters;
 mod failure;
 mod listening;
 mod options;
+mod peer;
 mod socket;
 mod strip_tags;
 mod target;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use stream_socket::{Passphrase, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion, tls_ciphers};
 
 use crate::failure::{self, Failure};
+use crate::peer::{Fingerprint, Wanted};
 
 /// What a context says of a server. Paths are absolute; C has looked whether PHP may read them.
 #[derive(Debug)]
@@ -19,10 +20,26 @@ pub(crate) struct TlsWishes<'a> {
     /// Names of OpenSSL's for TLS 1.2, with colons between them.
     pub(crate) ciphers: Option<&'a [u8]>,
     pub(crate) identities: Vec<Named<'a>>,
+    pub(crate) peer: Peer<'a>,
     pub(crate) handshake_timeout: Option<Duration>,
     /// TLS 1.2 or 1.3, by what follows the dot.
     pub(crate) oldest: u8,
     pub(crate) newest: u8,
+}
+
+/// What is asked of the peer's certificate.
+#[derive(Debug)]
+pub(crate) struct Peer<'a> {
+    /// Whether a client is asked for one, and has to show it.
+    pub(crate) is_asked: bool,
+    pub(crate) must_show: bool,
+    /// Who is trusted: a file or a folder.
+    pub(crate) authorities: Option<&'a [u8]>,
+    pub(crate) depth: Option<u32>,
+    pub(crate) accepts_self_signed: bool,
+    pub(crate) name: Option<&'a [u8]>,
+    /// Pairs of an algorithm and a digest in hexadecimal.
+    pub(crate) fingerprints: Vec<(&'a [u8], &'a [u8])>,
 }
 
 /// A certificate for a name that clients ask for.
@@ -46,9 +63,28 @@ impl TlsWishes<'_> {
         options.handshake_timeout = self.handshake_timeout;
         options.min_version = Some(version(self.oldest));
         options.max_version = Some(version(self.newest));
+        if self.peer.is_asked {
+            options.client_ca = self.peer.authorities.map(path);
+            options.client_optional = Some(!self.peer.must_show);
+            options.verify_depth = self.peer.depth;
+            options.danger_accept_self_signed = self.peer.accepts_self_signed;
+            options.check = self.peer.wanted()?.check();
+        }
         // To stock PHP it is an end like any other. Streams tell of it in their meta data.
         options.danger_accept_truncation = true;
         Ok(options)
+    }
+}
+
+impl Peer<'_> {
+    fn wanted(&self) -> Result<Wanted, Failure> {
+        let fingerprints = self.fingerprints.iter();
+        let fingerprints =
+            fingerprints.map(|(algorithm, digest)| Fingerprint::new(algorithm, digest));
+        Ok(Wanted {
+            name: self.name.map(|name| text("peer_name", name)).transpose()?,
+            fingerprints: fingerprints.collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -21,8 +21,11 @@ static bool is_borrowed(const php_stream *stream)
 		|| (FG(default_context) != NULL && stream->ctx == FG(default_context)->res);
 }
 
-static void separate(php_stream *stream)
+void ss_context_own(php_stream *stream)
 {
+	if (stream->ctx == NULL || !is_borrowed(stream)) {
+		return;
+	}
 	php_stream_context *shared = PHP_STREAM_CONTEXT(stream);
 	php_stream_context *own = php_stream_context_alloc();
 
@@ -48,8 +51,8 @@ static void before_writing(zend_execute_data *execute_data)
 		return;
 	}
 	stream = zend_fetch_resource2_ex(argument, NULL, php_file_le_stream(), php_file_le_pstream());
-	if (stream != NULL && ss_socket_of(stream) != NULL && stream->ctx != NULL && is_borrowed(stream)) {
-		separate(stream);
+	if (stream != NULL && ss_socket_of(stream) != NULL) {
+		ss_context_own(stream);
 	}
 }
 

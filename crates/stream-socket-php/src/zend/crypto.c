@@ -102,7 +102,7 @@ bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
 		ss_forget(&outcome);
 	}
 	if (outcome.number == EOPNOTSUPP) {
-		/* The list of ciphers has some that there are only in OpenSSL. */
+		/* There are ciphers, or kinds of fingerprints, that only OpenSSL has. */
 		reading.obstacle = "ciphers";
 		ss_forget(&outcome);
 	}
@@ -156,7 +156,8 @@ static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_
 		return 1;
 	}
 	ss_crypto_read(stream, method, &reading);
-	if (reading.options.ciphers != NULL && reading.obstacle == NULL && !ss_tls_knows(&reading.options, &outcome)) {
+	bool may_be_unknown = reading.options.ciphers != NULL || reading.options.fingerprint_count > 0;
+	if (may_be_unknown && reading.obstacle == NULL && !ss_tls_knows(&reading.options, &outcome)) {
 		reading.obstacle = "ciphers";
 	}
 	ss_settle(&outcome);
@@ -247,6 +248,9 @@ static int turn_on(php_stream *stream, ss_socket *socket)
 		complain(&outcome);
 	}
 	ss_forget(&outcome);
+	if (shaking == SS_SHAKE_DONE) {
+		ss_crypto_capture(stream, socket);
+	}
 	return shaking == SS_SHAKE_DONE ? 1 : shaking == SS_SHAKE_FAILED ? -1 : 0;
 }
 

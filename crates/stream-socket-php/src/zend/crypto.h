@@ -17,6 +17,14 @@ typedef struct {
 	size_t key_length;
 } ss_tls_identity;
 
+/* A digest in hexadecimal, and the name of how it is made. */
+typedef struct {
+	const char *algorithm;
+	size_t algorithm_length;
+	const char *digest;
+	size_t digest_length;
+} ss_tls_fingerprint;
+
 /* What the context's `ssl` section says of a server. Texts are borrowed for the call. */
 typedef struct {
 	const char *certificate;
@@ -32,11 +40,24 @@ typedef struct {
 	size_t ciphers_length;
 	ss_tls_identity *identities;
 	size_t identity_count;
+	/* Who may vouch for a client: a file or a folder. */
+	const char *authorities;
+	size_t authorities_length;
+	const char *peer_name;
+	size_t peer_name_length;
+	ss_tls_fingerprint *fingerprints;
+	size_t fingerprint_count;
 	/* Nanoseconds; negative: the default. */
 	int64_t handshake_timeout;
+	/* Negative: any. */
+	int64_t depth;
 	/* Of TLS 1.2 and 1.3 what follows the dot. */
 	uint8_t oldest;
 	uint8_t newest;
+	/* Whether a client is asked for a certificate, and has to show one. */
+	bool is_asked;
+	bool must_show;
+	bool accepts_self_signed;
 } ss_tls_options;
 
 /* What a stream has agreed upon with its peer. The name of the cipher is a static. */
@@ -59,6 +80,7 @@ typedef struct {
 	ss_tls_options options;
 	char certificate[MAXPATHLEN];
 	char key[MAXPATHLEN];
+	char authorities[MAXPATHLEN];
 	/* The option because of which OpenSSL is to do it, or NULL. */
 	const char *obstacle;
 	bool has_certificate;
@@ -80,10 +102,12 @@ int ss_tls_start(ss_socket *socket, const ss_tls_options *options, bool waits, s
 int ss_tls_shake(ss_socket *socket, bool waits, ss_outcome *outcome);
 /* Goes on in plain. */
 void ss_tls_stop(ss_socket *socket, bool waits, ss_outcome *outcome);
-/* Whether there are these ciphers. */
+/* Whether there are these ciphers and kinds of fingerprints. */
 bool ss_tls_knows(const ss_tls_options *options, ss_outcome *outcome);
 bool ss_tls_has_arrival(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell(const ss_socket *socket, ss_tls_facts *facts, ss_outcome *outcome);
+/* One of those that the peer showed, in DER: the outcome's text. */
+bool ss_tls_certificate(const ss_socket *socket, size_t index, ss_outcome *outcome);
 bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, ss_outcome *outcome);
 
 /* ---- crypto_options.c ---- */
@@ -107,6 +131,8 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
 /* The `crypto` section of the meta data, or that of a listener's handshakes. */
 void ss_crypto_tell(const ss_socket *socket, zval *into);
+/* Puts the certificates of the peer into the stream's context, where that asks for them. */
+void ss_crypto_capture(php_stream *stream, ss_socket *socket);
 /* Decrypted bytes are put into PHP's buffer: whoever waits for the descriptor does not see them. */
 void ss_crypto_uncover(php_stream *stream, ss_socket *socket);
 
@@ -121,7 +147,7 @@ php_stream *ss_stock_tcp(const char *target, size_t length, const char *persiste
 	struct timeval *timeout, php_stream_context *context STREAMS_DC);
 int ss_released(ss_socket *socket);
 
-_Static_assert(sizeof(ss_tls_options) == 112, "Options in securing.rs mirrors it");
+_Static_assert(sizeof(ss_tls_options) == 168, "Options in securing.rs mirrors it");
 _Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
 
 #endif

@@ -5,11 +5,9 @@
 
 /* Options whose meaning only OpenSSL knows, or whose work only it does. */
 static const char *const left_to_openssl[] = {
-	"allow_self_signed", "cafile", "capath", "capture_peer_cert",
-	"capture_peer_cert_chain", "dh_param", "no_ticket", "peer_fingerprint",
-	"reneg_limit", "reneg_limit_callback", "reneg_window", "rsa_key_size", "security_level",
-	"verify_peer", "verify_peer_name", "psk_server_cb", "session_id_context", "session_cache",
-	"session_get_cb", "session_new_cb", "num_tickets", "max_early_data",
+	"dh_param", "no_ticket", "reneg_limit", "reneg_limit_callback", "reneg_window", "rsa_key_size",
+	"security_level", "psk_server_cb", "session_id_context", "session_cache", "session_get_cb",
+	"session_new_cb", "num_tickets", "max_early_data",
 };
 
 zval *ss_crypto_option(php_stream *stream, const char *name)
@@ -24,28 +22,20 @@ zval *ss_crypto_option(php_stream *stream, const char *name)
 	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
 }
 
-/* Whether an option that is there asks for nothing. */
-static bool is_off(const char *name, zval *value)
+/* Whether an option is there and true. */
+static bool is_on(php_stream *stream, const char *name)
 {
-	static const char *const truths[] = {
-		"allow_self_signed", "capture_peer_cert", "capture_peer_cert_chain", "no_ticket", "verify_peer",
-		"verify_peer_name",
-	};
+	zval *value = ss_crypto_option(stream, name);
 
-	for (size_t index = 0; index < sizeof(truths) / sizeof(truths[0]); index++) {
-		if (strcmp(name, truths[index]) == 0) {
-			return !zend_is_true(value);
-		}
-	}
-	return false;
+	return value != NULL && zend_is_true(value);
 }
 
 static void look_for_obstacles(php_stream *stream, ss_reading *reading)
 {
 	for (size_t index = 0; index < sizeof(left_to_openssl) / sizeof(left_to_openssl[0]); index++) {
 		const char *name = left_to_openssl[index];
-		zval *value = ss_crypto_option(stream, name);
-		if (value != NULL && !is_off(name, value)) {
+		bool asks_for_nothing = strcmp(name, "no_ticket") == 0 && !is_on(stream, name);
+		if (ss_crypto_option(stream, name) != NULL && !asks_for_nothing) {
 			reading->obstacle = name;
 		}
 	}
@@ -162,6 +152,113 @@ static void read_identities(php_stream *stream, ss_reading *reading)
 	} ZEND_HASH_FOREACH_END();
 }
 
+/* ---- the peer's certificate ---- */
+
+/* The authorities of the context, else those of the settings of ext/openssl; false where there are none. A
+ * file and a folder at once only OpenSSL can take. */
+static bool read_authorities(php_stream *stream, ss_reading *reading)
+{
+	bool has_file = ss_crypto_option(stream, "cafile") != NULL, has_folder = ss_crypto_option(stream, "capath") != NULL;
+	const char *set = NULL;
+
+	if (!has_file) {
+		set = zend_ini_string("openssl.cafile", strlen("openssl.cafile"), 0);
+		has_file = set != NULL && *set != '\0';
+	}
+	if (!has_folder) {
+		const char *folder = zend_ini_string("openssl.capath", strlen("openssl.capath"), 0);
+		has_folder = folder != NULL && *folder != '\0';
+		set = has_folder ? folder : set;
+	}
+	if (has_file && has_folder) {
+		reading->obstacle = "capath";
+		return false;
+	}
+	const char *name = has_file ? "cafile" : "capath";
+	if (!file(stream, name, reading->authorities, reading)) {
+		if (!has_file && !has_folder) {
+			return false;
+		}
+		strlcpy(reading->authorities, set, sizeof(reading->authorities));
+	}
+	reading->options.authorities = reading->authorities;
+	reading->options.authorities_length = strlen(reading->authorities);
+	return true;
+}
+
+static void add_fingerprint(ss_tls_options *options, const char *algorithm, zval *digest)
+{
+	ss_tls_fingerprint *fingerprint = &options->fingerprints[options->fingerprint_count++];
+
+	fingerprint->algorithm = algorithm;
+	fingerprint->algorithm_length = strlen(algorithm);
+	fingerprint->digest = Z_STRVAL_P(digest);
+	fingerprint->digest_length = Z_STRLEN_P(digest);
+}
+
+/* A digest of MD5 or SHA-1, told apart by its length, or an array of digests by their algorithms; of
+ * anything else OpenSSL complains. */
+static bool read_fingerprints(php_stream *stream, ss_reading *reading)
+{
+	zval *value = ss_crypto_option(stream, "peer_fingerprint"), *digest;
+	ss_tls_options *options = &reading->options;
+	zend_string *algorithm;
+
+	if (value == NULL) {
+		return false;
+	}
+	if (Z_TYPE_P(value) == IS_STRING && (Z_STRLEN_P(value) == 32 || Z_STRLEN_P(value) == 40)) {
+		options->fingerprints = ecalloc(1, sizeof(ss_tls_fingerprint));
+		add_fingerprint(options, Z_STRLEN_P(value) == 32 ? "md5" : "sha1", value);
+		return true;
+	}
+	if (Z_TYPE_P(value) != IS_ARRAY || zend_hash_num_elements(Z_ARRVAL_P(value)) == 0) {
+		reading->obstacle = "peer_fingerprint";
+		return true;
+	}
+	options->fingerprints = ecalloc(zend_hash_num_elements(Z_ARRVAL_P(value)), sizeof(ss_tls_fingerprint));
+	ZEND_HASH_FOREACH_STR_KEY_VAL(Z_ARRVAL_P(value), algorithm, digest) {
+		ZVAL_DEREF(digest);
+		if (algorithm == NULL || Z_TYPE_P(digest) != IS_STRING) {
+			reading->obstacle = "peer_fingerprint";
+			return true;
+		}
+		add_fingerprint(options, ZSTR_VAL(algorithm), digest);
+	} ZEND_HASH_FOREACH_END();
+	return true;
+}
+
+/* What a server asks of clients. It asks them for a certificate where the context gives it something to
+ * judge that by; one that is shown has to be good, and where it is to be verified it has to be shown. */
+static void read_client_verification(php_stream *stream, ss_reading *reading)
+{
+	ss_tls_options *options = &reading->options;
+	zval *verify = ss_crypto_option(stream, "verify_peer"), *depth = ss_crypto_option(stream, "verify_depth");
+	bool is_refused = verify != NULL && !zend_is_true(verify);
+	bool has_fingerprints = read_fingerprints(stream, reading);
+	bool has_name = is_on(stream, "verify_peer_name");
+
+	options->accepts_self_signed = is_on(stream, "allow_self_signed");
+	options->must_show = has_fingerprints || has_name || is_on(stream, "verify_peer");
+	options->depth = depth != NULL ? zval_get_long(depth) : -1;
+	options->is_asked = !is_refused && (options->must_show || options->accepts_self_signed
+		|| ss_crypto_option(stream, "cafile") != NULL || ss_crypto_option(stream, "capath") != NULL);
+	if (!options->is_asked) {
+		/* Who is not asked shows nothing, and so is refused by OpenSSL, whatever is wanted of him. */
+		reading->obstacle = options->must_show ? "verify_peer" : reading->obstacle;
+		return;
+	}
+	bool has_authorities = read_authorities(stream, reading);
+	if (!has_authorities && !options->accepts_self_signed) {
+		/* Nobody would be let in; OpenSSL knows what to say. */
+		reading->obstacle = "verify_peer";
+	}
+	if (has_name) {
+		text(stream, "peer_name", &options->peer_name, &options->peer_name_length, reading);
+		reading->obstacle = options->peer_name == NULL ? "verify_peer_name" : reading->obstacle;
+	}
+}
+
 /* Gives up what reading has allocated. */
 void ss_crypto_forget(ss_reading *reading)
 {
@@ -181,6 +278,11 @@ void ss_crypto_forget(ss_reading *reading)
 	}
 	options->identities = NULL;
 	options->identity_count = 0;
+	if (options->fingerprints != NULL) {
+		efree(options->fingerprints);
+	}
+	options->fingerprints = NULL;
+	options->fingerprint_count = 0;
 }
 
 void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
@@ -205,6 +307,7 @@ void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 	text(stream, "passphrase", &options->passphrase, &options->passphrase_length, reading);
 	text(stream, "ciphers", &options->ciphers, &options->ciphers_length, reading);
 	read_identities(stream, reading);
+	read_client_verification(stream, reading);
 	options->handshake_timeout = -1;
 	if (timeout != NULL) {
 		double seconds = zval_get_double(timeout);

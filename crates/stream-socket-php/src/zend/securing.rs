@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::ffi::{Outcome, Text, bytes};
 use crate::socket::{Handshake, Socket};
-use crate::tls::{self, Named, TlsWishes};
+use crate::tls::{self, Named, Peer, TlsWishes};
 use crate::waiting::Direction;
 
 /// `ss_tls_identity`
@@ -18,6 +18,14 @@ pub(super) struct Identity {
     name: Text,
     certificate: Text,
     key: Text,
+}
+
+/// `ss_tls_fingerprint`
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Digest {
+    algorithm: Text,
+    digest: Text,
 }
 
 /// `ss_tls_options`
@@ -31,9 +39,17 @@ pub(super) struct Options {
     ciphers: Text,
     identities: *const Identity,
     identity_count: usize,
+    authorities: Text,
+    peer_name: Text,
+    fingerprints: *const Digest,
+    fingerprint_count: usize,
     handshake_timeout: i64,
+    depth: i64,
     oldest: u8,
     newest: u8,
+    is_asked: bool,
+    must_show: bool,
+    accepts_self_signed: bool,
 }
 
 /// `ss_tls_facts`
@@ -57,7 +73,7 @@ pub(super) struct Handshakes {
     evicted: u64,
 }
 
-const _: () = assert!(size_of::<Options>() == 112 && size_of::<Facts>() == 24);
+const _: () = assert!(size_of::<Options>() == 168 && size_of::<Facts>() == 24);
 
 /// `enum ss_shaking`
 const FAILED: c_int = -1;
@@ -99,6 +115,43 @@ unsafe fn named(identity: &Identity) -> Named<'_> {
 /// # Safety
 ///
 /// As [`bytes`], of each text.
+unsafe fn peer(options: &Options) -> Peer<'_> {
+    let Options {
+        authorities,
+        peer_name,
+        ..
+    } = options;
+    // SAFETY: as the caller promises.
+    let authorities = unsafe { bytes(authorities.bytes, authorities.length) };
+    // SAFETY: as above.
+    let name = unsafe { bytes(peer_name.bytes, peer_name.length) };
+    let fingerprints: &[Digest] = if options.fingerprints.is_null() {
+        &[]
+    } else {
+        // SAFETY: C passes an array of that many.
+        unsafe { slice::from_raw_parts(options.fingerprints, options.fingerprint_count) }
+    };
+    let fingerprints = fingerprints.iter().map(|Digest { algorithm, digest }| {
+        // SAFETY: as above.
+        let algorithm = unsafe { bytes(algorithm.bytes, algorithm.length) };
+        // SAFETY: as above.
+        let digest = unsafe { bytes(digest.bytes, digest.length) };
+        (algorithm.unwrap_or_default(), digest.unwrap_or_default())
+    });
+    Peer {
+        is_asked: options.is_asked,
+        must_show: options.must_show,
+        authorities,
+        depth: u32::try_from(options.depth).ok(),
+        accepts_self_signed: options.accepts_self_signed,
+        name,
+        fingerprints: fingerprints.collect(),
+    }
+}
+
+/// # Safety
+///
+/// As [`bytes`], of each text.
 unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
     let Options {
         certificate,
@@ -129,7 +182,10 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
         unsafe { named(identity) }
     });
     let timeout = u64::try_from(options.handshake_timeout).ok();
+    // SAFETY: as above.
+    let peer = unsafe { peer(options) };
     TlsWishes {
+        peer,
         certificate,
         key,
         protocols,
@@ -223,7 +279,7 @@ pub(super) unsafe extern "C" fn ss_tls_stop(
     _ = outcome.of(|| socket.stop_tls(waits));
 }
 
-/// Whether the library has all ciphers of a list.
+/// Whether the library knows all ciphers and kinds of fingerprints.
 ///
 /// # Safety
 ///
@@ -290,6 +346,30 @@ pub(super) unsafe extern "C" fn ss_tls_tell(
     // SAFETY: C passes room on its stack.
     unsafe { facts.write(told) };
     true
+}
+
+/// One of the certificates that the peer showed, its own at 0: its DER is the text of the outcome.
+/// False where there is none.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_tls_certificate(
+    socket: *const Socket,
+    index: usize,
+    outcome: *mut Outcome,
+) -> bool {
+    // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
+    let socket = unsafe { &*socket };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let shown = outcome.of(|| Ok(socket.tls())).flatten();
+    let certificates = shown.map(|(facts, _)| facts.peer_certificates);
+    let certificate = certificates.and_then(|all| all.into_iter().nth(index));
+    let is_there = certificate.is_some();
+    outcome.tell(certificate.unwrap_or_default());
+    is_there
 }
 
 /// What became of a listener's handshakes; false where it makes none. The text of the outcome are

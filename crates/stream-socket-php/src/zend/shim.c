@@ -425,6 +425,7 @@ php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
 	if (listener->ctx) {
 		GC_ADDREF(listener->ctx);
 	}
+	ss_crypto_capture(made, client);
 	return made;
 }
 

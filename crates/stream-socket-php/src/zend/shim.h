@@ -162,6 +162,8 @@ extern const php_stream_ops *const ss_operations[];
 /* contexts.c */
 void ss_contexts_begin(void);
 void ss_contexts_end(void);
+/* Has a stream of ours a context that nobody else has. */
+void ss_context_own(php_stream *stream);
 
 /* select.c */
 ZEND_NAMED_FUNCTION(ss_select);
