@@ -109,6 +109,12 @@ const PACKAGES: &[Package] = &[
         why: "a peer for every kind of socket, half-close and abstract names included",
     },
     Package {
+        name: "systemd",
+        program: "systemd-socket-activate",
+        steps: &["test"],
+        why: "opens sockets for ours, as a service manager does",
+    },
+    Package {
         name: "haproxy",
         program: "haproxy",
         steps: &["test", "bench"],

@@ -17,6 +17,7 @@ mod loops;
 mod notify;
 mod options;
 mod output;
+mod place;
 mod relay;
 mod serve;
 mod service;

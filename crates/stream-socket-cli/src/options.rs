@@ -4,6 +4,7 @@ use stream_socket::{ConnectOptions, Key, ListenOptions, Role, SocketUrl, Transpo
 
 use crate::args::Danger;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// An option given as a flag.
 #[derive(Clone, Debug)]
@@ -30,20 +31,24 @@ pub(crate) fn is_for_one_call(key: &Key) -> bool {
 /// The options of both sides of a relay, those of the queries left to the library. A flag goes to
 /// each side that it applies to.
 pub(crate) fn relaying(
-    listen: &SocketUrl,
+    listen: &[Place],
     target: &SocketUrl,
     flags: &[Flag],
-) -> Result<(ListenOptions, ConnectOptions), Failure> {
-    for url in [listen, target] {
+) -> Result<(Vec<ListenOptions>, ConnectOptions), Failure> {
+    for url in listen.iter().map(Place::url).chain([target]) {
         refuse_keys_for_one_call(url)?;
     }
-    let (mut listening, mut connecting) = (ListenOptions::default(), ConnectOptions::default());
+    let mut listening = vec![ListenOptions::default(); listen.len()];
+    let mut connecting = ConnectOptions::default();
     for flag in flags {
         let (name, value) = (flag.key.name, &flag.value);
-        let here = applies(flag.key, listen.transport(), Role::Listen);
+        let mut here = false;
         let there = applies(flag.key, target.transport(), Role::Connect);
-        if here {
-            listening.set(name, value)?;
+        for (place, options) in listen.iter().zip(&mut listening) {
+            if applies(flag.key, place.url().transport(), Role::Listen) {
+                options.set(name, value)?;
+                here = true;
+            }
         }
         if there {
             connecting.set(name, value)?;
@@ -72,9 +77,11 @@ fn refuse_keys_for_one_call(url: &SocketUrl) -> Result<(), Failure> {
 }
 
 /// The options of each URL to be listened on, those of its query left to the library.
-pub(crate) fn listening(urls: &[SocketUrl], flags: &[Flag]) -> Result<Vec<ListenOptions>, Failure> {
-    check(urls, flags, Role::Listen)?;
-    urls.iter()
+pub(crate) fn listening(places: &[Place], flags: &[Flag]) -> Result<Vec<ListenOptions>, Failure> {
+    check(places.iter().map(Place::url), flags, Role::Listen)?;
+    places
+        .iter()
+        .map(Place::url)
         .map(|url| {
             refuse_idle_keys(url)?;
             let mut options = ListenOptions::default();
@@ -86,9 +93,28 @@ pub(crate) fn listening(urls: &[SocketUrl], flags: &[Flag]) -> Result<Vec<Listen
         .collect()
 }
 
+/// Programs at once, for each address, where no other limit is given, so that a flood of clients,
+/// or of datagrams with forged senders, does not become one of processes.
+const PROGRAMS: &str = "100";
+
+/// Limits the number of programs, where no flag does.
+pub(crate) fn limit_programs(places: &[Place], flags: &mut Vec<Flag>) {
+    for (name, of_datagrams) in [("max_connections", false), ("max_peers", true)] {
+        let applies = |place: &Place| place.url().transport().is_datagram() == of_datagrams;
+        let is_given = flags.iter().any(|flag| flag.key.name == name);
+        if !is_given && places.iter().any(applies) {
+            let key = stream_socket::keys().iter().find(|key| key.name == name);
+            flags.extend(key.map(|key| Flag {
+                key,
+                value: PROGRAMS.to_owned(),
+            }));
+        }
+    }
+}
+
 /// The options of a URL to be connected to, those of its query left to the library.
 pub(crate) fn connecting(url: &SocketUrl, flags: &[Flag]) -> Result<ConnectOptions, Failure> {
-    check(std::slice::from_ref(url), flags, Role::Connect)?;
+    check([url].into_iter(), flags, Role::Connect)?;
     let mut options = ConnectOptions::default();
     for flag in applicable(flags, url, Role::Connect) {
         options.set(flag.key.name, &flag.value)?;
@@ -146,11 +172,14 @@ fn applicable<'a>(
 }
 
 /// A flag that would do nothing is refused.
-fn check(urls: &[SocketUrl], flags: &[Flag], role: Role) -> Result<(), Failure> {
+fn check<'a>(
+    urls: impl Iterator<Item = &'a SocketUrl> + Clone,
+    flags: &[Flag],
+    role: Role,
+) -> Result<(), Failure> {
     let is_useless = |flag: &&Flag| {
-        !urls
-            .iter()
-            .any(|url| applies(flag.key, url.transport(), role))
+        let mut urls = urls.clone();
+        !urls.any(|url| applies(flag.key, url.transport(), role))
     };
     match flags.iter().find(is_useless) {
         Some(flag) => Err(Failure::Usage(useless(flag.key, role))),
@@ -167,11 +196,11 @@ fn useless(key: &Key, role: Role) -> String {
 }
 
 /// The transports that a key means something for, in a few words: what does for tcp and unix, does
-/// for TLS and mptcp over them.
+/// for TLS and mptcp over them, and for inherited sockets that are such.
 pub(crate) fn transports_of(key: &Key, role: Role) -> String {
     let applying = Transport::ALL
         .iter()
-        .filter(|transport| applies(key, **transport, role));
+        .filter(|transport| applies(key, **transport, role) && !transport.is_inherited());
     let (carried, plain): (Vec<&Transport>, Vec<&Transport>) =
         applying.partition(|transport| transport.carrier() != **transport);
     if plain.is_empty() && !carried.is_empty() {

@@ -140,13 +140,70 @@ impl fmt::Display for UnixAddress {
     }
 }
 
+/// The address of a socket between a virtual machine and its host: a machine and a port there.
+///
+/// See [vsock(7)](https://man7.org/linux/man-pages/man7/vsock.7.html). Ports below 1024 are for
+/// the privileged.
+///
+/// # Examples
+///
+/// ```
+/// use stream_socket::VsockAddress;
+///
+/// let address = VsockAddress { cid: VsockAddress::HOST, port: 9000 };
+/// assert_eq!(address.to_string(), "host:9000");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "struct sockaddr_vm has no more")]
+pub struct VsockAddress {
+    /// The machine, by its context identifier.
+    pub cid: u32,
+    /// The port.
+    pub port: u32,
+}
+
+impl VsockAddress {
+    /// Any machine, to bind: `VMADDR_CID_ANY`, written `any`.
+    pub const ANY: u32 = u32::MAX;
+    /// The hypervisor: `VMADDR_CID_HYPERVISOR`, written `hypervisor`.
+    pub const HYPERVISOR: u32 = 0;
+    /// The machine itself, where it has a loopback: `VMADDR_CID_LOCAL`, written `local`.
+    pub const LOCAL: u32 = 1;
+    /// The host of the machine: `VMADDR_CID_HOST`, written `host`.
+    pub const HOST: u32 = 2;
+    /// A port that the kernel chooses at bind: `VMADDR_PORT_ANY`, written `any`.
+    pub const PORT_ANY: u32 = u32::MAX;
+
+    /// The machines that have names.
+    pub(crate) const NAMED: [(&str, u32); 4] = [
+        ("any", Self::ANY),
+        ("hypervisor", Self::HYPERVISOR),
+        ("local", Self::LOCAL),
+        ("host", Self::HOST),
+    ];
+}
+
+/// As in a URL: `cid:port`, by name where there is one.
+impl fmt::Display for VsockAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::NAMED.iter().find(|(_, cid)| *cid == self.cid) {
+            Some((name, _)) => f.write_str(name)?,
+            None => self.cid.fmt(f)?,
+        }
+        match self.port {
+            Self::PORT_ANY => f.write_str(":any"),
+            port => write!(f, ":{port}"),
+        }
+    }
+}
+
 /// The address of a socket or of its peer.
 ///
 /// What getsockname(2), getpeername(2), accept(2) and recvfrom(2) return. A unix socket without a
 /// name has none: functions that may meet one return an `Option`.
 ///
-/// [`Display`](fmt::Display) prints `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, a path, or
-/// `@name` for an abstract name.
+/// [`Display`](fmt::Display) prints `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, a path,
+/// `@name` for an abstract name, or `host:9000` of vsock.
 ///
 /// # Examples
 ///
@@ -167,6 +224,8 @@ pub enum SocketAddress {
     Inet(SocketAddr),
     /// A path or an abstract name ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
     Unix(UnixAddress),
+    /// A machine and a port ([vsock(7)](https://man7.org/linux/man-pages/man7/vsock.7.html)).
+    Vsock(VsockAddress),
 }
 
 impl SocketAddress {
@@ -174,15 +233,15 @@ impl SocketAddress {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             SocketAddress::Inet(address) => Some(address.ip()),
-            SocketAddress::Unix(_) => None,
+            SocketAddress::Unix(_) | SocketAddress::Vsock(_) => None,
         }
     }
 
-    /// The port, where there is one.
+    /// The port of an IP address.
     pub fn port(&self) -> Option<u16> {
         match self {
             SocketAddress::Inet(address) => Some(address.port()),
-            SocketAddress::Unix(_) => None,
+            SocketAddress::Unix(_) | SocketAddress::Vsock(_) => None,
         }
     }
 }
@@ -193,6 +252,7 @@ impl fmt::Display for SocketAddress {
         match self {
             SocketAddress::Inet(address) => address.fmt(f),
             SocketAddress::Unix(address) => address.fmt(f),
+            SocketAddress::Vsock(address) => address.fmt(f),
         }
     }
 }
@@ -200,6 +260,12 @@ impl fmt::Display for SocketAddress {
 impl From<SocketAddr> for SocketAddress {
     fn from(address: SocketAddr) -> Self {
         SocketAddress::Inet(address)
+    }
+}
+
+impl From<VsockAddress> for SocketAddress {
+    fn from(address: VsockAddress) -> Self {
+        SocketAddress::Vsock(address)
     }
 }
 

@@ -52,11 +52,11 @@ impl Connecting {
     /// As [`Stream::connect`], but for what only [`advance`](Self::advance) can find out.
     pub fn start<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
         let url = url.to_socket_url()?.into_owned();
-        let options = options.for_url(&url)?;
         Self::over(Race::new(url, options)?)
     }
 
-    /// Begins with addresses that [`resolve`] has told before, and so never waits.
+    /// Begins with addresses that [`resolve`] has told before, and so never waits. An inherited
+    /// socket has none, and is taken.
     ///
     /// # Errors
     ///
@@ -67,7 +67,6 @@ impl Connecting {
         options: &ConnectOptions,
     ) -> Result<Self> {
         let url = url.to_socket_url()?.into_owned();
-        let options = options.for_url(&url)?;
         Self::over(Race::to(url, options, addresses.to_vec())?)
     }
 
@@ -165,6 +164,10 @@ pub fn resolve<U: ToSocketUrl + ?Sized>(
     timeout: Option<Duration>,
 ) -> Result<Vec<SocketAddress>> {
     let url = url.to_socket_url()?;
+    if url.transport().is_inherited() {
+        // Connected already, it has no address to go to.
+        return Ok(Vec::new());
+    }
     let options = options.for_url(&url)?;
     transport::resolve(&url, &options, timeout, Deadline::after(timeout))
 }

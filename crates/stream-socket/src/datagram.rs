@@ -17,7 +17,9 @@ use crate::sys::batch::{Arrival, receive_one, send_one};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, LocalAddress, failed, option, timed_out};
-use crate::transport::{self, Bound, of_descriptor, tell_local_address};
+use crate::transport::{
+    self, Bound, Inherited, inherited_options, refuse_binding, tell_local_address,
+};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A socket that whole datagrams come to and go from: udp or udg.
@@ -104,9 +106,35 @@ impl DatagramSocket {
     /// [`Stage::Socket`] and [`Stage::Bind`] with the number of the system call that failed.
     pub fn bind<U: ToSocketUrl + ?Sized>(url: &U, options: &ListenOptions) -> Result<Self> {
         let url = url.to_socket_url()?;
+        if url.transport().is_inherited() {
+            return Self::inherit(Inherited::take_first(&url)?, options);
+        }
         let options = receiving(&url, options)?;
         let bound = transport::bind(&url, &options)?;
         Self::new(&url, &options, bound)
+    }
+
+    /// A bound socket of datagrams that this process was started with; what `options` say of
+    /// binding comes too late for it, and is refused.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Parse`] for its options, at [`Stage::Socket`] for what is no socket of
+    /// datagrams, is not bound or is connected.
+    pub fn inherit(socket: Inherited, options: &ListenOptions) -> Result<Self> {
+        let url = socket.url().clone();
+        let options = receiving(&url, options)?;
+        refuse_binding(&url, &options)?;
+        let (socket, address) = socket.into_bound()?;
+        inherited_options(socket.as_fd(), &url, &options)?;
+        let bound = Bound {
+            socket,
+            address,
+            file: None,
+        };
+        let mut made = Self::new(&url, &options, bound)?;
+        made.ours = false;
+        Ok(made)
     }
 
     /// Binds every address of the URL, each with a socket of its own: all to the same port where
@@ -120,6 +148,12 @@ impl DatagramSocket {
         options: &ListenOptions,
     ) -> Result<Vec<Self>> {
         let url = url.to_socket_url()?;
+        if url.transport().is_inherited() {
+            let sockets = Inherited::take(&*url)?.into_iter();
+            return sockets
+                .map(|socket| Self::inherit(socket, options))
+                .collect();
+        }
         let options = receiving(&url, options)?;
         let bound = transport::bind_all(&url, &options)?;
         bound
@@ -336,19 +370,13 @@ impl TryFrom<OwnedFd> for DatagramSocket {
     ///
     /// At [`Stage::Socket`] for what is no socket of datagrams, or is not bound.
     fn try_from(socket: OwnedFd) -> Result<Self> {
-        let inherited = "an inherited descriptor";
-        let (transport, kind) = of_descriptor(socket.as_fd())?;
-        if !kind.datagram {
-            return Err(Error::new(
-                Stage::Socket,
-                inherited,
-                "it is no socket of datagrams",
-            ));
+        let inherited = Inherited::over(socket)?;
+        let url = inherited.url().clone();
+        if !inherited.is_datagram() {
+            let reason = "it is no socket of datagrams";
+            return Err(Error::new(Stage::Socket, inherited, reason));
         }
-        let address = sys::socket::local_address(socket.as_fd())
-            .map_err(|errno| failed(Stage::Socket, inherited, errno))?
-            .ok_or_else(|| Error::new(Stage::Socket, inherited, "it is not bound"))?;
-        let url = SocketUrl::from_address(transport, &address)?;
+        let (socket, address) = inherited.into_bound()?;
         let bound = Bound {
             socket,
             address,

@@ -79,6 +79,9 @@
 //! | `unix` | a stream of bytes within this host | a path, or `@name` |
 //! | `udg` | datagrams within this host | a path, or `@name` |
 //! | `mptcp` | tcp over several paths, where both ends have it | `host:port` |
+//! | `vsock` | stream between a virtual machine and its host | `cid:port`, also `host:port` |
+//! | `fd` | a socket that this process was started with | its number |
+//! | `systemd` | sockets that a service manager has opened | their name, or `*` |
 //! | `tls`, `ssl` | TLS over tcp, 1.3 or else 1.2 | `host:port` |
 //! | `tlsv1.2`, `tlsv1.3` | TLS of that version alone | `host:port` |
 //! | `tls+unix` | TLS over unix | a path, or `@name` |
@@ -147,7 +150,7 @@ mod sys;
 mod transport;
 mod url;
 
-pub use address::{SocketAddress, UnixAddress};
+pub use address::{SocketAddress, UnixAddress, VsockAddress};
 pub use child::{ChildEnd, kill_group};
 pub use connecting::{Connecting, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
@@ -166,7 +169,7 @@ pub use proxy_protocol::{ProxyHeader, ProxyReading, ProxyTls, ProxyVersion, Tlv}
 pub use select::{Interest, Member, Readiness, Selectable, select};
 pub use stream::Stream;
 pub use sys::{LocalAddress, PeerCredentials};
-pub use transport::{TlsCipher, TlsFacts, tls_ciphers};
+pub use transport::{Inherited, TlsCipher, TlsFacts, tls_ciphers};
 #[doc(hidden)]
 pub use url::php;
 pub use url::{Host, Port, SocketUrl, Target, ToSocketUrl, Transport};

@@ -1,5 +1,6 @@
 //! A listening socket.
 
+mod inherited;
 mod tls;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::stream::{PeerEnd, Stream};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, failed, timed_out};
-use crate::transport::{self, Bound, of_descriptor};
+use crate::transport::{self, Bound, Inherited};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A socket that streams are accepted from: connections over tcp and unix, peers that send
@@ -116,6 +117,9 @@ impl Listener {
     /// call that failed.
     pub fn bind<U: ToSocketUrl + ?Sized>(url: &U, options: &ListenOptions) -> Result<Self> {
         let url = url.to_socket_url()?;
+        if url.transport().is_inherited() {
+            return Self::inherit(Inherited::take_first(&url)?, options);
+        }
         let options = accepting(&url, options)?;
         let bound = transport::bind(&url, &options)?;
         Self::new(&url, &options, bound)
@@ -132,6 +136,12 @@ impl Listener {
         options: &ListenOptions,
     ) -> Result<Vec<Self>> {
         let url = url.to_socket_url()?;
+        if url.transport().is_inherited() {
+            let sockets = Inherited::take(&*url)?.into_iter();
+            return sockets
+                .map(|socket| Self::inherit(socket, options))
+                .collect();
+        }
         let options = accepting(&url, options)?;
         let bound = transport::bind_all(&url, &options)?;
         bound
@@ -487,74 +497,5 @@ impl AsFd for Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
-    }
-}
-
-/// A listener over an inherited descriptor, whose transport is asked of the kernel.
-///
-/// One that listens for connections is made non-blocking, for all who share it: otherwise an
-/// accept would wait beyond its deadline when another process was quicker. To hand it over again
-/// undoes that.
-impl TryFrom<OwnedFd> for Listener {
-    type Error = Error;
-
-    /// # Errors
-    ///
-    /// At [`Stage::Socket`] for what is no socket, is one of another family, does not listen or,
-    /// of datagrams, is not bound or is connected.
-    fn try_from(socket: OwnedFd) -> Result<Self> {
-        let inherited = "an inherited descriptor";
-        let (transport, kind) = of_descriptor(socket.as_fd())?;
-        if !kind.listening && !kind.datagram {
-            return Err(Error::new(Stage::Socket, inherited, "it does not listen"));
-        }
-        let address = sys::socket::local_address(socket.as_fd())
-            .map_err(|errno| failed(Stage::Socket, inherited, errno))?
-            .ok_or_else(|| Error::new(Stage::Socket, inherited, "it has no name"))?;
-        if kind.datagram && sys::socket::peer_address(socket.as_fd()).is_ok() {
-            let reason = "it is connected: take it as a Stream";
-            return Err(Error::new(Stage::Socket, inherited, reason));
-        }
-        let url = Arc::new(SocketUrl::from_address(transport, &address)?);
-        // accept(2) has no flag against waiting, and what a poll saw may be another's by then.
-        let ours = kind.listening
-            && sys::socket::stop_blocking(socket.as_fd())
-                .map_err(|errno| failed(Stage::Socket, inherited, errno))?;
-        let options = ListenOptions::default();
-        let (socket, peers) = front(socket, &url, &address, &options)?;
-        Ok(Self {
-            socket,
-            peers,
-            tls: OnceLock::new(),
-            url,
-            options,
-            address,
-            file: None,
-            ours,
-            gate: None,
-            reserve: None,
-        })
-    }
-}
-
-/// Hands the socket over, listening still. The file of a unix socket stays: it is the new
-/// owner's to remove. Streams of a listener of datagrams that share it are best dropped before:
-/// what they receive for others than themselves is lost to the new owner.
-impl From<Listener> for OwnedFd {
-    fn from(mut listener: Listener) -> Self {
-        if let Some(peers) = &listener.peers {
-            // Streams may share the socket still. In place of one that is open already, there is
-            // always room for another descriptor of it.
-            let shared = peers.dispatcher().socket();
-            _ = sys::socket::replace(&mut listener.socket, shared);
-        }
-        if let Some(file) = listener.file {
-            file.leave();
-        }
-        if listener.ours {
-            // It can't fail on an open socket, and a listener that does not wait harms nobody.
-            _ = sys::socket::set_blocking(&listener.socket, true);
-        }
-        listener.socket
     }
 }

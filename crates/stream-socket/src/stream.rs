@@ -31,12 +31,12 @@ use source::Source;
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Place;
-use crate::options::{ConnectOptions, Options, SocketOptions};
+use crate::options::{ConnectOptions, SocketOptions};
 use crate::read_buffer::{DATAGRAM, ReadBuffer};
 use crate::sys::socket::Take;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
-use crate::transport::{Connected, Race, share};
+use crate::transport::{Connected, Inherited, Race, share};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A connected socket: a stream of bytes over tcp and unix, of datagrams over udp and udg.
@@ -115,11 +115,24 @@ impl Stream {
     /// [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
     pub fn connect<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
         let url = url.to_socket_url()?.into_owned();
-        let options = options.for_url(&url)?;
-        let mut race = Race::new(url, options)?;
+        Self::won(Race::new(url, options)?)
+    }
+
+    /// A connected stream over a socket that this process was started with; what `options` say of
+    /// connecting comes too late for it, and is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and at [`Stage::Socket`] for a socket that listens, at
+    /// [`Stage::Connect`] for one that is not connected.
+    pub fn inherit(socket: Inherited, options: &ConnectOptions) -> Result<Self> {
+        Self::won(Race::over(socket, options)?)
+    }
+
+    fn won(mut race: Race) -> Result<Self> {
         let connected = race.run()?;
         if race.options().socket.inheritable {
-            share(&connected.socket, true)
+            share(&connected.socket, !connected.is_inherited)
                 .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
         }
         let mut stream = Self::connected(&race, connected)?;
@@ -139,7 +152,6 @@ impl Stream {
     /// As [`connect`](Self::connect), as far as it comes without waiting.
     pub fn begin<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
         let url = url.to_socket_url()?.into_owned();
-        let options = options.for_url(&url)?;
         let mut race = Race::new(url, options)?;
         let connected = race.begin()?;
         if race.options().socket.inheritable {
@@ -182,9 +194,15 @@ impl Stream {
             peer,
             file,
             prefix,
+            is_inherited,
         } = connected;
-        let mut stream = Self::new(socket, url.transport(), Some(peer), origin, options);
+        let mut stream = Self::new(socket, url.transport(), peer, origin, options);
         stream.rare = Rare::boxed(file, prefix);
+        if is_inherited {
+            // Who shares the descriptor shares its mode and the time of its reads.
+            stream.ours = false;
+            stream.in_call = None;
+        }
         Ok(match race.session()? {
             Some(session) => stream.secured(session),
             None => stream,

@@ -48,6 +48,7 @@ Examples:
   stream-socket connect unix:///run/echo.sock --timeout 10s <picture.png >copy.png
   stream-socket connect udg://@log <message
   stream-socket connect tls://example.org:443 --alpn h2,http/1.1 --verbose
+  stream-socket connect vsock://host:9000
   stream-socket connect tls://10.0.0.7:8443 --peer-name app.internal --ca authority.pem";
 
 pub(super) fn command() -> Command {
@@ -58,7 +59,7 @@ pub(super) fn command() -> Command {
             Arg::new("url")
                 .value_name("URL")
                 .required(true)
-                .help("What to connect to: tcp, udp, unix, udg, tls"),
+                .help("What to connect to: tcp, udp, unix, udg, vsock, tls, fd://N"),
         )
         .args([timeout(), wait(), verbose()])
         .args(option_flags::flags(Role::Connect))

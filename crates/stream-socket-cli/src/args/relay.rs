@@ -54,6 +54,7 @@ Examples:
   stream-socket relay udp://[::]:53 udp://9.9.9.9:53 --peer-idle-timeout 5s
   stream-socket relay tcp://[::]:80 tcp://10.0.0.7:80 --send-proxy v2 --max-connections 1000
   stream-socket relay 'tls://[::]:443?certificate=site.pem' tcp://localhost:80
+  stream-socket relay systemd://app vsock://3:80
   stream-socket relay tcp://localhost:3128 tls://proxy.example.org:443
 
 A flag goes to each of the two URLs that it applies to; a key in a URL's query is for that one \
@@ -67,13 +68,13 @@ pub(super) fn command() -> Command {
             Arg::new("listen")
                 .value_name("LISTEN")
                 .required(true)
-                .help("What to listen on: tcp, udp, unix, udg, tls"),
+                .help("What to listen on: tcp, udp, unix, udg, vsock, tls, systemd://NAME, fd://N"),
         )
         .arg(
             Arg::new("target")
                 .value_name("TARGET")
                 .required(true)
-                .help("What to connect to for each: tcp, udp, unix, udg, tls"),
+                .help("What to connect to for each: tcp, udp, unix, udg, vsock, tls"),
         )
         .args([half_closed(), retry(), refresh()])
         .args([drain(), threads()].map(|arg| arg.help_heading("Relay")))

@@ -100,10 +100,6 @@ const USAGE: &str = "\
 stream-socket serve [OPTIONS] <URL>... <SERVICE>
        stream-socket serve [OPTIONS] <URL>... -- <CMD> [ARG]...";
 
-/// Programs at once, for each address, where no other limit is given, so that a flood of clients,
-/// or of datagrams with forged senders, does not become one of processes.
-const PROGRAMS: &str = "100";
-
 const ABOUT: &str = "\
 Serve one of the classic small services, or a program for each connection, on any number of \
 sockets.
@@ -126,10 +122,12 @@ Examples:
   stream-socket serve unix:///run/date.sock --max-connections 10 -- date --utc
   stream-socket serve udp://127.0.0.1:8000 --peer-idle-timeout 5s -- tr a-z A-Z
   stream-socket serve tls://[::]:4433 --certificate site.pem --key site.key daytime
+  stream-socket serve systemd://web -- /usr/libexec/web
 
 A program has the socket as its standard input and output, and is told of the connection by the \
 variables of UCSPI: PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT; on unix \
-UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID. For each address \
+UNIXREMOTEPATH, UNIXLOCALPATH, UNIXREMOTEPID, UNIXREMOTEEUID, UNIXREMOTEEGID; on vsock \
+VSOCKREMOTECID, VSOCKREMOTEPORT, VSOCKLOCALCID, VSOCKLOCALPORT. For each address \
 that is listened on, at most --max-connections run at once (100 unless given otherwise); the rest \
 waits. Where descriptors or processes run out, a connection waits until its program can be \
 started. Its standard error is ours. At the end of --drain or --lifetime it is \
@@ -172,7 +170,10 @@ pub(super) fn command() -> Command {
                 .value_name("URL")
                 .num_args(1..)
                 .required(true)
-                .help("What to listen on: tcp, udp, unix, udg, tls; several; then the SERVICE"),
+                .help(
+                    "What to listen on: tcp, udp, unix, udg, vsock, tls, systemd://NAME, fd://N; \
+                     several; then the SERVICE",
+                ),
         )
         .arg(
             Arg::new("program")
@@ -242,9 +243,9 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ServeArguments, Failure>
         .into_iter()
         .map(super::url)
         .collect::<Result<Vec<_>, _>>()?;
-    let mut flags = option_flags::given(matches, Role::Listen);
+    let flags = option_flags::given(matches, Role::Listen);
     if let Answer::Program(_) = answer {
-        judge_for_programs(&urls, &mut flags)?;
+        judge_for_programs(&urls, &flags)?;
     }
     Ok(ServeArguments {
         urls,
@@ -262,24 +263,12 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Programs need a limit to their number; what they do with the socket of a connection we don't
-/// see.
-fn judge_for_programs(urls: &[SocketUrl], flags: &mut Vec<Flag>) -> Result<(), Failure> {
+/// What programs do with the socket of a connection we don't see.
+fn judge_for_programs(urls: &[SocketUrl], flags: &[Flag]) -> Result<(), Failure> {
     const UNSEEN: [&str; 3] = ["idle_timeout", "read_timeout", "write_timeout"];
     if let Some(name) = given(urls, flags).find(|name| UNSEEN.contains(name)) {
         let sentence = format!("{name} can't be told of a program's connection: use lifetime");
         return Err(Failure::Usage(sentence));
-    }
-    for (name, of_datagrams) in [("max_connections", false), ("max_peers", true)] {
-        let applies = |url: &SocketUrl| url.transport().is_datagram() == of_datagrams;
-        let is_given = flags.iter().any(|flag| flag.key.name == name);
-        if !is_given && urls.iter().any(applies) {
-            let key = stream_socket::keys().iter().find(|key| key.name == name);
-            flags.extend(key.map(|key| Flag {
-                key,
-                value: PROGRAMS.to_owned(),
-            }));
-        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use stream_socket::engine::raise_descriptor_limit;
 use crate::args::RelayArguments;
 use crate::failure::Failure;
 use crate::loops::Settings;
+use crate::place::Place;
 use crate::relay::{self, Destination, Patience};
 use crate::signal::Signals;
 use crate::{notify, options, output};
@@ -23,7 +24,8 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         tracing::warn!("{error}");
     }
     let RelayArguments { listen, target, .. } = arguments;
-    let (listening, connecting) = options::relaying(listen, target, &arguments.flags)?;
+    let places = Place::all(std::slice::from_ref(listen))?;
+    let (listening, connecting) = options::relaying(&places, target, &arguments.flags)?;
     let mut connecting = options::merged_connecting(target, &connecting)?;
     options::weaken(target, &mut connecting, arguments.danger)?;
     connecting.connect_timeout = connecting.connect_timeout.or(Some(CONNECT_TIMEOUT));
@@ -33,7 +35,10 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         refresh: arguments.refresh,
     };
     let destination = Destination::new(target.without_query(), connecting, patience)?;
-    let listeners = Listener::bind_all(listen, &listening)?;
+    let mut listeners: Vec<Listener> = Vec::new();
+    for (place, options) in places.into_iter().zip(&listening) {
+        listeners.extend(place.listen(options)?);
+    }
     let signals = Signals::install_with_hang_up()?;
     let mut bound = String::new();
     for listener in &listeners {

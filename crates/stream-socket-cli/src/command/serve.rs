@@ -8,13 +8,14 @@ use stream_socket::engine::raise_descriptor_limit;
 use crate::args::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
 use crate::loops::Settings;
+use crate::place::Place;
 use crate::serve::{self, Answerer, Entrances, Program};
 use crate::service::{Daytime, Service};
 use crate::signal::Signals;
 use crate::{notify, options, output};
 
 /// Binds everything, says so, and serves until a signal ends it.
-pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+pub(super) fn run(mut arguments: ServeArguments) -> Result<(), Failure> {
     let answerer = answerer(&arguments)?;
     if let Answerer::Service(_) = answerer {
         // A program would inherit it, and may not be up to it.
@@ -22,8 +23,12 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
             tracing::warn!("{error}");
         }
     }
-    let options = options::listening(&arguments.urls, &arguments.flags)?;
-    let entrances = Entrances::bind(&arguments.urls, &options, &answerer)?;
+    let places = Place::all(&arguments.urls)?;
+    if let Answerer::Program(_) = answerer {
+        options::limit_programs(&places, &mut arguments.flags);
+    }
+    let options = options::listening(&places, &arguments.flags)?;
+    let entrances = Entrances::bind(places, &options, &answerer)?;
     let signals = if entrances.have_certificates() {
         Signals::install_with_hang_up()?
     } else {

@@ -36,8 +36,11 @@ impl Destination {
         options: ConnectOptions,
         patience: Patience,
     ) -> Result<Self, Failure> {
-        // What can't be meant is told now, not to the first client.
-        drop(Connecting::start_at(&url, &[], &options)?);
+        // What can't be meant is told now, not to the first client. A socket that is connected
+        // already is the first client's to take.
+        if !url.transport().is_inherited() {
+            drop(Connecting::start_at(&url, &[], &options)?);
+        }
         let directory = Directory::new(&url, &options, patience.refresh)?;
         Ok(Self {
             url,

@@ -7,6 +7,7 @@ use stream_socket::{DatagramSocket, ListenOptions, Listener, SocketAddress, Sock
 use super::Answerer;
 use crate::failure::Failure;
 use crate::options;
+use crate::place::Place;
 
 /// Everything that is bound.
 #[derive(Default)]
@@ -21,22 +22,22 @@ pub(crate) struct Entrances {
 }
 
 impl Entrances {
-    /// Binds every address of every URL, all or none.
+    /// Binds every address of every place, all or none.
     pub(crate) fn bind(
-        urls: &[SocketUrl],
+        places: Vec<Place>,
         options: &[ListenOptions],
         answerer: &Answerer,
     ) -> Result<Self, Failure> {
         let mut bound = Self::default();
-        for (url, options) in urls.iter().zip(options) {
-            match (url.transport().is_datagram(), answerer) {
-                (true, Answerer::Service(_)) => bound.bind_sockets(url, options.clone())?,
+        for (place, options) in places.into_iter().zip(options) {
+            match (place.url().transport().is_datagram(), answerer) {
+                (true, Answerer::Service(_)) => bound.bind_sockets(place, options.clone())?,
                 (true, Answerer::Program(_)) => {
-                    let listeners = bound.bind_listeners(url, options)?;
+                    let listeners = bound.bind_listeners(place, options)?;
                     bound.peers.extend(listeners);
                 }
                 (false, _) => {
-                    let listeners = bound.bind_listeners(url, options)?;
+                    let listeners = bound.bind_listeners(place, options)?;
                     bound.listeners.extend(listeners);
                 }
             }
@@ -44,9 +45,9 @@ impl Entrances {
         Ok(bound)
     }
 
-    fn bind_sockets(&mut self, url: &SocketUrl, mut options: ListenOptions) -> Result<(), Failure> {
+    fn bind_sockets(&mut self, place: Place, mut options: ListenOptions) -> Result<(), Failure> {
         options.coalesce = true;
-        for socket in DatagramSocket::bind_all(url, &options)? {
+        for socket in place.receive(&options)? {
             self.urls.push((socket.url().clone(), None));
             self.sockets.push(socket);
         }
@@ -55,11 +56,11 @@ impl Entrances {
 
     fn bind_listeners(
         &mut self,
-        url: &SocketUrl,
+        place: Place,
         options: &ListenOptions,
     ) -> Result<Vec<(Arc<Listener>, ListenOptions)>, Failure> {
-        let listeners = Listener::bind_all(url, options)?;
-        let merged = options::merged_listening(url, options)?;
+        let merged = options::merged_listening(place.url(), options)?;
+        let listeners = place.listen(options)?;
         let urls = listeners
             .iter()
             .map(|listener| (listener.url().clone(), listener.fingerprint()));

@@ -197,7 +197,7 @@ fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
 }
 
 /// All that a UCSPI server may tell, by any transport.
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 30] = [
     "PROTO",
     "SSL_CIPHER",
     "SSL_PROTOCOL",
@@ -224,6 +224,10 @@ const VARIABLES: [&str; 26] = [
     "UNIXREMOTEEUID",
     "UNIXREMOTEPATH",
     "UNIXREMOTEPID",
+    "VSOCKLOCALCID",
+    "VSOCKLOCALPORT",
+    "VSOCKREMOTECID",
+    "VSOCKREMOTEPORT",
 ];
 
 /// Tells the program who its peer is, and who it is itself.
@@ -278,6 +282,10 @@ fn describe_address(command: &mut Command, prefix: &str, address: &SocketAddress
             if let Some(path) = path(unix) {
                 command.env(format!("{prefix}PATH"), path);
             }
+        }
+        SocketAddress::Vsock(vsock) => {
+            command.env(format!("{prefix}CID"), vsock.cid.to_string());
+            command.env(format!("{prefix}PORT"), vsock.port.to_string());
         }
         _ => {}
     }

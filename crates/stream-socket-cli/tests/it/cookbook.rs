@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use crate::inherited::activated;
 use crate::support::certificates::Certificates;
-use crate::support::{Folder, Server, shell};
+use crate::support::{Folder, Script, Server, shell};
 
 const START: &str = "stream-socket relay ";
 
@@ -41,6 +42,13 @@ fn with_own_files(flags: &[&str]) -> String {
     words.join(" ")
 }
 
+/// What goes on until it is dropped.
+#[allow(dead_code, reason = "held, not looked at")]
+enum Relay {
+    Started(Server),
+    Activated(Script),
+}
+
 #[test]
 fn every_line_of_the_cookbook_relays() {
     let lines = lines();
@@ -58,12 +66,19 @@ fn every_line_of_the_cookbook_relays() {
             serve += " --proxy-protocol required --proxy-from 127.0.0.1,::1";
         }
         let echo = Server::start(&serve);
-        let relay = Server::relay(&format!(
-            "{} {} {}",
-            own(listen, &folder, "in"),
-            echo.url().replace("127.0.0.1", "localhost"),
-            with_own_files(flags)
-        ));
+        let target = echo.url().replace("127.0.0.1", "localhost");
+        let rest = format!("{target} {}", with_own_files(flags));
+        let (_relay, url) = if listen.starts_with("systemd") {
+            let relay = activated(&folder, "--fdname=app", &format!("relay {listen} {rest}"));
+            (
+                Relay::Activated(relay),
+                format!("unix://{}", folder.text("s")),
+            )
+        } else {
+            let relay = Server::relay(&format!("{} {rest}", own(listen, &folder, "in")));
+            let url = relay.url().to_owned();
+            (Relay::Started(relay), url)
+        };
         let mut ask = "$BIN connect $URL --wait 1s".to_owned();
         if listen.starts_with("tls") {
             ask += " --peer-name localhost --ca $CA --certificate $CLIENT";
@@ -72,7 +87,7 @@ fn every_line_of_the_cookbook_relays() {
             ask += " --send-proxy v1";
         }
         let (ca, client) = (certificates.file("ca.pem"), certificates.file("client.pem"));
-        let variables = [("URL", relay.url()), ("CA", &ca), ("CLIENT", &client)];
+        let variables = [("URL", &*url), ("CA", &ca), ("CLIENT", &client)];
         let outcome = shell(&format!("printf hello | {ask}"), &variables);
         assert_eq!(outcome.text(), "hello", "{line}: {outcome:?}");
     }

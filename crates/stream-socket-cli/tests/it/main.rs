@@ -6,7 +6,7 @@
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
 //! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
 //! `cookbook` the lines of docs/relay.md,
-//! `php` PHP in its place, `tls` all of that over TLS,
+//! `inherited` sockets that are open already, `php` PHP in its place, `tls` all of that over TLS,
 //! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
 //! `support` starts processes and ends them.
 #![allow(
@@ -24,6 +24,7 @@ mod datagrams;
 mod dialogues;
 mod ending;
 mod exhaustion;
+mod inherited;
 mod messages;
 mod neighbours;
 mod patience;

@@ -148,8 +148,10 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 
 #[test]
 fn transports_are_listed_one_a_line() {
-    shell("$BIN transports", &[])
-        .prints("tcp\nudp\nunix\nudg\nmptcp\ntls\nssl\ntlsv1.2\ntlsv1.3\ntls+unix\n");
+    shell("$BIN transports", &[]).prints(
+        "tcp\nudp\nunix\nudg\nmptcp\nvsock\nfd\nsystemd\n\
+             tls\nssl\ntlsv1.2\ntlsv1.3\ntls+unix\ntls+vsock\ntls+fd\ntls+systemd\n",
+    );
     let closed = shell("$BIN transports | true; echo ${PIPESTATUS[0]}", &[]);
     closed.prints("0\n");
 }
@@ -168,7 +170,7 @@ fn help_and_version_are_data() {
         ),
         (
             "serve --help",
-            "Limit for one read [tcp, unix] [default: never]",
+            "Limit for one read [tcp, unix, vsock] [default: never]",
         ),
         (
             "serve -h",
@@ -176,7 +178,7 @@ fn help_and_version_are_data() {
         ),
         (
             "connect --help",
-            "Limit for one read [tcp, udp, unix, udg] [default: never]",
+            "Limit for one read [tcp, udp, unix, udg, vsock] [default: never]",
         ),
         ("connect --help", "Examples:"),
         ("man --help", "man -l -"),

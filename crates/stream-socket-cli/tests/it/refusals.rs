@@ -59,7 +59,7 @@ const NONSENSE: &[(&str, &str)] = &[
     ),
     (
         "serve udp://127.0.0.1:0?backlog=1 echo",
-        "backlog applies to tcp, unix, not to udp",
+        "backlog applies to tcp, unix, vsock, not to udp",
     ),
     (
         "serve tcp://127.0.0.1:0?linger=5 echo",
@@ -87,7 +87,7 @@ const NONSENSE: &[(&str, &str)] = &[
     ),
     (
         "serve udp://127.0.0.1:0 echo --read-timeout 1s",
-        "--read-timeout applies to tcp, unix",
+        "--read-timeout applies to tcp, unix, vsock",
     ),
     (
         "serve udp://127.0.0.1:0?read_timeout=1s echo",

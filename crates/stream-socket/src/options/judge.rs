@@ -92,7 +92,7 @@ fn proxied(options: &ListenOptions, url: &SocketUrl) -> Judgement {
         return Err(format!("option proxy_from takes {why}"));
     }
     let is_required = options.proxy_protocol == Some(ProxyReading::Required);
-    let has_addresses = !url.transport().is_unix();
+    let has_addresses = url.transport().is_inet();
     let given = [
         ("proxy_from", !options.proxy_from.is_empty()),
         ("proxy_timeout", options.proxy_timeout.is_some()),

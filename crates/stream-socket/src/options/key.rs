@@ -121,19 +121,36 @@ pub fn keys() -> &'static [Key] {
     TABLE
 }
 
-const ALL: &[Transport] = Transport::ALL;
+const ALL: &[Transport] = &[
+    Transport::Tcp,
+    Transport::Udp,
+    Transport::Unix,
+    Transport::Udg,
+    Transport::Vsock,
+    Transport::Fd,
+    Transport::Systemd,
+];
 const TCP: &[Transport] = &[Transport::Tcp];
 const UDP: &[Transport] = &[Transport::Udp];
 const INET: &[Transport] = &[Transport::Tcp, Transport::Udp];
 const UNIX: &[Transport] = &[Transport::Unix, Transport::Udg];
+const NAMED: &[Transport] = &[
+    Transport::Tcp,
+    Transport::Udp,
+    Transport::Unix,
+    Transport::Udg,
+];
 const DATAGRAMS: &[Transport] = &[Transport::Udp, Transport::Udg];
-const ACCEPTING: &[Transport] = &[Transport::Tcp, Transport::Unix];
+const ACCEPTING: &[Transport] = &[Transport::Tcp, Transport::Unix, Transport::Vsock];
 const TLS: &[Transport] = &[
     Transport::Tls,
     Transport::Ssl,
     Transport::Tlsv12,
     Transport::Tlsv13,
     Transport::TlsUnix,
+    Transport::TlsVsock,
+    Transport::TlsFd,
+    Transport::TlsSystemd,
 ];
 
 macro_rules! table {
@@ -220,7 +237,7 @@ const TABLE: &[Key] = table! {
         Connect Span connect_timeout;
     attempt_delay TCP "250ms" "Time given to one address before the next is tried beside it" None,
         Connect Span attempt_delay;
-    bind ALL "any" "Local address to connect from" Some("bindto"),
+    bind NAMED "any" "Local address to connect from" Some("bindto"),
         Connect Text bind;
     via TCP "direct" "Proxy to go by: socks5://host:port or http://host:port" None,
         Connect Text via;
@@ -452,7 +469,7 @@ mod tests {
             ),
             (
                 "udp://h:1?backlog=7",
-                "option backlog applies to tcp, unix, not to udp",
+                "option backlog applies to tcp, unix, vsock, not to udp",
             ),
             (
                 "unix:///a?nodelay=1",

@@ -178,7 +178,7 @@ fn sun_path(address: Option<&SocketAddress>) -> Option<[u8; UNIX]> {
             };
             path.get_mut(at..at + name.len())?.copy_from_slice(name);
         }
-        Some(SocketAddress::Inet(_)) => return None,
+        Some(SocketAddress::Inet(_) | SocketAddress::Vsock(_)) => return None,
     }
     Some(path)
 }

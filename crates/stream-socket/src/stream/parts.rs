@@ -1,14 +1,14 @@
 //! A stream made from a descriptor, and taken apart into one.
 
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use super::{Source, Stream};
 use crate::error::{Error, Result, Stage};
 use crate::gate::Place;
 use crate::options::SocketOptions;
 use crate::sys::{self, Errno, failed};
-use crate::transport::of_descriptor;
+use crate::transport::Inherited;
 
 impl Stream {
     /// Takes out the stream's place among its listener's connections, where they are limited.
@@ -77,13 +77,9 @@ impl TryFrom<OwnedFd> for Stream {
     /// At [`Stage::Socket`] for what is no socket, is one of another family, or listens; at
     /// [`Stage::Connect`] for one that is not connected.
     fn try_from(socket: OwnedFd) -> Result<Self> {
-        let (transport, kind) = of_descriptor(socket.as_fd())?;
-        if kind.listening {
-            let reason = "it listens: take it as a Listener";
-            return Err(Error::new(Stage::Socket, "an inherited descriptor", reason));
-        }
-        let peer = sys::socket::peer_address(socket.as_fd())
-            .map_err(|errno| failed(Stage::Connect, "an inherited descriptor", errno))?;
+        let inherited = Inherited::over(socket)?;
+        let transport = inherited.url().transport();
+        let (socket, peer) = inherited.into_connected()?;
         let mut stream = Self::new(socket, transport, peer, None, &SocketOptions::default());
         stream.ours = false;
         Ok(stream)

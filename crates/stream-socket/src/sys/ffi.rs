@@ -3,12 +3,13 @@
 //! - the bytes of an address that rustix has received, and can't always decode;
 //! - setsockopt(2) for options that neither rustix nor socket2 knows;
 //! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram;
-//! - pthread_atfork(3), and descriptors that a forked child knows by number.
+//! - pthread_atfork(3), and descriptors that are known by number: in a forked child, and those that
+//!   this process was started with.
 //!
 //! The bytes inside addresses and control buffers are read and written by safe code, in
 //! `name.rs` and `control.rs`.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{io, mem, ptr};
 
 use rustix::net::SocketAddrAny;
@@ -208,9 +209,17 @@ pub(super) fn exit_child(code: libc::c_int) -> ! {
 /// A descriptor that is known by its number.
 pub(super) fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
     debug_assert!(number >= 0);
-    // SAFETY: the number is not -1. The caller uses it for epoll_ctl alone, which keeps nothing
-    // of a descriptor that is not open and touches no memory of this process.
+    // SAFETY: the number is not -1. The caller uses it for epoll_ctl, fcntl and getsockopt alone,
+    // which fail if it is not open and touch no memory of this process.
     unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Takes charge of a descriptor that this process was started with.
+pub(super) fn adopt(number: RawFd) -> OwnedFd {
+    debug_assert!(number >= 0);
+    // SAFETY: the caller has seen that it is open, that it came with the start of the process, so
+    // that nobody in it has opened it, and that it was not adopted before.
+    unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 const EMPTY_VECTOR: libc::iovec = libc::iovec {

@@ -14,6 +14,7 @@ mod ffi;
 #[cfg(feature = "tls")]
 pub(crate) mod file;
 pub(crate) mod fork;
+pub(crate) mod inherited;
 pub(crate) mod limit;
 mod name;
 pub(crate) mod option;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 use super::{Errno, ffi};
-use crate::address::{SocketAddress, UnixAddress};
+use crate::address::{SocketAddress, UnixAddress, VsockAddress};
 
 /// The longest address the kernel returns: `struct sockaddr_storage`.
 pub(super) const STORAGE: usize = size_of::<libc::sockaddr_storage>();
@@ -59,6 +59,14 @@ pub(super) fn write(address: &SocketAddress, storage: &mut [u8; STORAGE]) -> usi
             storage[end] = 0;
             if start == 2 { end + 1 } else { end }
         }
+        SocketAddress::Vsock(vsock) => {
+            let length = size_of::<libc::sockaddr_vm>();
+            storage[..length].fill(0);
+            put(storage, 0, &(libc::AF_VSOCK as u16).to_ne_bytes());
+            put(storage, 4, &vsock.port.to_ne_bytes());
+            put(storage, 8, &vsock.cid.to_ne_bytes());
+            length
+        }
     }
 }
 
@@ -86,6 +94,11 @@ pub(super) fn read(storage: &[u8; STORAGE], length: usize) -> Option<SocketAddre
                 path => UnixAddress::from_kernel_path(until_nul(path)),
             };
             Some(SocketAddress::Unix(unix))
+        }
+        libc::AF_VSOCK if length >= size_of::<libc::sockaddr_vm>() => {
+            let port = u32::from_ne_bytes(field(storage, 4));
+            let cid = u32::from_ne_bytes(field(storage, 8));
+            Some(SocketAddress::Vsock(VsockAddress { cid, port }))
         }
         _ => None,
     }
@@ -119,6 +132,7 @@ mod tests {
             SocketAddress::Unix(UnixAddress::from_path(&long).unwrap()),
             SocketAddress::Unix(UnixAddress::from_abstract(long.as_bytes()).unwrap()),
             SocketAddress::Unix(UnixAddress::from_abstract(b"a\0b").unwrap()),
+            SocketAddress::Vsock(VsockAddress { cid: 3, port: 9 }),
         ] {
             let mut storage = [0xff; STORAGE];
             let length = write(&address, &mut storage);

@@ -4,7 +4,7 @@
 //! `MSG_DONTWAIT` besides, so that an inherited descriptor, whose mode others share, is never
 //! waited on inside a call; `MSG_NOSIGNAL` keeps SIGPIPE away.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 use rustix::net::{
     self, AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
+use socket2::{SockAddr, SockRef};
 
 use super::seam::{Call, call, clip};
 use super::{Errno, name};
@@ -23,6 +24,8 @@ pub(crate) struct Kind {
     pub(crate) family: Family,
     pub(crate) datagram: bool,
     pub(crate) listening: bool,
+    /// Whether it is of multipath TCP.
+    pub(crate) multipath: bool,
 }
 
 /// An address family.
@@ -31,6 +34,7 @@ pub(crate) enum Family {
     V4,
     V6,
     Unix,
+    Vsock,
 }
 
 impl Family {
@@ -40,6 +44,7 @@ impl Family {
             SocketAddress::Inet(inet) if inet.is_ipv4() => Family::V4,
             SocketAddress::Inet(_) => Family::V6,
             SocketAddress::Unix(_) => Family::Unix,
+            SocketAddress::Vsock(_) => Family::Vsock,
         }
     }
 
@@ -48,6 +53,7 @@ impl Family {
             Family::V4 => AddressFamily::INET,
             Family::V6 => AddressFamily::INET6,
             Family::Unix => AddressFamily::UNIX,
+            Family::Vsock => AddressFamily::VSOCK,
         }
     }
 }
@@ -97,6 +103,7 @@ pub(crate) fn kind(socket: BorrowedFd<'_>) -> Result<Kind, Errno> {
         AddressFamily::INET => Family::V4,
         AddressFamily::INET6 => Family::V6,
         AddressFamily::UNIX => Family::Unix,
+        AddressFamily::VSOCK => Family::Vsock,
         _ => return Err(Errno::PROTONOSUPPORT),
     };
     let datagram = match call(Call::Option, || net::sockopt::socket_type(socket))? {
@@ -105,10 +112,12 @@ pub(crate) fn kind(socket: BorrowedFd<'_>) -> Result<Kind, Errno> {
         _ => return Err(Errno::PROTONOSUPPORT),
     };
     let listening = call(Call::Option, || net::sockopt::socket_acceptconn(socket))?;
+    let protocol = call(Call::Option, || net::sockopt::socket_protocol(socket))?;
     Ok(Kind {
         family,
         datagram,
         listening,
+        multipath: protocol == Some(net::ipproto::MPTCP),
     })
 }
 
@@ -117,7 +126,15 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, address: &SocketAddress) -> Result<()
     call(Call::Bind, || match address {
         SocketAddress::Inet(inet) => net::bind(socket, inet),
         SocketAddress::Unix(unix) => net::bind(socket, &name::unix(unix)?),
+        SocketAddress::Vsock(vsock) => {
+            let bound = SockRef::from(&socket).bind(&SockAddr::vsock(vsock.cid, vsock.port));
+            bound.map_err(|error| number_of(&error))
+        }
     })
+}
+
+fn number_of(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// bind(2) to an abstract name that the kernel chooses: "autobind" in unix(7).
@@ -173,6 +190,10 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, address: &SocketAddress) -> Result
     call(Call::Connect, || match address {
         SocketAddress::Inet(inet) => net::connect(socket, inet),
         SocketAddress::Unix(unix) => net::connect(socket, &name::unix(unix)?),
+        SocketAddress::Vsock(vsock) => {
+            let begun = SockRef::from(&socket).connect(&SockAddr::vsock(vsock.cid, vsock.port));
+            begun.map_err(|error| number_of(&error))
+        }
     })
 }
 

@@ -82,6 +82,17 @@ fn keepalive(socket: BorrowedFd<'_>, url: &SocketUrl, options: &SocketOptions) -
     })
 }
 
+/// Sets on a socket that is bound and listens already what can be set still.
+pub(crate) fn inherited_options(
+    socket: BorrowedFd<'_>,
+    url: &SocketUrl,
+    options: &ListenOptions,
+) -> Result<()> {
+    socket_options(socket, url, &options.socket)?;
+    // The family matters to an option that comes too late.
+    listen_options(socket, Family::V6, url, options)
+}
+
 /// Sets what a bound socket can be given besides.
 pub(super) fn listen_options(
     socket: BorrowedFd<'_>,

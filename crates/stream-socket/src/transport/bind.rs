@@ -92,7 +92,7 @@ fn bind_endpoint(url: &SocketUrl, endpoint: &Endpoint, options: &ListenOptions) 
         .map_err(|errno| failed(Stage::Socket, url, errno))?;
     apply::socket_options(socket.as_fd(), url, &options.socket)?;
     apply::listen_options(socket.as_fd(), endpoint.family(), url, options)?;
-    if !datagram && !url.transport().is_unix() {
+    if !datagram && url.transport().is_inet() {
         // A listener can be opened again at once after a restart. Not for datagrams, where it
         // would let a second socket take what is meant for the first.
         option::reuse_address(socket.as_fd(), options.reuse_address.unwrap_or(true))

@@ -1,14 +1,14 @@
 //! The addresses that a URL stands for.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::sys::resolve::{Failure, resolve};
-use crate::sys::socket::{Family, Kind};
-use crate::sys::{self, Errno, failed, phrase};
+use crate::sys::socket::Family;
+use crate::sys::{self, Errno, phrase};
 use crate::url::{SocketUrl, Target, Transport};
 
 /// An address to bind or to connect to.
@@ -37,6 +37,9 @@ pub(super) fn endpoints(
     match url.target() {
         Target::Unix(unix) => Ok(vec![Endpoint::Address(SocketAddress::Unix(unix.clone()))]),
         Target::Autobind => Ok(vec![Endpoint::Autobind]),
+        Target::Vsock(vsock) => Ok(vec![Endpoint::Address(SocketAddress::Vsock(*vsock))]),
+        // It is open already.
+        Target::Descriptor(_) | Target::Activated(_) => Ok(Vec::new()),
         Target::Inet { host, port } => {
             let found = resolve(host, port, url.transport().is_datagram(), deadline)
                 .map_err(|failure| unresolved(url, timeout, failure))?;
@@ -60,17 +63,4 @@ pub(super) fn open(transport: Transport, family: Family) -> std::result::Result<
         Transport::Mptcp => sys::socket::open_multipath(family),
         _ => sys::socket::open(family, transport.is_datagram()),
     }
-}
-
-/// The transport of an inherited descriptor.
-pub(crate) fn of_descriptor(socket: BorrowedFd<'_>) -> Result<(Transport, Kind)> {
-    let kind = sys::socket::kind(socket)
-        .map_err(|errno| failed(Stage::Socket, "an inherited descriptor", errno))?;
-    let transport = match (kind.family, kind.datagram) {
-        (Family::Unix, false) => Transport::Unix,
-        (Family::Unix, true) => Transport::Udg,
-        (_, false) => Transport::Tcp,
-        (_, true) => Transport::Udp,
-    };
-    Ok((transport, kind))
 }

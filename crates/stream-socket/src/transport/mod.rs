@@ -1,12 +1,14 @@
 //! Floor 4, transports: from a URL and options to a socket.
 //!
-//! The four plain transports differ in data, not in code: each is a family and a type of socket,
+//! The plain transports differ in data, not in code: each is a family and a type of socket,
 //! so binding and connecting are one path each for all of them.
 
 mod apply;
 mod beside;
 mod bind;
 mod endpoint;
+mod inherited;
+mod local;
 mod prelude;
 mod race;
 #[cfg(feature = "tls")]
@@ -17,9 +19,10 @@ pub(crate) mod tls;
 mod tls_facts;
 mod via;
 
-pub(crate) use apply::accepted_options;
+pub(crate) use apply::{accepted_options, inherited_options};
 pub(crate) use beside::bind_beside;
 pub(crate) use bind::{Bound, bind, bind_all, listen, share, tell_local_address};
-pub(crate) use endpoint::of_descriptor;
+pub use inherited::Inherited;
+pub(crate) use inherited::refuse_binding;
 pub(crate) use race::{Connected, Race, resolve};
 pub use tls_facts::{TlsCipher, TlsFacts, tls_ciphers};

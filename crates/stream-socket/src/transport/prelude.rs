@@ -188,7 +188,7 @@ fn header(
         None => {
             let local = sys::socket::local_address(connected.socket.as_fd())
                 .map_err(|errno| failed(Stage::Proxy, url, errno))?;
-            let mut header = ProxyHeader::new(version, local, Some(connected.peer.clone()));
+            let mut header = ProxyHeader::new(version, local, connected.peer.clone());
             header.is_datagram = url.transport().is_datagram();
             header
         }

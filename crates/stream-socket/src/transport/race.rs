@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +16,20 @@ use std::time::Duration;
 use super::apply;
 use super::bind::bind_or_replace;
 use super::endpoint::{Endpoint, endpoints, open};
+use super::inherited::{Inherited, refuse_connecting};
+use super::local::local_endpoint;
 use super::prelude::{self, Prelude, Step};
 use super::tls::{ClientContext, PeerName, Session};
 use super::via::Via;
-use crate::address::{SocketAddress, UnixAddress};
+use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
-use crate::options::ConnectOptions;
+use crate::options::{ConnectOptions, Options};
 use crate::sys::socket::Family;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Watched};
 use crate::sys::{self, Errno, failed, option, phrase};
-use crate::url::{Host, SocketUrl, Target, Transport};
+use crate::url::{Host, SocketUrl, Target};
 
 /// PHP's `default_socket_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -52,6 +53,8 @@ pub(crate) struct Race {
     next_start: Deadline,
     /// Whether a step may wait where nothing else tells of progress.
     waits: bool,
+    /// A socket that is connected already.
+    inherited: Option<Connected>,
     /// The proxy that it goes by.
     via: Option<Via>,
     /// The connection on which something is said first.
@@ -77,7 +80,10 @@ struct Failure {
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) socket: OwnedFd,
-    pub(crate) peer: SocketAddress,
+    /// Where that is; nothing of an inherited socket whose peer has no name.
+    pub(crate) peer: Option<SocketAddress>,
+    /// Whether the socket was connected by others, who may share it.
+    pub(crate) is_inherited: bool,
     /// The file of its own name, to remove when it is closed.
     pub(crate) file: Option<SocketFile>,
     /// What goes before each datagram.
@@ -88,7 +94,8 @@ impl Attempt {
     fn connected(self) -> Connected {
         Connected {
             socket: self.socket,
-            peer: self.address,
+            peer: Some(self.address),
+            is_inherited: false,
             file: self.file,
             prefix: None,
         }
@@ -96,8 +103,13 @@ impl Attempt {
 }
 
 impl Race {
-    /// Resolves the name and lines the addresses up; none is tried yet.
-    pub(crate) fn new(url: SocketUrl, options: ConnectOptions) -> Result<Self> {
+    /// Resolves the name and lines the addresses up; none is tried yet. An inherited socket is
+    /// taken.
+    pub(crate) fn new(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
+        if url.transport().is_inherited() {
+            return Self::over(Inherited::take_first(&url)?, options);
+        }
+        let options = options.for_url(&url)?;
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let deadline = Deadline::after(Some(timeout));
         let addresses = resolve(&url, &options, Some(timeout), deadline)?;
@@ -107,11 +119,37 @@ impl Race {
     /// Lines up addresses that the name was resolved to before.
     pub(crate) fn to(
         url: SocketUrl,
-        options: ConnectOptions,
+        options: &ConnectOptions,
         addresses: Vec<SocketAddress>,
     ) -> Result<Self> {
+        if url.transport().is_inherited() {
+            return Self::over(Inherited::take_first(&url)?, options);
+        }
+        let options = options.for_url(&url)?;
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         Self::among(url, options, addresses, Deadline::after(Some(timeout)))
+    }
+
+    /// What is connected already: all that is left is to set options, and to say what comes first.
+    pub(crate) fn over(inherited: Inherited, options: &ConnectOptions) -> Result<Self> {
+        let url = inherited.url().clone();
+        refuse_connecting(&url, options)?;
+        let mut options = options.for_url(&url)?;
+        refuse_connecting(&url, &options)?;
+        let (socket, peer) = inherited.into_connected()?;
+        apply::socket_options(socket.as_fd(), &url, &options.socket)?;
+        // Its name is no name to be taken, and its peer's no address to go to.
+        options.bind = None;
+        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let mut race = Self::among(url, options, Vec::new(), Deadline::after(Some(timeout)))?;
+        race.inherited = Some(Connected {
+            socket,
+            peer,
+            is_inherited: true,
+            file: None,
+            prefix: None,
+        });
+        Ok(race)
     }
 
     fn among(
@@ -143,6 +181,7 @@ impl Race {
             failures,
             next_start,
             waits: false,
+            inherited: None,
             via,
             prelude: None,
         })
@@ -177,6 +216,9 @@ impl Race {
 
     /// Goes on until one address has answered.
     fn connect_next(&mut self) -> Result<Option<Connected>> {
+        if let Some(connected) = self.inherited.take() {
+            return Ok(Some(connected));
+        }
         if let Some(connected) = self.finished()? {
             return Ok(Some(connected));
         }
@@ -502,40 +544,6 @@ fn interleaved(addresses: Vec<SocketAddress>) -> VecDeque<SocketAddress> {
     order
 }
 
-/// What the `bind` option names.
-fn local_endpoint(url: &SocketUrl, bind: Option<&str>) -> Result<Option<Endpoint>> {
-    let fail = |reason: &str| {
-        let bind = bind.unwrap_or_default();
-        Error::new(
-            Stage::Parse,
-            url,
-            format!("option bind is {bind:?}, but takes {reason}"),
-        )
-    };
-    match (url.transport(), bind) {
-        // Without a name of its own a datagram client could get no answer.
-        (Transport::Udg, None) => Ok(Some(Endpoint::Autobind)),
-        (_, None) => Ok(None),
-        (transport, Some("@")) if transport.is_unix() => Ok(Some(Endpoint::Autobind)),
-        (transport, Some(name)) if transport.is_unix() => {
-            let unix = match name.strip_prefix('@') {
-                Some(name) => UnixAddress::from_abstract(name.as_bytes()),
-                None => UnixAddress::from_path(name),
-            };
-            unix.map(|unix| Some(Endpoint::Address(unix.into())))
-                .map_err(|_| fail("a path or @name"))
-        }
-        (_, Some(address)) => inet(address)
-            .map(|inet| Some(Endpoint::Address(SocketAddress::Inet(inet))))
-            .ok_or_else(|| fail("an IP address, or one with a port, as in [::1]:0")),
-    }
-}
-
-fn inet(text: &str) -> Option<SocketAddr> {
-    let with_any_port = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
-    text.parse().ok().or_else(with_any_port)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -570,25 +578,5 @@ mod tests {
                 "{given}"
             );
         }
-    }
-
-    #[test]
-    fn local_addresses() {
-        let tcp: SocketUrl = "tcp://h:1".parse().unwrap();
-        for (bind, ok) in [
-            ("127.0.0.1", true),
-            ("127.0.0.1:5", true),
-            ("[::1]:0", true),
-            ("::1", true),
-            ("x", false),
-        ] {
-            assert_eq!(local_endpoint(&tcp, Some(bind)).is_ok(), ok, "{bind}");
-        }
-        let udg: SocketUrl = "udg:///a".parse().unwrap();
-        assert_eq!(
-            local_endpoint(&udg, None).unwrap(),
-            Some(Endpoint::Autobind)
-        );
-        assert!(local_endpoint(&udg, Some("@me")).is_ok());
     }
 }

@@ -12,6 +12,7 @@ mod query;
 mod target;
 mod to_socket_url;
 mod transport;
+mod vsock;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +34,8 @@ use crate::printable::excerpt;
 ///   and a number or a service name. See [`Host`] and [`Port`].
 /// - For `unix` and `udg` it is a path, `@name` for an abstract name (or a name after a NUL byte,
 ///   as PHP writes it), or `@` alone for a name that the kernel chooses.
+/// - For `vsock` it is `cid:port`, where the machine may be `any`, `local`, `host` or `hypervisor`
+///   and the port `any`; for `fd` the number of a descriptor; for `systemd` a name, or `*` for all.
 /// - Paths, abstract names and values of options are percent-encoded where they need it
 ///   ([RFC 3986 section 2.1](https://www.rfc-editor.org/rfc/rfc3986#section-2.1)): `%3F` is a `?`
 ///   in a path, `%40` a path that begins with `@`, and any byte can be written so. `+` is itself.
@@ -144,6 +147,15 @@ impl SocketUrl {
         }
     }
 
+    /// The same URL with the transport and the target that an inherited socket was found to have.
+    pub(crate) fn found_as(&self, transport: Transport, target: Target) -> Self {
+        Self {
+            transport,
+            target,
+            query: self.query.clone(),
+        }
+    }
+
     fn parse(text: &str) -> std::result::Result<Self, String> {
         refuse_blank_ends(text)?;
         // A ? ends the target whatever the transport, so :// behind it belongs to an option.
@@ -249,8 +261,8 @@ mod tests {
             ("TCP://h:1", "unknown transport TCP; did you mean \"tcp\"?"),
             (
                 "http://h/",
-                "unknown transport http; known are tcp, udp, unix, udg, mptcp, tls, ssl, tlsv1.2, \
-                 tlsv1.3, tls+unix",
+                "unknown transport http; known are tcp, udp, unix, udg, mptcp, vsock, fd, systemd, \
+                 tls, ssl, tlsv1.2, tlsv1.3, tls+unix, tls+vsock, tls+fd, tls+systemd",
             ),
             ("tcp:/h:1", "write tcp:// with two slashes"),
             ("unix:/run/s", "write unix:// with two slashes"),

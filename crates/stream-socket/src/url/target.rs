@@ -1,6 +1,6 @@
 //! The target of a URL: what stands between `://` and the query.
 //!
-//! Floor 1. Which of the two forms a target has is told by its transport.
+//! Floor 1. Which form a target has is told by its transport.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -12,7 +12,8 @@ use super::host::Host;
 use super::percent;
 use super::port::Port;
 use super::transport::{TargetForm, Transport};
-use crate::address::{SocketAddress, UnixAddress};
+use super::vsock;
+use crate::address::{SocketAddress, UnixAddress, VsockAddress};
 use crate::error::Error;
 use crate::printable::excerpt;
 
@@ -48,6 +49,13 @@ pub enum Target {
     /// `@` alone: an abstract name that the kernel chooses at bind, for `unix` and `udg`
     /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html), "Autobind feature").
     Autobind,
+    /// `cid:port`, for `vsock`.
+    Vsock(VsockAddress),
+    /// The number of a descriptor, for `fd`.
+    Descriptor(u32),
+    /// The name that a service manager has given to sockets, for `systemd`; `None`, written `*`,
+    /// is all of them.
+    Activated(Option<String>),
 }
 
 impl Target {
@@ -55,6 +63,9 @@ impl Target {
         match transport.target_form() {
             TargetForm::Inet => parse_inet(text),
             TargetForm::Unix => parse_unix(transport, text),
+            TargetForm::Vsock => vsock::parse(text).map(Target::Vsock),
+            TargetForm::Descriptor => parse_descriptor(text),
+            TargetForm::Activated => parse_activated(text),
         }
     }
 
@@ -64,6 +75,15 @@ impl Target {
             (TargetForm::Inet, Target::Inet { host, port }) => host.check().and(port.check()),
             (TargetForm::Unix, Target::Unix(address)) => check_unix(address),
             (TargetForm::Unix, Target::Autobind) => Ok(()),
+            (TargetForm::Vsock, Target::Vsock(_)) => Ok(()),
+            (TargetForm::Descriptor, Target::Descriptor(number)) => check_descriptor(*number),
+            (TargetForm::Activated, Target::Activated(name)) => match name.as_deref() {
+                Some("") => Err(NAMELESS.to_owned()),
+                _ => Ok(()),
+            },
+            (TargetForm::Vsock, _) => Err(format!("{transport} needs a CID and a port")),
+            (TargetForm::Descriptor, _) => Err(format!("{transport} needs a number")),
+            (TargetForm::Activated, _) => Err(format!("{transport} needs a name or *")),
             (TargetForm::Inet, _) => Err(format!("{transport} needs a host and a port")),
             (TargetForm::Unix, _) => Err(format!("{transport} needs a path or an abstract name")),
         }
@@ -91,6 +111,7 @@ impl From<&SocketAddress> for Target {
                 }
             }
             SocketAddress::Unix(address) => Target::Unix(address.clone()),
+            SocketAddress::Vsock(address) => Target::Vsock(*address),
         }
     }
 }
@@ -106,7 +127,6 @@ fn parse_inet(text: &str) -> Result<Target, String> {
     Ok(Target::Inet { host, port })
 }
 
-/// The host, in its brackets if it has any, and the text of the port.
 /// The host, in its brackets if it has any, and the text of the port.
 fn split_port(text: &str) -> Result<(&str, &str), String> {
     let end = if text.starts_with('[') {
@@ -145,6 +165,38 @@ fn bare_v6(text: &str) -> Option<String> {
     ))
 }
 
+const NAMELESS: &str = "the name is missing; write * for all sockets";
+
+/// Numbers of descriptors are those of a C int.
+fn check_descriptor(number: u32) -> Result<(), String> {
+    match i32::try_from(number) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("{number} is no number of a descriptor")),
+    }
+}
+
+fn parse_descriptor(text: &str) -> Result<Target, String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| is_plain);
+    let number = number.ok_or_else(|| {
+        let text = excerpt(text);
+        format!("\"{text}\" is no number of a descriptor")
+    })?;
+    check_descriptor(number).map(|()| Target::Descriptor(number))
+}
+
+fn parse_activated(text: &str) -> Result<Target, String> {
+    if text == "*" {
+        return Ok(Target::Activated(None));
+    }
+    let name = String::from_utf8(percent::decode(text)?)
+        .map_err(|_| "the name is not UTF-8".to_owned())?;
+    if name.is_empty() {
+        return Err(NAMELESS.to_owned());
+    }
+    Ok(Target::Activated(Some(name)))
+}
+
 /// The kernel may report a path of 108 bytes, which could not be opened by its URL.
 fn check_unix(address: &UnixAddress) -> Result<(), String> {
     match address.as_path().map(UnixAddress::from_path) {
@@ -181,6 +233,10 @@ impl fmt::Display for Target {
             Target::Inet { host, port } => write!(f, "{host}:{port}"),
             Target::Unix(address) => write_unix(f, address),
             Target::Autobind => f.write_str("@"),
+            Target::Vsock(address) => address.fmt(f),
+            Target::Descriptor(number) => number.fmt(f),
+            Target::Activated(None) => f.write_str("*"),
+            Target::Activated(Some(name)) => percent::encode(name.as_bytes(), b"@:").fmt(f),
         }
     }
 }

@@ -16,6 +16,12 @@ pub(super) enum TargetForm {
     Inet,
     /// A path, `@name`, or `@` alone.
     Unix,
+    /// `cid:port`
+    Vsock,
+    /// The number of a descriptor.
+    Descriptor,
+    /// The name of sockets that a service manager has opened, or `*`.
+    Activated,
 }
 
 /// Whether a transport carries a stream of bytes or whole datagrams.
@@ -77,6 +83,16 @@ transports! {
     /// `mptcp://host:port`: tcp over several paths at once, or plain tcp where an end can't
     /// ([RFC 8684](https://www.rfc-editor.org/rfc/rfc8684)).
     Mptcp = "mptcp", Inet, Bytes;
+    /// `vsock://cid:port`: a stream between a virtual machine and its host
+    /// ([vsock(7)](https://man7.org/linux/man-pages/man7/vsock.7.html)).
+    Vsock = "vsock", Vsock, Bytes;
+    /// `fd://3`: a socket that this process was started with, by its number. What it is, the
+    /// kernel tells; see [`Inherited`](crate::Inherited).
+    Fd = "fd", Descriptor, Bytes;
+    /// `systemd://name` or `systemd://*`: sockets that a service manager has opened
+    /// ([sd_listen_fds(3)](https://man7.org/linux/man-pages/man3/sd_listen_fds.3.html)); see
+    /// [`Inherited`](crate::Inherited).
+    Systemd = "systemd", Activated, Bytes;
     /// `tls://host:port`: TLS over tcp, in the best version that both ends have.
     Tls = "tls", Inet, Bytes;
     /// `ssl://host:port`: another name for `tls`, as in PHP.
@@ -87,10 +103,16 @@ transports! {
     Tlsv13 = "tlsv1.3", Inet, Bytes;
     /// `tls+unix:///path` or `tls+unix://@name`: TLS over unix.
     TlsUnix = "tls+unix", Unix, Bytes;
+    /// `tls+vsock://cid:port`: TLS over vsock.
+    TlsVsock = "tls+vsock", Vsock, Bytes;
+    /// `tls+fd://3`: TLS over a socket that this process was started with.
+    TlsFd = "tls+fd", Descriptor, Bytes;
+    /// `tls+systemd://name`: TLS over sockets that a service manager has opened.
+    TlsSystemd = "tls+systemd", Activated, Bytes;
 }
 
 /// The transports that every build has come first.
-const PLAIN: usize = 5;
+const PLAIN: usize = 8;
 
 /// What is broken, and refused by its name: RFC 8996, RFC 7568, RFC 6176.
 const BROKEN: [&str; 4] = ["tlsv1.0", "tlsv1.1", "sslv3", "sslv2"];
@@ -108,9 +130,21 @@ impl Transport {
         self.facts().0
     }
 
-    /// Whether one write is one message, and one read too.
+    /// Whether one write is one message, and one read too. Of an inherited socket only the kernel
+    /// knows.
     pub fn is_datagram(self) -> bool {
         self.facts().2 == Carries::Datagrams
+    }
+
+    /// Whether its socket was opened by whoever started this process, and so is of a transport that
+    /// the kernel tells.
+    pub fn is_inherited(self) -> bool {
+        matches!(self.carrier(), Transport::Fd | Transport::Systemd)
+    }
+
+    /// Whether its addresses are those of IP.
+    pub(crate) fn is_inet(self) -> bool {
+        self.target_form() == TargetForm::Inet
     }
 
     /// Whether its addresses are paths and abstract names.
@@ -123,8 +157,8 @@ impl Transport {
         self.carrier() != self && self != Transport::Mptcp
     }
 
-    /// What TLS and mptcp are carried by, whose options they have too: tcp or unix. Any other
-    /// transport carries itself.
+    /// What TLS and mptcp are carried by, whose options they have too: tcp, unix, vsock or, until
+    /// it is known what an inherited socket is, fd or systemd. Any other carries itself.
     pub fn carrier(self) -> Transport {
         match self {
             Transport::Tls | Transport::Ssl | Transport::Tlsv12 | Transport::Tlsv13 => {
@@ -132,7 +166,20 @@ impl Transport {
             }
             Transport::Mptcp => Transport::Tcp,
             Transport::TlsUnix => Transport::Unix,
+            Transport::TlsVsock => Transport::Vsock,
+            Transport::TlsFd => Transport::Fd,
+            Transport::TlsSystemd => Transport::Systemd,
             plain => plain,
+        }
+    }
+
+    /// TLS over this transport, where there can be.
+    pub(crate) fn under_tls(self) -> Option<Transport> {
+        match self {
+            Transport::Tcp | Transport::Mptcp => Some(Transport::Tls),
+            Transport::Unix => Some(Transport::TlsUnix),
+            Transport::Vsock => Some(Transport::TlsVsock),
+            _ => None,
         }
     }
 
@@ -208,6 +255,7 @@ mod tests {
             (Transport::Udg, true, true),
             (Transport::Tls, false, false),
             (Transport::TlsUnix, false, true),
+            (Transport::TlsVsock, false, false),
         ] {
             assert_eq!(
                 (transport.is_datagram(), transport.is_unix()),
@@ -223,8 +271,8 @@ mod tests {
             ("unx", "unknown transport unx; did you mean \"unix\"?"),
             (
                 "gopher",
-                "unknown transport gopher; known are tcp, udp, unix, udg, mptcp, tls, ssl, \
-                 tlsv1.2, tlsv1.3, tls+unix",
+                "unknown transport gopher; known are tcp, udp, unix, udg, mptcp, vsock, fd, \
+                 systemd, tls, ssl, tlsv1.2, tlsv1.3, tls+unix, tls+vsock, tls+fd, tls+systemd",
             ),
             (
                 "tlsv1.1",

@@ -240,6 +240,7 @@ fn unbound() -> OwnedFd {
 const NO_SOCKET: &str = "socket operation on non-socket (ENOTSOCK)";
 const NOT_SERVED: &str = "protocol not supported (EPROTONOSUPPORT)";
 const LISTENS: &str = "it listens: take it as a Listener";
+const CONNECTED: &str = "it is connected: take it as a Stream";
 const NOT_CONNECTED: &str = "transport endpoint is not connected (ENOTCONN)";
 
 #[test]
@@ -253,7 +254,7 @@ fn descriptors_that_do_not_fit_are_refused_with_the_reason() {
         (datagrams(no_socket()), Some(libc::ENOTSOCK), NO_SOCKET),
         (stream(packets()), Some(libc::EPROTONOSUPPORT), NOT_SERVED),
         (stream(listening()), None, LISTENS),
-        (listener(connected()), None, "it does not listen"),
+        (listener(connected()), None, CONNECTED),
         (datagrams(connected()), None, "it is no socket of datagrams"),
         (datagrams(unbound()), None, "it is not bound"),
     ] {

@@ -23,6 +23,7 @@ mod examples;
 #[cfg(feature = "simulation")]
 mod fault;
 mod inheritable;
+mod inherited;
 mod line;
 mod mptcp;
 mod option_properties;
@@ -49,3 +50,4 @@ mod unix;
 mod unix_file;
 mod url_properties;
 mod via;
+mod vsock;
