@@ -50,9 +50,7 @@ impl<T> Crowd<T> {
     ) -> u64 {
         let (number, address) = (self.next, canonical(peer));
         self.next += 1;
-        if let Some(address) = address {
-            *self.per_address.entry(address).or_default() += 1;
-        }
+        self.count(address);
         let member = Member {
             address,
             has_begun,
@@ -74,7 +72,33 @@ impl<T> Crowd<T> {
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
         let member = self.members.remove(&number)?;
-        if let Some(address) = member.address
+        self.discount(member.address);
+        Some(member.content)
+    }
+
+    /// Counts one for the peer that it turned out to be, as the header of a proxy tells; who has
+    /// to go for that, if anybody has.
+    pub(crate) fn recognize(&mut self, number: u64, peer: Option<&SocketAddress>) -> Option<u64> {
+        let address = canonical(peer);
+        if self.members.get(&number)?.address == address {
+            return None;
+        }
+        let excess = self.excess_of(address);
+        let member = self.members.get_mut(&number)?;
+        let before = std::mem::replace(&mut member.address, address);
+        self.discount(before);
+        self.count(address);
+        excess
+    }
+
+    fn count(&mut self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            *self.per_address.entry(address).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, address: Option<IpAddr>) {
+        if let Some(address) = address
             && let Some(count) = self.per_address.get_mut(&address)
         {
             *count -= 1;
@@ -82,20 +106,20 @@ impl<T> Crowd<T> {
                 self.per_address.remove(&address);
             }
         }
-        Some(member.content)
     }
 
     /// Who has to go before one more can come from that peer, if anybody has.
     pub(crate) fn excess(&self, peer: Option<&SocketAddress>) -> Option<u64> {
-        let address = canonical(peer);
-        let of_it = address.and_then(|address| self.per_address.get(&address));
-        if of_it.is_some_and(|count| *count >= MOST_PER_ADDRESS) {
-            self.last_likely(|member| member.address == address)
-        } else if self.members.len() >= MOST {
-            self.last_likely(|_| true)
-        } else {
-            None
-        }
+        let is_full = || self.members.len() >= MOST;
+        self.excess_of(canonical(peer))
+            .or_else(|| is_full().then(|| self.last_likely(|_| true))?)
+    }
+
+    /// The same, as far as that address alone goes.
+    fn excess_of(&self, address: Option<IpAddr>) -> Option<u64> {
+        let count = self.per_address.get(&address?)?;
+        let is_full = *count >= MOST_PER_ADDRESS;
+        is_full.then(|| self.last_likely(|member| member.address == address))?
     }
 
     /// The oldest that has not begun, or else the oldest.
@@ -160,6 +184,22 @@ mod tests {
         }
         assert_eq!(crowd.excess(Some(&from("2001:db8::2:1:0:0"))), Some(0));
         assert_eq!(crowd.excess(Some(&from("2001:db8:0:1::1"))), None);
+    }
+
+    #[test]
+    fn who_turns_out_to_be_another_counts_for_him() {
+        let (mut crowd, client) = (Crowd::numbered_from(0), from("192.0.2.1"));
+        // Of those whom a proxy has not told of yet, any number come from one address.
+        for number in 0..=MOST_PER_ADDRESS as u64 {
+            assert_eq!(crowd.excess(None), None);
+            crowd.insert(None, false, ());
+            let excess = crowd.recognize(number, Some(&client));
+            assert_eq!(excess, (number == MOST_PER_ADDRESS as u64).then_some(0));
+            assert_eq!(crowd.recognize(number, Some(&client)), None);
+        }
+        crowd.recognize(5, Some(&from("192.0.2.2")));
+        crowd.remove(0);
+        assert_eq!(crowd.excess(Some(&client)), None);
     }
 
     #[test]

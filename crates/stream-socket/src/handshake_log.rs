@@ -23,7 +23,7 @@ pub(crate) struct HandshakeLog {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeCounters {
-    /// Finished: the connection was, or will be, accepted.
+    /// Finished, and the connection was accepted.
     pub finished: u64,
     /// Failed, in whatever way but those that follow.
     pub failed: u64,

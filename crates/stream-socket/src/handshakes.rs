@@ -109,6 +109,7 @@ impl Handshakes {
         while let Some(mut stream) = table.finished.pop_front() {
             if stream.takes_place() {
                 front.ring_if_needed(&mut table, listener);
+                self.log.finished();
                 stream.set_blocking(true);
                 return Ok(Some(stream));
             }
@@ -174,11 +175,19 @@ impl Handshakes {
                 let Some(silent) = silent.filter(|_| is_exhaustion(errno)) else {
                     return Err(failed(Stage::Accept, listener, errno));
                 };
-                self.evict(front, silent);
+                self.evict(front, Some(silent));
             }
             Arrival::Refused(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// A connection that was accepted elsewhere.
+    pub(crate) fn take_in(&self, listener: &Listener, stream: Stream) {
+        match self.front_of(listener) {
+            Ok(front) => self.begin(front, stream),
+            Err(error) => self.log.failed(error),
+        }
     }
 
     fn begin(&self, front: &Front, mut stream: Stream) {
@@ -186,25 +195,21 @@ impl Handshakes {
         let awaits = match stream.handshake() {
             Ok(Some(awaits)) => awaits,
             Ok(None) => {
-                self.log.finished();
                 front.table().finished.push_back(stream);
                 return;
             }
             Err(error) => return self.log.failed(error),
         };
-        let excess = front.table().underway.excess(stream.peer_addr());
-        if let Some(excess) = excess {
-            self.evict(front, excess);
-        }
+        let excess = front.table().underway.excess(stream.counts_for());
+        self.evict(front, excess);
         if let Err(error) = front.insert(stream, awaits) {
             self.log.failed(error);
         }
     }
 
-    /// Closes one to make room for another.
-    fn evict(&self, front: &Front, number: u64) {
-        let stream = front.remove(number);
-        if let Some(stream) = stream {
+    /// Closes one to make room for another, if one has to go.
+    fn evict(&self, front: &Front, number: Option<u64>) {
+        if let Some(stream) = number.and_then(|number| front.remove(number)) {
             self.log.evicted(crowded_out(&stream));
         }
     }
@@ -216,14 +221,17 @@ impl Handshakes {
             let mut table = front.table();
             match result {
                 Ok(Some(awaits)) => {
-                    if !front.check_in(&mut table, token, stream, awaits) {
+                    let excess = table.underway.recognize(token, stream.counts_for());
+                    let again = front.check_in(&mut table, token, stream, awaits);
+                    drop(table);
+                    self.evict(front, excess);
+                    if !again {
                         return;
                     }
                 }
                 Ok(None) => {
                     front.leave(&mut table, token, &stream);
                     table.finished.push_back(stream);
-                    self.log.finished();
                     return;
                 }
                 Err(error) => {
@@ -312,7 +320,7 @@ impl Front {
         };
         let number = table
             .underway
-            .insert(stream.peer_addr(), has_begun, underway);
+            .insert(stream.counts_for(), has_begun, underway);
         let watched = self
             .epoll
             .add(stream.as_fd(), number, awaits.events(), Mode::Edge);

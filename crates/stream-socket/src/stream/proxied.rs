@@ -78,6 +78,11 @@ impl Stream {
         }
     }
 
+    /// The address that a handshake counts for: none, until a proxy has told its client's.
+    pub(crate) fn counts_for(&self) -> Option<&SocketAddress> {
+        self.peer.as_ref().filter(|_| !self.awaits_header())
+    }
+
     pub(super) fn awaits_header(&self) -> bool {
         self.awaited().is_some()
     }

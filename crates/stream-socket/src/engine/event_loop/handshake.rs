@@ -164,16 +164,13 @@ impl<T: Task> Engine<T> {
         if next == Next::Done {
             return self.hand_over(handshake, limits, now);
         }
-        let peer = handshake.stream.peer_addr();
-        if let Some(excess) = self.handshakes.excess(peer) {
-            self.crowd_out(excess);
-        }
+        let excess = self.handshakes.excess(handshake.stream.counts_for());
+        self.crowd_out(excess);
         let has_begun = handshake.stream.has_begun_handshake();
         let due = handshake.due();
         let token = self.slots.insert(|token| {
-            handshake.number =
-                self.handshakes
-                    .insert(handshake.stream.peer_addr(), has_begun, token);
+            let peer = handshake.stream.counts_for();
+            handshake.number = self.handshakes.insert(peer, has_begun, token);
             let work = Work::Handshake(Box::new(handshake));
             let mut slot = Slot::new(work, Some(limits), None, now);
             slot.task_due = due;
@@ -265,22 +262,28 @@ impl<T: Task> Engine<T> {
         }
     }
 
-    fn crowd_out(&mut self, number: u64) {
-        let token = self.handshakes.get_mut(number).map(|member| member.content);
-        let Some(token) = token else { return };
+    fn crowd_out(&mut self, number: Option<u64>) {
+        let member = number.and_then(|number| self.handshakes.get_mut(number));
+        let Some(token) = member.map(|member| member.content) else {
+            return;
+        };
         if let Some(Work::Handshake(handshake)) = self.slots.get(token).map(|slot| &slot.task) {
             handshake.crowded_out();
         }
         self.end(token);
     }
 
-    /// Notes that the client has said what it wants.
+    /// Notes that the client has said what it wants, and who it is, where a proxy tells.
     fn note_beginning(&mut self, token: Token) {
-        if let Some(Work::Handshake(handshake)) = self.slots.get(token).map(|slot| &slot.task)
-            && let Some(member) = self.handshakes.get_mut(handshake.number)
-        {
-            member.has_begun = handshake.stream.has_begun_handshake();
+        let Some(Work::Handshake(handshake)) = self.slots.get(token).map(|slot| &slot.task) else {
+            return;
+        };
+        let (number, stream) = (handshake.number, &handshake.stream);
+        if let Some(member) = self.handshakes.get_mut(number) {
+            member.has_begun = stream.has_begun_handshake();
         }
+        let excess = self.handshakes.recognize(number, stream.counts_for());
+        self.crowd_out(excess);
     }
 
     /// It is no longer under way.

@@ -353,6 +353,65 @@ fn when_too_many_are_under_way_the_least_likely_go() {
 }
 
 #[test]
+fn who_finishes_and_finds_no_place_is_counted_once() {
+    let mut options = serving("localhost");
+    options.max_connections = Some(1);
+    options.close_when_full = Some(true);
+    let listener = listen_with("tls://127.0.0.1:0", &options);
+    thread::scope(|scope| {
+        let url = listener.url();
+        // Both find a place as they come.
+        let sockets = [0, 1].map(|_| TcpStream::connect(address(&listener)).unwrap());
+        for _ in &sockets {
+            assert!(listener.accept(Some(Duration::from_millis(20))).is_err());
+        }
+        let clients = sockets.map(|socket| {
+            scope.spawn(move || {
+                let mut client = Stream::try_from(std::os::fd::OwnedFd::from(socket)).unwrap();
+                let mut options = trusting().tls;
+                options.peer_name = Some("localhost".to_owned());
+                client.start_tls_client(&options)?;
+                Ok::<_, stream_socket::Error>(client)
+            })
+        });
+        let first = accept(&listener);
+        until("the other is closed", || {
+            _ = listener.accept(Some(Duration::from_millis(10)));
+            listener.handshakes().unwrap().failed == 1
+        });
+        assert_eq!(listener.handshakes().unwrap().finished, 1, "{url}");
+        drop((first, clients.map(|client| client.join().unwrap())));
+    });
+}
+
+#[test]
+fn behind_a_proxy_it_is_clients_who_are_too_many() {
+    let url = "tls://127.0.0.1:0?proxy_protocol=required&proxy_from=127.0.0.1";
+    let listener = listen_with(url, &serving("localhost"));
+    let mut proxy = Vec::new();
+    let mut come = |client: &dyn Fn(usize) -> String, count: usize| {
+        let start = proxy.len();
+        for _ in 0..count {
+            proxy.push(TcpStream::connect(address(&listener)).unwrap());
+            _ = listener.accept(Some(Duration::ZERO));
+        }
+        // They are under way by now, and only then it is known whose they are.
+        for (socket, number) in proxy[start..].iter_mut().zip(0..) {
+            let header = format!("PROXY TCP4 {} 192.0.2.8 1 2\r\n", client(number));
+            socket.write_all(header.as_bytes()).unwrap();
+        }
+        while listener.accept(Some(Duration::from_millis(50))).is_ok() {}
+        listener.handshakes().unwrap()
+    };
+    assert_eq!(
+        come(&|number| format!("10.0.{}.9", number % 250), 300).evicted,
+        0
+    );
+    let counters = come(&|_| "10.1.1.1".to_owned(), 300);
+    assert_eq!((counters.evicted, counters.failed), (300 - 256, 0));
+}
+
+#[test]
 fn the_time_of_a_header_is_kept_while_handshakes_have_more() {
     let url = "tls://127.0.0.1:0?proxy_protocol=required&proxy_from=127.0.0.1&proxy_timeout=300ms";
     let listener = listen_with(url, &serving("localhost"));
