@@ -151,7 +151,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
-        self.bell.silence();
+        // In a forked child it may be the parent's, who waits for it still.
+        if Arc::ptr_eq(&self.bell, &self.gate.bell()) {
+            self.bell.silence();
+        }
         // It may have rung for another who waits still.
         if self.gate.has_room() {
             self.gate.ring();

@@ -37,6 +37,14 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     })
 }
 
+/// What tells a file, or a folder and each file in it, from what they were before.
+pub(crate) fn stamps(path: &Path) -> Vec<Option<Stamp>> {
+    let files = call(Call::File, || Ok::<_, Errno>(std::fs::read_dir(path)));
+    let files = files.into_iter().flatten().flatten().flatten();
+    let files = files.map(|file| stamp(&file.path()));
+    std::iter::once(stamp(path)).chain(files).collect()
+}
+
 /// A file to be appended to, made for its owner alone if it is not there.
 pub(crate) fn append_privately(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;

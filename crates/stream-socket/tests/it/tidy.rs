@@ -50,6 +50,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("rustls_native_certs", "transport/tls/"),
     ("webpki", "transport/tls/"),
     ("x509_parser", "transport/tls/"),
+    ("zeroize", "transport/tls/"),
     ("socket2", "sys/"),
     ("strsim", "nearest.rs"),
 ];

@@ -6,6 +6,7 @@ use std::path::Path;
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use zeroize::Zeroizing;
 
 use super::unusable;
 use crate::error::{Error, Result};
@@ -46,20 +47,17 @@ impl Named<'_> {
         Ok(found)
     }
 
-    /// The first private key of the file.
+    /// The first private key of the file. What was read of it does not stay in memory.
     pub(super) fn key(
         &self,
         url: &impl fmt::Display,
         secret: Secret<'_>,
     ) -> Result<PrivateKeyDer<'static>> {
-        let text = self.read(url)?;
+        let text = Zeroizing::new(self.read(url)?);
         if let Some(block) = block(&text, ENCRYPTED) {
             return self.decrypted(url, block, secret);
         }
-        if text
-            .windows(OLD_FORM.len())
-            .any(|window| window == OLD_FORM)
-        {
+        if find(&text, OLD_FORM).is_some() {
             let why = "the key is encrypted in a form that is no longer safe; \
                        `openssl pkcs8 -topk8` writes it anew";
             return Err(self.refused(url, why));
@@ -80,17 +78,18 @@ pub(super) struct Secret<'a> {
 }
 
 impl Secret<'_> {
-    fn bytes(&self, url: &impl fmt::Display) -> Result<Option<Vec<u8>>> {
-        match (self.passphrase, self.file) {
-            (Some(passphrase), _) => Ok(Some(passphrase.bytes().to_vec())),
+    fn bytes(&self, url: &impl fmt::Display) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let bytes = match (self.passphrase, self.file) {
+            (Some(passphrase), _) => passphrase.bytes().to_vec(),
             (None, Some(path)) => {
                 let option = "passphrase_file";
-                let text = Named { option, path }.read(url)?;
+                let text = Zeroizing::new(Named { option, path }.read(url)?);
                 let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+                line.strip_suffix(b"\r").unwrap_or(line).to_vec()
             }
-            (None, None) => Ok(None),
-        }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Zeroizing::new(bytes)))
     }
 }
 
@@ -98,7 +97,7 @@ impl Named<'_> {
     fn decrypted(
         &self,
         url: &impl fmt::Display,
-        block: &str,
+        block: &[u8],
         secret: Secret<'_>,
     ) -> Result<PrivateKeyDer<'static>> {
         let Some(passphrase) = secret.bytes(url)? else {
@@ -110,11 +109,12 @@ impl Named<'_> {
                 format_args!("the encrypted key can't be read: {error}"),
             )
         };
+        let block = std::str::from_utf8(block).map_err(|error| unreadable(&error))?;
         let (_, document) = SecretDocument::from_pem(block).map_err(|error| unreadable(&error))?;
         let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
             .map_err(|error| unreadable(&error))?;
         let key = encrypted
-            .decrypt(&passphrase)
+            .decrypt(passphrase.as_slice())
             .map_err(|_| self.refused(url, "the passphrase does not fit the key"))?;
         Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
     }
@@ -126,13 +126,17 @@ const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 /// The encryption of PEM itself, of RFC 1421, as OpenSSL once did it: a single round of MD5.
 const OLD_FORM: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 
-/// The first block of that label.
-fn block<'a>(text: &'a [u8], label: &str) -> Option<&'a str> {
-    let text = std::str::from_utf8(text).ok()?;
+/// The first block of that label. What stands around it may be in any encoding.
+fn block<'a>(text: &'a [u8], label: &str) -> Option<&'a [u8]> {
     let end_line = format!("-----END {label}-----");
-    let start = text.find(&format!("-----BEGIN {label}-----"))?;
-    let end = start + text[start..].find(&end_line)? + end_line.len();
+    let start = find(text, format!("-----BEGIN {label}-----").as_bytes())?;
+    let end = start + find(&text[start..], end_line.as_bytes())? + end_line.len();
     Some(&text[start..end])
+}
+
+fn find(text: &[u8], sought: &[u8]) -> Option<usize> {
+    let mut windows = text.windows(sought.len());
+    windows.position(|window| window == sought)
 }
 
 fn words(error: &pem::Error) -> String {

@@ -22,10 +22,9 @@ fn openssl(folder: &Path, words: &str) {
     assert!(output.status.success(), "{words}: {output:?}");
 }
 
-#[test]
-fn keys_come_in_all_their_forms() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+/// Makes keys in all their forms, certificates for them, and files with passphrases.
+fn make_keys(folder: &Path) {
+    let path = |name: &str| folder.join(name);
     fs::write(path("passphrase"), "open sesame\nand nothing else\n").unwrap();
     fs::write(path("wrong"), "close sesame").unwrap();
     for words in [
@@ -39,8 +38,22 @@ fn keys_come_in_all_their_forms() {
         "pkcs8 -topk8 -in ec.key -v2 des3 -passout file:passphrase -out ec.des3",
         "rsa -in rsa.key -traditional -aes256 -passout file:passphrase -out rsa.old",
     ] {
-        openssl(folder.path(), words);
+        openssl(folder, words);
     }
+    // Beside the block, a file of PEM may say anything, in any encoding.
+    let encrypted = fs::read(path("rsa.encrypted")).unwrap();
+    fs::write(
+        path("rsa.commented"),
+        [b"Schl\xfcssel\n", &encrypted[..]].concat(),
+    )
+    .unwrap();
+}
+
+#[test]
+fn keys_come_in_all_their_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    make_keys(folder.path());
     let options = |certificate: &str, key: &str, passphrase: Option<&str>| {
         let mut options = ListenOptions::default();
         options.tls.certificate = Some(path(certificate));
@@ -57,6 +70,7 @@ fn keys_come_in_all_their_forms() {
         ("ec.pem", "ec.sec1", None),
         ("rsa.pem", "rsa.encrypted", Some("passphrase")),
         ("ec.pem", "ec.des3", Some("passphrase")),
+        ("rsa.pem", "rsa.commented", Some("passphrase")),
     ] {
         let options = options(certificate, key, passphrase);
         both_ends(&listen_with("tls://127.0.0.1:0", &options), &client);
@@ -187,6 +201,32 @@ fn a_certificate_is_renewed_and_no_connection_ends() {
     let error = listener.reload().unwrap_err();
     assert!(error.reason().contains("site.pem"), "{error}");
     both_ends(&listener, &client);
+}
+
+#[test]
+fn a_folder_of_authorities_is_read_again_where_a_file_in_it_has_changed() {
+    let (others, folder) = (
+        Certificates::of("Test Authority"),
+        tempfile::tempdir().unwrap(),
+    );
+    let file = folder.path().join("authority.pem");
+    fs::copy(others.file("ca.pem"), &file).unwrap();
+    openssl(folder.path(), "rehash .");
+    let listener = listen_with("tls://127.0.0.1:0", &serving("localhost"));
+    let mut options = ConnectOptions::default();
+    options.tls.ca = Some(folder.path().to_owned());
+    let (ours, _) = super::failure(&listener, &options);
+    assert!(
+        ours.contains("none of the trusted ones") || ours.contains("signature"),
+        "{ours}"
+    );
+    // In its place, so that the folder itself stays as it was.
+    fs::write(
+        &file,
+        fs::read(Certificates::shared().file("ca.pem")).unwrap(),
+    )
+    .unwrap();
+    both_ends(&listener, &options);
 }
 
 #[cfg(feature = "self-signed")]

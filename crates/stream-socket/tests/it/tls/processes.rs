@@ -71,6 +71,32 @@ fn four_processes_serve_from_one_listener() {
 }
 
 #[test]
+fn a_child_leaves_the_bell_of_those_who_wait_for_a_place() {
+    child::run(Surroundings::Alone, || {
+        let mut options = serving("localhost");
+        options.max_connections = Some(1);
+        let listener = listen_with("tls://127.0.0.1:0", &options);
+        let (_client, served) = super::both_ends(&listener, &trusting());
+        // The only place is taken, and somebody waits before the door.
+        let url = listener.url().clone();
+        let next = std::thread::spawn(move || Stream::connect(&url, &trusting()).map(drop));
+        assert!(listener.accept(Some(Duration::from_millis(50))).is_err());
+        drop(served);
+        let passed = in_forked_child(
+            || {
+                // What it would wait for is its own.
+                std::os::fd::AsFd::as_fd(&listener);
+                true
+            },
+            || {},
+        );
+        assert!(passed);
+        drop(listener.accept(Some(PATIENCE)).unwrap());
+        next.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_child_leaves_what_is_its_parents() {
     child::run(Surroundings::Alone, || {
         let listener = listen_with("tls://127.0.0.1:0", &serving("localhost"));
