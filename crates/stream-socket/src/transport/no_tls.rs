@@ -115,6 +115,7 @@ none! {
     has_begun() -> bool;
     has_output() -> bool;
     has_ended() -> bool;
+    is_amid_write() -> bool;
     is_truncated() -> bool;
     received() -> u64;
     facts() -> TlsFacts;

@@ -16,11 +16,21 @@ use crate::transport::TlsFacts;
 
 /// What is encrypted in one go: four records. Measured: 64 KiB cost a quarter less processor time
 /// than 256 KiB, and half of what single records do.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 4 * RECORD;
+
+/// The text of the largest record (RFC 8446 section 5.1).
+const RECORD: usize = 16 * 1024;
 
 /// What is received in one go at least, however little the caller wants: the largest record, of
 /// 16 KiB and what encryption adds (RFC 8446 section 5.2).
 const LEAST: usize = 17 * 1024;
+
+/// What may come without a byte for the reader, as tickets do. A peer that sent them faster than
+/// they are received, without end, would keep a read for as long. Empty records, new keys, warnings
+/// and wishes to negotiate anew have narrower limits in rustls: 32, 32, 4 and one.
+const MOST_FOR_NOTHING: usize = 1024 * 1024;
+
+const TOO_MUCH_FOR_NOTHING: &str = "the peer sends without end, and nothing to be read";
 
 /// Why an operation has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +62,9 @@ pub(crate) struct Session {
     incoming: ReadBuffer,
     /// Records that the socket has not taken yet.
     outgoing: ReadBuffer,
-    /// The last byte of a write that the socket took only in part: encrypted, but not reported, so
-    /// that the caller comes back when the socket is ready.
-    owed: Option<u8>,
+    /// What was encrypted of a write that the socket took only in part, and is not reported yet:
+    /// the caller comes back with it when the socket is ready.
+    owed: ReadBuffer,
     end: Option<End>,
     /// Whether that end came without close_notify.
     is_truncated: bool,
@@ -67,6 +77,8 @@ pub(crate) struct Session {
     /// Whether the handshake may have something to note still.
     is_noting: bool,
     received: u64,
+    /// What came and brought the reader nothing.
+    for_nothing: usize,
     server_name: Option<Box<str>>,
     limits: Limits,
     by: Deadline,
@@ -87,7 +99,7 @@ impl Session {
             connection,
             incoming: ReadBuffer::default(),
             outgoing: ReadBuffer::default(),
-            owed: None,
+            owed: ReadBuffer::default(),
             end: None,
             is_truncated: false,
             unsendable: None,
@@ -95,6 +107,7 @@ impl Session {
             has_closed: false,
             is_noting: true,
             received: 0,
+            for_nothing: 0,
             server_name: None,
             limits,
             by: Deadline::after(Some(limits.handshake)),
@@ -139,6 +152,11 @@ impl Session {
     /// Whether the peer ended without a word.
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
+    }
+
+    /// Whether a write that was cut short has still to go on.
+    pub(crate) fn is_amid_write(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     /// Decrypted bytes that came so far.
@@ -209,7 +227,7 @@ impl Session {
         _ = self.flush(socket);
         while self.end.is_none() && !(sink.delivered() > 0 && (sink.is_full() || is_drained)) {
             match self.receive(socket, wanted) {
-                Ok(is_short) => is_drained = is_short,
+                Ok(length) => is_drained = length < wanted,
                 Err(Hindrance::Blocked(_)) if sink.delivered() > 0 => break,
                 Err(Hindrance::Blocked(events)) => return Err(Hindrance::Blocked(events)),
                 Err(hindrance) => {
@@ -222,6 +240,9 @@ impl Session {
             }
             // So does an answer to the peer's TLS.
             _ = self.flush(socket);
+            if self.for_nothing > MOST_FOR_NOTHING {
+                self.fail(Hindrance::Broken(TOO_MUCH_FOR_NOTHING.to_owned()));
+            }
         }
         match &self.end {
             Some(End::Failed(hindrance)) if sink.delivered() == 0 => Err(hindrance.clone()),
@@ -231,9 +252,10 @@ impl Session {
 
     /// Encrypts and sends; how many bytes of `bytes` went. What came meanwhile is put into `rest`.
     ///
-    /// Where the socket takes only a part, one byte fewer than were encrypted are reported, and
-    /// that byte is expected to come first the next time. A caller who waits for the socket and
-    /// goes on where he was told to, as with any socket, thereby also waits for the records.
+    /// Where the socket takes only a part, what it took as whole records is reported, or a single
+    /// byte, so that the caller knows that it has begun. The rest is encrypted and can't be taken
+    /// back: it is expected to come first the next time. A caller who waits for the socket and goes
+    /// on where he was told to, as with any socket, thereby also waits for the records.
     pub(crate) fn write(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -242,22 +264,18 @@ impl Session {
     ) -> Result<usize, Hindrance> {
         self.process = fork::generation();
         self.flush(socket)?;
-        match (bytes, self.owed) {
-            ([], _) => Ok(0),
-            (_, None) => self.encrypt(socket, bytes, rest),
-            ([first, further @ ..], Some(owed)) if *first == owed => {
-                self.owed = None;
-                // What hinders the further ones is met again by the next write.
-                let went = match further {
-                    [] => 0,
-                    _ => self.encrypt(socket, further, rest).unwrap_or(0),
-                };
-                Ok(1 + went)
-            }
-            _ => {
-                let reason = "a write that was cut short has to go on where it stopped";
-                Err(Hindrance::Broken(reason.to_owned()))
-            }
+        let settled = self.owed.bytes().len().min(bytes.len());
+        let (owed, further) = bytes.split_at(settled);
+        if owed != &self.owed.bytes()[..settled] {
+            let reason = "a write that was cut short has to go on where it stopped";
+            return Err(Hindrance::Broken(reason.to_owned()));
+        }
+        self.owed.consume(settled);
+        match (settled, further) {
+            (_, []) => Ok(settled),
+            (0, _) => self.encrypt(socket, further, rest),
+            // What hinders the further ones is met again by the next write.
+            _ => Ok(settled + self.encrypt(socket, further, rest).unwrap_or(0)),
         }
     }
 
@@ -277,14 +295,27 @@ impl Session {
         if self.has_closed || !self.advance(socket, &mut sink, Output::Data(chunk))? {
             return Err(Hindrance::System(Errno::PIPE));
         }
-        match (self.flush(socket), chunk) {
-            (Err(Hindrance::Blocked(_)), [before @ .., last]) if !before.is_empty() => {
-                self.owed = Some(*last);
-                Ok(before.len())
-            }
-            (Ok(()) | Err(Hindrance::Blocked(_)), _) => Ok(chunk.len()),
-            (Err(hindrance), _) => Err(hindrance),
+        match self.flush(socket) {
+            Ok(()) => Ok(chunk.len()),
+            Err(Hindrance::Blocked(_)) => Ok(self.cut_short(chunk)),
+            Err(hindrance) => Err(hindrance),
         }
+    }
+
+    /// How much of what was just encrypted is to be reported, where the socket took only a part.
+    fn cut_short(&mut self, chunk: &[u8]) -> usize {
+        // Records are longer than their text, so that these are at least those that are left.
+        let last = chunk.len() % RECORD;
+        let whole = self
+            .outgoing
+            .bytes()
+            .len()
+            .saturating_sub(last)
+            .div_ceil(RECORD);
+        let gone = chunk.len().saturating_sub(last + whole * RECORD).max(1);
+        self.owed.append(&chunk[gone..]);
+        self.owed.settle();
+        gone
     }
 
     /// Says that nothing more will be sent: close_notify, as far as the socket takes it.
@@ -358,15 +389,16 @@ impl Session {
         Ok(())
     }
 
-    /// Receives up to `wanted` bytes; whether fewer came, so that there are no more for now.
-    fn receive(&mut self, socket: BorrowedFd<'_>, wanted: usize) -> Result<bool, Hindrance> {
+    /// Receives up to `wanted` bytes; how many came. If fewer, there are no more for now.
+    fn receive(&mut self, socket: BorrowedFd<'_>, wanted: usize) -> Result<usize, Hindrance> {
         loop {
             let room = &mut self.incoming.room_for(wanted)[..wanted];
             match socket::receive(socket, room, Take::Consume) {
                 Ok(0) => return Err(self.cut_off()),
                 Ok(length) => {
                     self.incoming.filled(length);
-                    return Ok(length < wanted);
+                    self.for_nothing += length;
+                    return Ok(length);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
@@ -412,7 +444,10 @@ impl Session {
             unknown_issuer = noted.unknown_issuer;
             self.is_noting = self.is_handshaking();
         }
-        self.received += (sink.delivered() - before) as u64;
+        let delivered = sink.delivered() - before;
+        self.received += delivered as u64;
+        // As much as the padding of a byte may be.
+        self.for_nothing = self.for_nothing.saturating_sub(delivered * LEAST);
         if sink.is_closed() && self.end.is_none() {
             self.end = Some(End::Closed);
         }

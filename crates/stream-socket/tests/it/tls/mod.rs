@@ -4,6 +4,7 @@ mod chains;
 mod engine;
 #[cfg(feature = "simulation")]
 mod faults;
+mod floods;
 mod handshakes;
 mod identities;
 mod in_place;
