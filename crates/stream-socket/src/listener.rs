@@ -225,13 +225,17 @@ impl Listener {
     /// no descriptors or memory are left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and the
     /// connection then stays in the backlog.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
-        if let Some(handshakes) = self.handshakes_in_accept() {
-            return self.accept_finished(handshakes, timeout);
-        }
         let mut patience = Patience::interruptible(timeout);
         loop {
+            // Another thread may begin TLS while this one waits.
+            if let Some(handshakes) = self.handshakes_in_accept() {
+                return self.accept_finished(handshakes, patience.deadline(), timeout);
+            }
             let waited = match self.arrival() {
-                Arrival::Stream(stream) => return Ok(stream),
+                Arrival::Stream(stream) => match self.handed_out(stream) {
+                    Some(stream) => return Ok(stream),
+                    None => Ok(()),
+                },
                 Arrival::None => self.await_arrival(&mut patience),
                 Arrival::Full => self.await_room(&mut patience),
                 Arrival::ClosedFull | Arrival::ClosedForAddress => patience.check(),
@@ -329,7 +333,7 @@ impl Listener {
             return Arrival::Refused(error);
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
-        let stream = Stream::new(socket, transport, peer, origin, options).in_place(place);
+        let stream = Stream::new(socket, transport, peer, origin, options).accepted(place);
         let opened = match self.tls.get() {
             Some(tls) => tls.opened(stream, &self.url),
             None => Ok(stream),

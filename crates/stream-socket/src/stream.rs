@@ -82,6 +82,8 @@ pub struct Stream {
     /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
     ours: bool,
     at_end: bool,
+    /// Whether the URL is a listener's, which is no name of the peer.
+    is_accepted: bool,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     timed_out: Option<Limit>,
@@ -236,6 +238,7 @@ impl Stream {
             blocking: true,
             ours: true,
             at_end: false,
+            is_accepted: false,
             read_timeout: options.read_timeout,
             write_timeout: options.write_timeout,
             timed_out: None,
@@ -252,9 +255,9 @@ impl Stream {
         self.place.as_mut().is_none_or(Place::take)
     }
 
-    /// The same stream, with a place among its listener's connections.
-    pub(crate) fn in_place(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+    /// The same stream, as its listener hands it out: with a place among its connections.
+    pub(crate) fn accepted(mut self, place: Option<Place>) -> Self {
+        (self.place, self.is_accepted) = (place, true);
         self
     }
 
@@ -517,9 +520,10 @@ impl BufRead for Stream {
 impl Write for Stream {
     /// On a stream of datagrams, one datagram: the whole of it, or an error.
     ///
-    /// Over TLS, a write that was cut short has to go on where it stopped. Until it has, or
-    /// [`flush`](Write::flush) or [`Stream::shutdown`] have said that all went, up to 64 KiB wait
-    /// to be sent, and are lost with a stream that is dropped.
+    /// Over TLS, a write that was cut short has to go on where it stopped: up to 64 KiB of its rest
+    /// are encrypted and wait to be sent. What was reported is with the system, as on any stream,
+    /// but for a single byte where the system took less than a record: a write that takes none
+    /// would block, and has not begun.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() && !self.transport.is_datagram() {
             return Ok(0);

@@ -101,6 +101,16 @@ impl Tls {
         *current.unwrap_or_else(PoisonError::into_inner) = Some(context);
     }
 
+    /// Puts one in the place of `before`; false if another is there by now.
+    fn renew_context(&self, before: &Arc<ServerContext>, context: Arc<ServerContext>) -> bool {
+        let mut current = self.context.write().unwrap_or_else(PoisonError::into_inner);
+        let is_current = current.as_ref().is_some_and(|it| Arc::ptr_eq(it, before));
+        if is_current {
+            *current = Some(context);
+        }
+        is_current
+    }
+
     /// Whether the peer is a proxy, whose address counts for nobody.
     pub(super) fn has_proxies(&self) -> bool {
         self.trust.is_some()
@@ -142,9 +152,15 @@ impl Listener {
             return Ok(());
         }
         let is_lazy = options.handshake == Some(HandshakeTime::FirstUse);
-        let tls = Tls::with(Some(context), None, self.socket(), url, is_lazy)?;
-        // Another thread may have been quicker, with options as good as these.
-        _ = self.tls.set(tls);
+        let tls = Tls::with(
+            Some(Arc::clone(&context)),
+            None,
+            self.socket(),
+            url,
+            is_lazy,
+        )?;
+        // Another thread may have been quicker: the last options are the ones that count.
+        self.tls.get_or_init(|| tls).set_context(context);
         Ok(())
     }
 
@@ -154,13 +170,25 @@ impl Listener {
         Some(&tls.handshakes)
     }
 
+    /// A connection as accept returns it; `None` where TLS has begun just before it came, and its
+    /// handshake is under way.
+    pub(super) fn handed_out(&self, stream: Stream) -> Option<Stream> {
+        match self.handshakes_in_accept() {
+            Some(handshakes) if stream.is_handshaking() => {
+                handshakes.take_in(self, stream);
+                None
+            }
+            _ => Some(stream),
+        }
+    }
+
     /// Waits for a connection whose handshake is finished.
     pub(super) fn accept_finished(
         &self,
         handshakes: &Handshakes,
+        deadline: Deadline,
         timeout: Option<Duration>,
     ) -> Result<Stream> {
-        let deadline = Deadline::after(timeout);
         if let Some(stream) = handshakes.next(self)? {
             return Ok(stream);
         }
@@ -216,15 +244,21 @@ impl Listener {
     ///
     /// At [`Stage::Socket`] for what can't be used: the listener then goes on with what it had.
     pub fn reload(&self) -> Result<bool> {
-        let current = self.tls.get().and_then(|tls| Some((tls, tls.context()?)));
-        let Some((tls, before)) = current else {
+        let Some(tls) = self.tls.get() else {
             return Ok(false);
         };
-        let (url, options) = (&*self.url, before.options());
-        let context = ServerContext::of(url, url.transport(), Some(url), options, Some(&before))?;
-        let has_changed = !Arc::ptr_eq(&before, &context);
-        tls.set_context(context);
-        Ok(has_changed)
+        let url = &*self.url;
+        while let Some(before) = tls.context() {
+            let options = before.options();
+            let transport = url.transport();
+            let context = ServerContext::of(url, transport, Some(url), options, Some(&before))?;
+            let has_changed = !Arc::ptr_eq(&before, &context);
+            // Where `start_tls` came between, it is its files that count.
+            if !has_changed || tls.renew_context(&before, context) {
+                return Ok(has_changed);
+            }
+        }
+        Ok(false)
     }
 
     /// The SHA-256 fingerprint of the certificate that is shown by default, in hexadecimal: what a

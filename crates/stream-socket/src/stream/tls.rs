@@ -21,6 +21,8 @@ const MOST_AHEAD: usize = 1024 * 1024;
 const TOO_MUCH_AHEAD: &str =
     "more than 1 MiB came ahead of the end of TLS, which has to be read first";
 
+const AMID_WRITE: &str = "a write was cut short, and has to go on before TLS ends";
+
 impl Stream {
     /// Begins TLS on a connected stream, as the server's end: what STARTTLS is answered with.
     ///
@@ -42,16 +44,17 @@ impl Stream {
     /// Begins TLS on a connected stream, as the client's end: what follows STARTTLS.
     ///
     /// The server's certificate must be of [`peer_name`](TlsClientOptions::peer_name), or else of
-    /// the host that the stream was connected to.
+    /// the host that the stream was connected to. One that was accepted has no such.
     ///
     /// # Errors
     ///
     /// As [`start_tls_server`](Self::start_tls_server); at [`Stage::Parse`] where there is no name
     /// to look for.
     pub fn start_tls_client(&mut self, options: &TlsClientOptions) -> Result<Option<Interest>> {
-        let name = match (&options.peer_name, &self.origin) {
+        let target = self.origin.as_ref().filter(|_| !self.is_accepted);
+        let name = match (&options.peer_name, target) {
             (Some(name), _) => PeerName::new(self, name)?,
-            (None, Some(origin)) => PeerName::of(origin, options)?,
+            (None, Some(target)) => PeerName::of(target, options)?,
             (None, None) => PeerName::unknown(self, options)?,
         };
         let session = ClientContext::of(self, self.transport, options)?.session(self, &name)?;
@@ -98,12 +101,16 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Io`], as a write and a read, and when the peer has sent more than 1 MiB that is
-    /// not read yet; the stream carries TLS still.
+    /// At [`Stage::Io`], as a write and a read, when a write was cut short and has not gone on, and
+    /// when the peer has sent more than 1 MiB that is not read yet; the stream carries TLS still.
     pub fn stop_tls(&mut self) -> Result<()> {
         self.timed_out = None;
         let mut patience = Patience::new(self.blocking, self.read_timeout);
         let result = self.until_done(&mut patience, |secure, rest| {
+            // Its rest would go as plain text, and is encrypted already.
+            if secure.session().is_amid_write() {
+                return Err(Hindrance::Broken(AMID_WRITE.to_owned()));
+            }
             secure.close(rest)?;
             while !secure.session().is_closed() {
                 if rest.bytes().len() > MOST_AHEAD {

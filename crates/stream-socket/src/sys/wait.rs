@@ -259,7 +259,8 @@ impl Patience {
         _ = self.deadline();
     }
 
-    fn deadline(&mut self) -> Deadline {
+    /// When the time is over; it runs from here, if it did not yet.
+    pub(crate) fn deadline(&mut self) -> Deadline {
         *self
             .deadline
             .get_or_insert_with(|| Deadline::after(self.timeout))

@@ -9,6 +9,7 @@ use stream_socket::{
 };
 
 use crate::support::certificates::{serving, trusting};
+use crate::support::signal::Waiter;
 use crate::support::{PATIENCE, line_of, pair, tcp_pair};
 
 fn server() -> TlsServerOptions {
@@ -73,6 +74,56 @@ fn a_listener_begins_tls_and_changes_its_certificate() {
         scope.spawn(|| near.start_tls_client(&wishes).unwrap());
         listener.accept(Some(PATIENCE)).unwrap();
     });
+}
+
+#[test]
+fn who_waits_already_is_given_finished_connections_alone() {
+    let listener = Listener::bind("tcp://127.0.0.1:0", &ListenOptions::default()).unwrap();
+    thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let listener = &listener;
+        let waiting = scope.spawn(move || {
+            tell.send(Waiter::this_thread()).unwrap();
+            listener.accept(Some(PATIENCE)).unwrap()
+        });
+        told.recv().unwrap().await_call(libc::SYS_ppoll);
+        listener.start_tls(&server()).unwrap();
+        let mut near = Stream::connect(listener.url(), &ConnectOptions::default()).unwrap();
+        near.start_tls_client(&client()).unwrap();
+        assert!(waiting.join().unwrap().tls().is_some());
+    });
+}
+
+#[test]
+fn reading_files_again_undoes_no_other_change() {
+    let listener = Listener::bind("tls://127.0.0.1:0", &serving("localhost")).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                listener.reload().unwrap();
+            }
+        });
+        let mut shown = Vec::new();
+        for round in 0..600 {
+            let file = ["localhost", "example"][round % 2];
+            listener.start_tls(&serving(file).tls).unwrap();
+            shown.push(listener.fingerprint().unwrap());
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(shown.windows(3).all(|of| of[0] == of[2] && of[0] != of[1]));
+    });
+}
+
+#[test]
+fn an_accepted_stream_knows_no_name_to_verify() {
+    let (_near, mut far) = tcp_pair();
+    let mut nameless = client();
+    nameless.peer_name = None;
+    let error = far.start_tls_client(&nameless).unwrap_err();
+    assert_eq!(error.stage(), Stage::Parse);
+    let reason = "there is no name to verify: give option peer_name";
+    assert_eq!(error.reason(), reason);
 }
 
 #[test]

@@ -109,6 +109,12 @@ fn a_short_write_goes_on_where_it_stopped_and_nowhere_else() {
     });
     served.set_blocking(true);
     let other = [!bytes[sent]];
+    // It would have to go on in plain.
+    let error = served.stop_tls().unwrap_err();
+    assert!(
+        error.reason().ends_with("has to go on before TLS ends"),
+        "{error}"
+    );
     // With room again, what is not the continuation is refused and does no harm.
     select(&mut [Member::new(&served, Interest::WRITE)], Some(PATIENCE)).unwrap();
     let error = served.write(&other).unwrap_err();
@@ -116,9 +122,47 @@ fn a_short_write_goes_on_where_it_stopped_and_nowhere_else() {
         error.to_string().contains("has to go on where it stopped"),
         "{error}"
     );
+    // It may go on in other portions than it began in.
+    for portion in [1, 100, 20_000] {
+        let length = served.write(&bytes[sent..sent + portion]).unwrap();
+        assert!((1..=portion).contains(&length));
+        sent += length;
+    }
     served.write_all(&bytes[sent..]).unwrap();
     assert!(reader.join().unwrap() == bytes);
     assert_eq!(served.bytes_sent(), bytes.len() as u64);
+}
+
+/// What was reported as sent is with the system, as on a plain stream.
+#[test]
+fn a_stream_that_is_dropped_amid_a_write_loses_nothing_that_was_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let unix = format!("tls+unix://{}/s", folder.path().display());
+    for url in ["tlsv1.2://127.0.0.1:0", "tlsv1.3://127.0.0.1:0", &unix] {
+        let listener = listen(url);
+        let mut options = trusting();
+        options.tls.peer_name = Some("localhost".to_owned());
+        for portion in [700, 16_384, 50_000, 20_000_000] {
+            let (mut client, mut served) = both_ends(&listener, &options);
+            served.set_blocking(false);
+            let bytes = noise(20_000_000, 9);
+            let mut sent = 0;
+            while let Ok(length) = served.write(&bytes[sent..sent + portion.min(20_000_000 - sent)])
+            {
+                sent += length;
+            }
+            drop(served);
+            let mut got = Vec::new();
+            _ = client.read_to_end(&mut got);
+            // A byte may only have said that a write had begun.
+            assert!(
+                got.len() + 1 >= sent,
+                "{url} {portion}: {} of {sent}",
+                got.len()
+            );
+            assert!(got == bytes[..got.len()]);
+        }
+    }
 }
 
 #[test]
