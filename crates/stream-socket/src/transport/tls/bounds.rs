@@ -77,7 +77,7 @@ impl Bounds {
             }
             Err(error) => {
                 if error == CertificateError::UnknownIssuer.into() {
-                    note_issuer(shown.others.last().unwrap_or(shown.own));
+                    shown.note_issuer();
                 }
                 return Err(error);
             }
@@ -201,9 +201,30 @@ impl Shown<'_> {
     }
 }
 
-/// Notes whom the end of a chain names as its issuer, for the sentence about it.
-fn note_issuer(last: &CertificateDer<'_>) {
-    if let Ok((_, last)) = X509Certificate::from_der(last) {
-        noted::unknown_issuer(printable(&last.issuer().to_string()).to_string());
+/// How many certificates a sentence names: real chains have up to four.
+const NAMED: usize = 5;
+
+/// The names in a chain as its certificates have them, whom nobody has checked.
+impl Shown<'_> {
+    /// Notes whom the end of the chain names as its issuer, and by way of whom, for the sentence
+    /// about it.
+    fn note_issuer(&self) {
+        let chain = [self.own].into_iter().chain(self.others);
+        let parsed = chain.map_while(|one| Some(X509Certificate::from_der(one).ok()?.1));
+        let mut names = Vec::new();
+        for one in parsed.take(NAMED) {
+            if names.is_empty() {
+                names.push(printable(&one.subject().to_string()).to_string());
+            }
+            names.push(printable(&one.issuer().to_string()).to_string());
+        }
+        match names.as_slice() {
+            [] => {}
+            [_, issuer] => noted::unknown_issuer(issuer.clone()),
+            [.., issuer] => {
+                let chain = names.join(" by ");
+                noted::unknown_issuer(format!("{issuer} (the chain is {chain})"));
+            }
+        }
     }
 }

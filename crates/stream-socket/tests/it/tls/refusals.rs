@@ -57,6 +57,19 @@ fn danger_accepts_what_it_says() {
 }
 
 #[test]
+fn whom_nobody_knows_is_named_with_the_whole_chain() {
+    let middle = Certificates::of("Root\n").below("Middle");
+    middle.certify("leaf", &["localhost"]);
+    let mut options = ListenOptions::default();
+    options.tls.certificate = Some(middle.file("leaf.pem"));
+    let listener = listen_with("tls://127.0.0.1:0", &options);
+    let (ours, _) = failure(&listener, &trusting());
+    let expected = "the certificate's issuer is none of the trusted ones: it is CN=Root\\n \
+                    (the chain is CN=leaf by CN=Middle by CN=Root\\n)";
+    assert_eq!(ours, expected);
+}
+
+#[test]
 fn a_client_certificate_is_required_or_optional() {
     let mut options = serving("localhost");
     options.tls.client_ca = Some(Certificates::shared().file("ca.pem"));
