@@ -1,8 +1,12 @@
 <?php
+/** The kind of key that is found at once, also under valgrind. */
+const KEY = ['curve_name' => 'prime256v1', 'private_key_type' => OPENSSL_KEYTYPE_EC];
+const KEY_OF_RSA = ['private_key_bits' => 2048];
+
 /** A file with a new certificate for localhost and its key, gone when the script is. */
-function certificate(int $bits = 2048): string
+function certificate(array $key = KEY): string
 {
-    $key = openssl_pkey_new(['private_key_bits' => $bits]);
+    $key = openssl_pkey_new($key);
     $request = openssl_csr_new(['commonName' => 'localhost'], $key);
     openssl_x509_export(openssl_csr_sign($request, null, $key, 1), $certificate);
     openssl_pkey_export($key, $secret);

@@ -235,7 +235,8 @@ impl Shell {
         }
     }
 
-    fn record(&mut self, line: &str) -> Result<(), Trouble> {
+    /// A line of the log alone.
+    pub(crate) fn record(&mut self, line: &str) -> Result<(), Trouble> {
         writeln!(self.log, "{line}").map_err(|error| Trouble::io("write", &self.log_path, &error))
     }
 }

@@ -1,14 +1,10 @@
 <?php
 // TLS, switched on later and from the start: by PHP's own transport, to which the stream is handed.
 require __DIR__ . '/../report.php';
-$key = openssl_pkey_new(['private_key_bits' => 2048]);
-$request = openssl_csr_new(['commonName' => 'localhost'], $key);
-openssl_x509_export(openssl_csr_sign($request, null, $key, 1), $certificate);
-openssl_pkey_export($key, $secret);
-$file = tempnam(sys_get_temp_dir(), 'tls');
-file_put_contents($file, $certificate . $secret);
-$server_context = stream_context_create(['ssl' => ['local_cert' => $file]]);
-$client_context = stream_context_create(['ssl' => ['cafile' => $file, 'peer_name' => 'localhost']]);
+require __DIR__ . '/../certificate.php';
+
+$server_context = serving();
+$client_context = trusting(stream_context_get_options($server_context)['ssl']['local_cert']);
 foreach (['tcp', 'tls'] as $transport) {
     $listener = stream_socket_server("$transport://127.0.0.1:0", $number, $text, 12, $server_context);
     $address = "$transport://" . stream_socket_get_name($listener, false);
@@ -32,5 +28,4 @@ foreach (['tcp', 'tls'] as $transport) {
     say(stream_get_meta_data($served)['stream_type'], fwrite($served, "end\n"));
     pcntl_waitpid($child, $status);
 }
-unlink($file);
 say(@stream_socket_enable_crypto(stream_socket_client('udp://127.0.0.1:9'), true, 57));

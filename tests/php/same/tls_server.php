@@ -44,7 +44,11 @@ foreach ([
     [['alpn_protocols' => 'h2,http/1.1'], ['alpn_protocols' => 'http/1.1,h2']],
     [['alpn_protocols' => 'h2'], []],
     [['security_level' => 1], []],
-    [['ciphers' => 'AES128-SHA256', 'max_proto_version' => STREAM_CRYPTO_PROTO_TLSv1_2], []],
+    [[
+        'ciphers' => 'AES128-SHA256',
+        'max_proto_version' => STREAM_CRYPTO_PROTO_TLSv1_2,
+        'local_cert' => certificate(KEY_OF_RSA),
+    ], []],
 ] as [$options, $wishes]) {
     [$server, $name, $file] = server('tls', $options);
     $child = beside(function () use ($name, $file, $wishes) {

@@ -1,9 +1,12 @@
 //! The scripts of `tests/php` under valgrind: what the extension does to PHP's memory, and leaves.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::{io, thread};
 
 use super::extension;
 use crate::shell::{Shell, Trouble};
@@ -14,6 +17,8 @@ const SUPPRESSIONS: &str = "tests/php/valgrind.supp";
 const UNKNOWN_TO_VALGRIND: &str = "workers.php";
 /// valgrind is thirty times slower, and a machine may be busy.
 const SECONDS: &str = "1800";
+
+const OUTPUT: &str = "output";
 
 /// How PHP allocates.
 #[derive(Clone, Copy, Debug)]
@@ -33,28 +38,60 @@ struct Case {
     code: i32,
 }
 
+/// A case ready to run, and the folder of what it says: `output`, and a log of each process.
+#[derive(Debug)]
+struct Run {
+    command: Command,
+    folder: PathBuf,
+    case: Case,
+}
+
 /// Runs every script; what valgrind says of any is a failure.
 pub(crate) fn step(shell: &mut Shell) -> Result<(), Trouble> {
     let library = extension::build_simulated(shell)?;
     let scanned = extension::scanned_folder(shell, &library)?;
     let logs = shell.target_folder().join("xtask/valgrind");
     _ = fs::remove_dir_all(&logs);
-    fs::create_dir_all(&logs)
-        .map_err(|error| Trouble::Failed(format!("cannot create {}: {error}", logs.display())))?;
     let mut cases = scripts(shell.root());
     cases.extend(faults(shell, &scanned)?);
-    let mut findings = 0;
-    for case in &cases {
-        findings += usize::from(!is_sound(shell, case, &logs, &scanned)?);
+    let count = cases.len();
+    let runs = cases
+        .into_iter()
+        .map(|case| prepare(shell, case, &logs, &scanned));
+    let findings = findings(runs.collect());
+    shell.note(&format!("{count} runs under valgrind"));
+    for (words, said) in &findings {
+        shell.record(&format!("not sound: {words}\n{said}"))?;
     }
-    shell.note(&format!("{} runs under valgrind", cases.len()));
-    match findings {
-        0 => Ok(()),
-        _ => Err(Trouble::Failed(format!(
-            "{findings} of {} runs were not sound",
-            cases.len()
-        ))),
+    if findings.is_empty() {
+        return Ok(());
     }
+    let names: Vec<&str> = findings.iter().map(|(words, _)| words.as_str()).collect();
+    Err(Trouble::Failed(format!(
+        "of {count} runs these were not sound: {}",
+        names.join(", ")
+    )))
+}
+
+/// The words of each run that was not sound, and what was said in it. valgrind runs a process's
+/// threads one at a time, so that each processor takes a run of its own.
+fn findings(runs: Vec<Run>) -> Vec<(String, String)> {
+    let runs = Mutex::new(runs.into_iter());
+    let found = Mutex::new(Vec::new());
+    let take = || runs.lock().ok().and_then(|mut runs| runs.next());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some(run) = take() {
+                    let said = finding(run.command, &run.folder, run.case.code);
+                    if let (Some(said), Ok(mut found)) = (said, found.lock()) {
+                        found.push((run.case.words.join(" "), said));
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_default()
 }
 
 fn scripts(root: &Path) -> Vec<Case> {
@@ -101,29 +138,47 @@ fn faults(shell: &mut Shell, scanned: &str) -> Result<Vec<Case>, Trouble> {
     Ok(cases)
 }
 
-fn is_sound(shell: &mut Shell, case: &Case, logs: &Path, scanned: &str) -> Result<bool, Trouble> {
-    let folder = logs.join(case.words.join(" ").replace('/', "_"));
-    fs::create_dir_all(&folder)
-        .map_err(|error| Trouble::Failed(format!("cannot create {}: {error}", folder.display())))?;
-    let result = shell.run(valgrind(shell, case, &folder, scanned));
-    let ended_as_meant = match &result {
-        Ok(()) => case.code == 0,
-        Err(Trouble::Failed(reason)) => reason.ends_with(&format!("exit status: {}", case.code)),
-        Err(Trouble::Skipped { .. }) => false,
+fn prepare(shell: &Shell, case: Case, logs: &Path, scanned: &str) -> Run {
+    let name = case.words.join(" ");
+    let name = name.strip_prefix(&*shell.root().to_string_lossy());
+    let folder = logs.join(
+        name.unwrap_or_default()
+            .trim_start_matches('/')
+            .replace('/', "_"),
+    );
+    Run {
+        command: valgrind(shell, &case, &folder, scanned),
+        folder,
+        case,
+    }
+}
+
+/// What was said, if it was not sound.
+fn finding(mut command: Command, folder: &Path, code: i32) -> Option<String> {
+    let outcome = run(&mut command, folder).map(|ended| (ended == Some(code), ended));
+    let mut said = match outcome {
+        Ok((true, _)) => String::new(),
+        Ok((false, ended)) => format!("it ended with {ended:?} instead of {code}\n"),
+        Err(error) => format!("it could not be run: {error}\n"),
     };
-    let mut sound = ended_as_meant;
     // One log a process: children of the script's have theirs.
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let said = fs::read_to_string(entry.path()).unwrap_or_default();
-        if !said.is_empty() {
-            shell.note(&said);
-            sound = false;
-        }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let logs = entries.filter(|entry| entry.path().extension() == Some(OsStr::new("log")));
+    said.extend(logs.filter_map(|log| fs::read_to_string(log.path()).ok()));
+    if said.is_empty() {
+        return None;
     }
-    if !sound {
-        shell.note(&format!("not sound: {}", case.words.join(" ")));
-    }
-    Ok(sound)
+    let output = fs::read(folder.join(OUTPUT)).unwrap_or_default();
+    Some(format!("{}{said}", String::from_utf8_lossy(&output)))
+}
+
+/// The code it ended with, if it did by itself.
+fn run(command: &mut Command, folder: &Path) -> io::Result<Option<i32>> {
+    fs::create_dir_all(folder)?;
+    let output = File::create(folder.join(OUTPUT))?;
+    command.stdin(Stdio::null());
+    command.stdout(output.try_clone()?).stderr(output);
+    Ok(command.status()?.code())
 }
 
 fn valgrind(shell: &Shell, case: &Case, folder: &Path, scanned: &str) -> Command {
