@@ -45,6 +45,7 @@ pub(crate) struct Numbers {
     peer_idle_timeout: Number,
     unix_mode: Number,
     unix_unlink: Number,
+    happy_eyeballs: Number,
 }
 
 /// All options of a context.
@@ -147,6 +148,11 @@ impl Wishes<'_> {
             options.unix.unlink = Some(self.numbers.unix_unlink.truth().unwrap_or(false));
         }
         Ok(options)
+    }
+
+    /// Whether all addresses of a name are tried, staggered, rather than one after another.
+    pub(crate) fn races(&self) -> bool {
+        self.numbers.happy_eyeballs.truth().unwrap_or(false)
     }
 
     pub(crate) fn to_connect(&self, datagram: bool) -> Result<ConnectOptions, Failure> {

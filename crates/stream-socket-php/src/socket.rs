@@ -4,6 +4,7 @@ mod facts;
 mod ip;
 mod names;
 mod parked;
+mod race;
 mod tls;
 
 use std::io::{Read, Write};
@@ -16,7 +17,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Listener, Selectable, SocketAddress, SocketUrl, Stream, Target, Transport,
+    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream, Target,
+    Transport,
 };
 
 use crate::counters::{self, count};
@@ -120,6 +122,7 @@ enum Object {
     Listener(Arc<Listener>),
     Datagrams(Box<Datagrams>),
     Stream(Stream),
+    Connecting(Box<Connecting>),
 }
 
 /// In the order of `enum ss_transport`.
@@ -243,13 +246,21 @@ impl Socket {
         begin: bool,
         wishes: &Wishes<'_>,
     ) -> Result<Connection, Failure> {
+        let addresses: Vec<SocketAddr> = ips.iter().map(|ip| ip.with_port(port)).collect();
+        if wishes.races() && !begin && !self.transport().is_datagram() {
+            let raced = self.race(&addresses, timeout, wishes);
+            return raced.inspect_err(|_| count(&counters::FAILED));
+        }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut last = Failure::of_words("the name has no address");
-        for address in ips.iter().map(|ip| ip.with_port(port)) {
+        for address in addresses {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             match self.connect_to(address, left, begin, wishes) {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => last = failure,
+            }
+            if last.timed_out {
+                break;
             }
         }
         count(&counters::FAILED);
@@ -304,15 +315,19 @@ impl Socket {
         } else {
             Stream::connect(url, &options)?
         };
-        count(&counters::CONNECTED);
-        self.head.kind = Kind::Stream;
-        self.head.net.socket = stream.as_fd().as_raw_fd();
-        self.object = Object::Stream(stream);
+        self.connected(stream);
         Ok(if begin {
             Connection::UnderWay
         } else {
             Connection::Made
         })
+    }
+
+    fn connected(&mut self, stream: Stream) {
+        count(&counters::CONNECTED);
+        self.head.kind = Kind::Stream;
+        self.head.net.socket = stream.as_fd().as_raw_fd();
+        self.object = Object::Stream(stream);
     }
 
     // ---- accepting ----
@@ -486,7 +501,7 @@ impl Socket {
                 }
             },
             Object::Listener(_) | Object::Datagrams(_) => true,
-            Object::Empty => false,
+            Object::Empty | Object::Connecting(_) => false,
         }
     }
 
@@ -521,7 +536,7 @@ impl Socket {
             }
             Object::Listener(listener) => Ok(text_of(listener.local_addr())),
             Object::Datagrams(datagrams) => Ok(text_of(datagrams.socket.local_addr())),
-            Object::Empty => Err(Failure::of_system(failure::NO_SOCKET)),
+            Object::Empty | Object::Connecting(_) => Err(Failure::of_system(failure::NO_SOCKET)),
         }
     }
 
@@ -561,7 +576,7 @@ impl Socket {
             // A server may go on with it.
             Object::Listener(listener) => Arc::into_inner(listener).map(OwnedFd::from),
             Object::Datagrams(datagrams) => Some(datagrams.socket.into()),
-            Object::Empty => None,
+            Object::Empty | Object::Connecting(_) => None,
         };
         descriptor.map_or(-1, IntoRawFd::into_raw_fd)
     }

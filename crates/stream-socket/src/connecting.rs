@@ -91,6 +91,7 @@ impl Connecting {
         if self.stream.is_none()
             && let Some(connected) = self.race.step()?
         {
+            Stream::share_connected(&self.race, &connected, true)?;
             let mut stream = Stream::connected(&self.race, connected)?;
             if !stream.is_handshaking() {
                 return Ok(Some(stream));

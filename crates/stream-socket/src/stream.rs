@@ -120,6 +120,21 @@ impl Stream {
         Self::won(Race::new(url, options)?)
     }
 
+    /// Connects to addresses that [`resolve`](crate::resolve) has told before, as
+    /// [`connect`](Self::connect) does to those of the URL's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), but for resolving.
+    pub fn connect_at<U: ToSocketUrl + ?Sized>(
+        url: &U,
+        addresses: &[SocketAddress],
+        options: &ConnectOptions,
+    ) -> Result<Self> {
+        let url = url.to_socket_url()?.into_owned();
+        Self::won(Race::to(url, options, addresses.to_vec())?)
+    }
+
     /// A connected stream over a socket that this process was started with; what `options` say of
     /// connecting comes too late for it, and is refused.
     ///
@@ -133,10 +148,7 @@ impl Stream {
 
     fn won(mut race: Race) -> Result<Self> {
         let connected = race.run()?;
-        if race.options().socket.inheritable {
-            share(&connected.socket, !connected.is_inherited)
-                .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
-        }
+        Self::share_connected(&race, &connected, true)?;
         let mut stream = Self::connected(&race, connected)?;
         stream.handshake_in_race(&race)?;
         Ok(stream)
@@ -156,14 +168,20 @@ impl Stream {
         let url = url.to_socket_url()?.into_owned();
         let mut race = Race::new(url, options)?;
         let connected = race.begin()?;
-        if race.options().socket.inheritable {
-            share(&connected.socket, false)
-                .map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
-        }
+        Self::share_connected(&race, &connected, false)?;
         let mut stream = Self::connected(&race, connected)?;
         // Its descriptor stays non-blocking.
         stream.in_call = None;
         Ok(stream)
+    }
+
+    /// Makes what was connected one that programs can inherit, if that is asked for.
+    pub(crate) fn share_connected(race: &Race, made: &Connected, blocking: bool) -> Result<()> {
+        if !race.options().socket.inheritable {
+            return Ok(());
+        }
+        let blocking = blocking && !made.is_inherited;
+        share(&made.socket, blocking).map_err(|errno| failed(Stage::Socket, race.url(), errno))
     }
 
     /// Two streams connected to each other: socketpair(2).

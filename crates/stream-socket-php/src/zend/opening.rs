@@ -237,6 +237,69 @@ pub(super) unsafe extern "C" fn ss_connect_inet(
     }
 }
 
+/// Begins to connect to all the addresses, staggered, and says how long to wait at most for what
+/// the socket's descriptor tells.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_race_begin(
+    socket: *mut Socket,
+    ips: *const Ip,
+    count: usize,
+    port: u16,
+    timeout: *const TimeVal,
+    options: *const Options,
+    pause: *mut TimeVal,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes an array of that many addresses.
+    let ips = unsafe { slice::from_raw_parts(ips, count) };
+    // SAFETY: C passes a valid timeval or null.
+    let timeout = unsafe { timeout.as_ref() }.copied();
+    // SAFETY: C passes options that it has just filled in, with strings of the context.
+    let options = unsafe { &*options };
+    // SAFETY: as above.
+    let wishes = unsafe { wishes(options) };
+    // SAFETY: C passes a timeval on its stack.
+    let pause = unsafe { &mut *pause };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let timeout = timeout.and_then(TimeVal::span);
+    if let Some(Connection::UnderWay) =
+        outcome.of(|| socket.race_begin(ips, port, timeout, &wishes))
+    {
+        outcome.number = IN_PROGRESS;
+        *pause = socket.race_pause();
+    }
+}
+
+/// Goes on with it.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_race_on(
+    socket: *mut Socket,
+    pause: *mut TimeVal,
+    outcome: *mut Outcome,
+) {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes a timeval on its stack.
+    let pause = unsafe { &mut *pause };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    if let Some(Connection::UnderWay) = outcome.of(|| socket.race_on()) {
+        outcome.number = IN_PROGRESS;
+        *pause = socket.race_pause();
+    }
+}
+
 /// Connects to a path or an abstract name.
 ///
 /// # Safety

@@ -260,10 +260,36 @@ static bool settle(ss_socket *socket, ss_patience *patience, ss_outcome *outcome
 	return false;
 }
 
+static void race(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port,
+	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome)
+{
+	struct timeval pause = {0};
+
+	ss_race_begin(socket, ips, count, port, timeout, options, &pause, outcome);
+	while (outcome->status == SS_OK && outcome->number == EINPROGRESS) {
+		ss_patience patience = ss_patience_of_time(&pause);
+		enum ss_waited waited = ss_await_descriptor(socket->netstream.socket, &patience);
+		ss_forget(outcome);
+		*outcome = (ss_outcome) {0};
+		if (waited != SS_READY && waited != SS_TOO_LATE) {
+			give_up(socket);
+			outcome->status = SS_FAILED;
+			outcome->number = ECANCELED;
+			return;
+		}
+		ss_race_on(socket, &pause, outcome);
+	}
+}
+
 void ss_parked_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port,
 	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome)
 {
 	ss_patience patience = ss_patience_of_time(timeout);
+
+	if (options->happy_eyeballs.given && options->happy_eyeballs.value) {
+		race(socket, ips, count, port, timeout, options, outcome);
+		return;
+	}
 
 	for (size_t index = 0; index < count; index++) {
 		ss_forget(outcome);

@@ -216,6 +216,7 @@ static void collect(php_stream *stream, ss_options *options, bool server)
 	options->broadcast = turned_on(stream, "so_broadcast");
 	if (!server) {
 		options->nodelay = turned_on(stream, "tcp_nodelay");
+		options->happy_eyeballs = truth(stream, "happy_eyeballs");
 		string(stream, "bindto", &options->bindto, &options->bindto_length);
 		return;
 	}

@@ -45,6 +45,7 @@ typedef struct {
 	ss_number peer_idle_timeout;
 	ss_number unix_mode;
 	ss_number unix_unlink;
+	ss_number happy_eyeballs;
 } ss_options;
 
 /* An address that the resolver found. */
@@ -129,6 +130,8 @@ size_t ss_resolve(const char *host, size_t length, struct timeval *timeout, ss_i
 void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
 void ss_bind_unix(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
 void ss_listen(ss_socket *socket, ss_outcome *outcome);
+void ss_race_begin(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, const ss_options *options, struct timeval *pause, ss_outcome *outcome);
+void ss_race_on(ss_socket *socket, struct timeval *pause, ss_outcome *outcome);
 void ss_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
 void ss_connect_unix(ss_socket *socket, const char *name, size_t length, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
 ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome);

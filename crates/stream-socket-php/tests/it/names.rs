@@ -15,8 +15,10 @@ mount --bind \"$1/resolv.conf\" /etc/resolv.conf
 shift
 exec \"$@\"";
 
-fn said(is_ours: bool) -> String {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("names.{is_ours}"));
+/// What a script of `tests/php/names` says there.
+fn said(script: &str, is_ours: bool) -> String {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("names.{script}.{is_ours}"));
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("unshare");
     command
@@ -24,7 +26,7 @@ fn said(is_ours: bool) -> String {
         .args([SURROUNDINGS, "sh"])
         .arg(&folder)
         .arg(&*PHP)
-        .arg(root().join("tests/php/names/slow.php"));
+        .arg(root().join("tests/php/names").join(script));
     if is_ours {
         command.env(PHP_SETTINGS, settings(&LIBRARY, "settings"));
     }
@@ -37,10 +39,19 @@ fn said(is_ours: bool) -> String {
 #[test]
 fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
     assert_eq!(
-        said(true),
+        said("slow.php", true),
         "failed, 110, Connection timed out, in time\nasked\n"
     );
-    let stock = said(false);
+    let stock = said("slow.php", false);
     assert!(stock.starts_with("failed, 0, "), "{stock}");
     assert!(stock.ends_with("late\nasked\n"), "{stock}");
+}
+
+#[test]
+fn addresses_are_tried_beside_each_other_where_a_context_asks_for_it() {
+    const CONNECTED: &str = "connected to 127.0.0.N:4000\n";
+    const TIMED_OUT: &str = "failed, 110\n";
+    let outcomes = [TIMED_OUT, &CONNECTED.repeat(4), TIMED_OUT].concat();
+    assert_eq!(said("raced.php", true), outcomes);
+    assert_eq!(said("raced.php", false), TIMED_OUT.repeat(4));
 }
