@@ -74,3 +74,21 @@ function beside(callable $client): int
     }
     return $child;
 }
+
+/** Both ends of a connection over TLS, the server's first, in one process; null where it is refused. */
+function shaken(array $server_options, array $client_options): array
+{
+    $context = stream_context_create(['ssl' => $server_options]);
+    $listener = stream_socket_server('tcp://127.0.0.1:0', $number, $text, 12, $context);
+    $name = stream_socket_get_name($listener, false);
+    $client = stream_socket_client("tcp://$name", context: careless($client_options));
+    $served = stream_socket_accept($listener, 5);
+    stream_set_blocking($client, false);
+    stream_set_blocking($served, false);
+    [$ours, $theirs] = [0, 0];
+    while ($ours === 0) {
+        $theirs = $theirs === 0 ? @stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT) : $theirs;
+        $ours = @stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER);
+    }
+    return $ours ? [$served, $client] : [null, null];
+}

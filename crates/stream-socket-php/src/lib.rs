@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod ciphers;
 mod counters;
 mod failure;
 mod listening;

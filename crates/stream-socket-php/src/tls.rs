@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stream_socket::{Passphrase, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion, tls_ciphers};
+use stream_socket::{Passphrase, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion};
 
+use crate::ciphers;
 use crate::failure::{self, Failure};
 use crate::peer::{Fingerprint, Wanted};
 
@@ -17,10 +18,12 @@ pub(crate) struct TlsWishes<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) protocols: Option<&'a [u8]>,
     pub(crate) passphrase: Option<&'a [u8]>,
-    /// Names of OpenSSL's for TLS 1.2, with colons between them.
+    /// A list of OpenSSL's, for TLS 1.2.
     pub(crate) ciphers: Option<&'a [u8]>,
     pub(crate) identities: Vec<Named<'a>>,
     pub(crate) peer: Peer<'a>,
+    /// How many each client gets; the library's default where it is not said.
+    pub(crate) tickets: Option<u32>,
     pub(crate) handshake_timeout: Option<Duration>,
     /// TLS 1.2 or 1.3, by what follows the dot.
     pub(crate) oldest: u8,
@@ -63,6 +66,7 @@ impl TlsWishes<'_> {
         options.handshake_timeout = self.handshake_timeout;
         options.min_version = Some(version(self.oldest));
         options.max_version = Some(version(self.newest));
+        options.tickets = self.tickets;
         if self.peer.is_asked {
             options.client_ca = self.peer.authorities.map(path);
             options.client_optional = Some(!self.peer.must_show);
@@ -106,21 +110,10 @@ fn passphrase(bytes: &[u8]) -> Result<Passphrase, Failure> {
     text("passphrase", bytes).map(Passphrase::from)
 }
 
-/// The suites of a list, and those of TLS 1.3, of which OpenSSL's lists don't speak. What the
-/// library lacks is not supported.
+/// What the library lacks is not supported.
 fn ciphers(list: &[u8]) -> Result<Vec<String>, Failure> {
-    let of_new = tls_ciphers()
-        .iter()
-        .filter(|cipher| cipher.version == TlsVersion::V1_3);
-    let mut names: Vec<String> = of_new.map(|cipher| cipher.name.to_owned()).collect();
-    for word in list.split(|byte| *byte == b':') {
-        let known = tls_ciphers()
-            .iter()
-            .find(|cipher| cipher.openssl_name.as_bytes() == word);
-        let known = known.ok_or_else(|| Failure::of_system(failure::NOT_SUPPORTED))?;
-        names.push(known.name.to_owned());
-    }
-    Ok(names)
+    let listed = std::str::from_utf8(list).ok().and_then(ciphers::listed);
+    listed.ok_or_else(|| Failure::of_system(failure::NOT_SUPPORTED))
 }
 
 fn path(bytes: &[u8]) -> PathBuf {

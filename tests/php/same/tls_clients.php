@@ -30,20 +30,9 @@ $verifying = $trusted + ['verify_peer' => true];
 /** What a client that shows its certificate gets, and what the server has of it. */
 function served(array $server_options, array $client_options): string
 {
-    global $root;
     $shown = ['capture_peer_cert' => true, 'capture_peer_cert_chain' => true];
-    $context = stream_context_create(['ssl' => $server_options + $shown + serving_options()]);
-    $listener = stream_socket_server('tcp://127.0.0.1:0', $number, $text, 12, $context);
-    $client = stream_socket_client('tcp://' . stream_socket_get_name($listener, false), context: careless($client_options));
-    $served = stream_socket_accept($listener, 5);
-    stream_set_blocking($client, false);
-    stream_set_blocking($served, false);
-    [$ours, $theirs] = [0, 0];
-    while ($ours === 0) {
-        $theirs = $theirs === 0 ? @stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT) : $theirs;
-        $ours = @stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER);
-    }
-    if (!$ours) {
+    [$served] = shaken($server_options + $shown + serving_options(), $client_options);
+    if (!$served) {
         return 'refused';
     }
     $options = stream_context_get_options($served)['ssl'];

@@ -15,7 +15,7 @@ function server(string $transport, array $options = []): array
 function facts(mixed $stream): string
 {
     $crypto = stream_get_meta_data($stream)['crypto'] ?? ['none'];
-    unset($crypto['cipher_name'], $crypto['cipher_bits']);
+    unset($crypto['cipher_name'], $crypto['cipher_bits'], $crypto['session_reused']);
     return json_encode($crypto);
 }
 

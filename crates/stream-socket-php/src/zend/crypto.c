@@ -367,6 +367,7 @@ void ss_crypto_tell(const ss_socket *socket, zval *into)
 	if (outcome.text_length > 0) {
 		add_assoc_stringl(&section, "alpn_protocol", outcome.text, outcome.text_length);
 	}
+	add_assoc_bool(&section, "session_reused", facts.is_resumed);
 	if (facts.is_truncated) {
 		add_assoc_bool(&section, "truncated", true);
 	}

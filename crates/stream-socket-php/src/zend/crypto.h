@@ -35,7 +35,7 @@ typedef struct {
 	size_t protocols_length;
 	const char *passphrase;
 	size_t passphrase_length;
-	/* Names of OpenSSL's, of TLS 1.2. */
+	/* A list of OpenSSL's, for TLS 1.2. */
 	const char *ciphers;
 	size_t ciphers_length;
 	ss_tls_identity *identities;
@@ -51,6 +51,8 @@ typedef struct {
 	int64_t handshake_timeout;
 	/* Negative: any. */
 	int64_t depth;
+	/* Negative: the default. */
+	int64_t tickets;
 	/* Of TLS 1.2 and 1.3 what follows the dot. */
 	uint8_t oldest;
 	uint8_t newest;
@@ -67,6 +69,7 @@ typedef struct {
 	uint16_t bits;
 	uint8_t minor;
 	bool is_truncated;
+	bool is_resumed;
 } ss_tls_facts;
 
 /* STREAM_CRYPTO_PROTO_* and the bits of STREAM_CRYPTO_METHOD_*. */
@@ -147,7 +150,7 @@ php_stream *ss_stock_tcp(const char *target, size_t length, const char *persiste
 	struct timeval *timeout, php_stream_context *context STREAMS_DC);
 int ss_released(ss_socket *socket);
 
-_Static_assert(sizeof(ss_tls_options) == 168, "Options in securing.rs mirrors it");
+_Static_assert(sizeof(ss_tls_options) == 176, "Options in securing.rs mirrors it");
 _Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
 
 #endif

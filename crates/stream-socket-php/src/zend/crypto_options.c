@@ -5,9 +5,8 @@
 
 /* Options whose meaning only OpenSSL knows, or whose work only it does. */
 static const char *const left_to_openssl[] = {
-	"dh_param", "no_ticket", "reneg_limit", "reneg_limit_callback", "reneg_window", "rsa_key_size",
-	"security_level", "psk_server_cb", "session_id_context", "session_cache", "session_get_cb",
-	"session_new_cb", "num_tickets", "max_early_data",
+	"dh_param", "rsa_key_size", "psk_server_cb", "session_get_cb", "session_new_cb", "session_remove_cb",
+	"max_early_data",
 };
 
 zval *ss_crypto_option(php_stream *stream, const char *name)
@@ -34,8 +33,7 @@ static void look_for_obstacles(php_stream *stream, ss_reading *reading)
 {
 	for (size_t index = 0; index < sizeof(left_to_openssl) / sizeof(left_to_openssl[0]); index++) {
 		const char *name = left_to_openssl[index];
-		bool asks_for_nothing = strcmp(name, "no_ticket") == 0 && !is_on(stream, name);
-		if (ss_crypto_option(stream, name) != NULL && !asks_for_nothing) {
+		if (ss_crypto_option(stream, name) != NULL) {
 			reading->obstacle = name;
 		}
 	}
@@ -259,6 +257,30 @@ static void read_client_verification(php_stream *stream, ss_reading *reading)
 	}
 }
 
+/* OpenSSL's level 2, the default of Debian's, is kept here. Lower ones let in clients with weaker certificates,
+ * which only OpenSSL does, and higher ones ask for more. */
+static void read_security_level(php_stream *stream, ss_reading *reading)
+{
+	zval *value = ss_crypto_option(stream, "security_level");
+	zend_long level = value != NULL ? zval_get_long(value) : 2;
+
+	if (level < 0 || level > 2 || (level < 2 && reading->options.is_asked)) {
+		reading->obstacle = "security_level";
+	}
+}
+
+/* PHP 8.6 has the second. */
+static void read_tickets(php_stream *stream, ss_reading *reading)
+{
+	zval *value = ss_crypto_option(stream, "num_tickets");
+	zend_long count = value != NULL ? zval_get_long(value) : -1;
+
+	if (value != NULL && (count < 0 || count > 100)) {
+		reading->obstacle = "num_tickets";
+	}
+	reading->options.tickets = is_on(stream, "no_ticket") ? 0 : count;
+}
+
 /* Gives up what reading has allocated. */
 void ss_crypto_forget(ss_reading *reading)
 {
@@ -308,6 +330,8 @@ void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 	text(stream, "ciphers", &options->ciphers, &options->ciphers_length, reading);
 	read_identities(stream, reading);
 	read_client_verification(stream, reading);
+	read_security_level(stream, reading);
+	read_tickets(stream, reading);
 	options->handshake_timeout = -1;
 	if (timeout != NULL) {
 		double seconds = zval_get_double(timeout);

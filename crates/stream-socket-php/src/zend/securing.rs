@@ -45,6 +45,7 @@ pub(super) struct Options {
     fingerprint_count: usize,
     handshake_timeout: i64,
     depth: i64,
+    tickets: i64,
     oldest: u8,
     newest: u8,
     is_asked: bool,
@@ -61,6 +62,7 @@ pub(super) struct Facts {
     bits: u16,
     minor: u8,
     is_truncated: bool,
+    is_resumed: bool,
 }
 
 /// `ss_handshakes`
@@ -73,7 +75,7 @@ pub(super) struct Handshakes {
     evicted: u64,
 }
 
-const _: () = assert!(size_of::<Options>() == 168 && size_of::<Facts>() == 24);
+const _: () = assert!(size_of::<Options>() == 176 && size_of::<Facts>() == 24);
 
 /// `enum ss_shaking`
 const FAILED: c_int = -1;
@@ -192,6 +194,7 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
         passphrase,
         ciphers,
         identities: identities.collect(),
+        tickets: u32::try_from(options.tickets).ok(),
         handshake_timeout: timeout.map(Duration::from_nanos),
         oldest: options.oldest,
         newest: options.newest,
@@ -341,6 +344,7 @@ pub(super) unsafe extern "C" fn ss_tls_tell(
         bits: agreed.cipher.bits,
         minor: tls::minor(&agreed),
         is_truncated,
+        is_resumed: agreed.resumed,
     };
     outcome.tell(agreed.alpn.unwrap_or_default());
     // SAFETY: C passes room on its stack.

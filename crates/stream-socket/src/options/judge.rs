@@ -10,6 +10,9 @@ use crate::network::Network;
 use crate::proxy_protocol::{ProxyReading, ProxyVersion};
 use crate::url::{SocketUrl, Target, Transport};
 
+/// A client resumes with one at a time, and browsers keep no more.
+const MOST_TICKETS: u32 = 100;
+
 /// Why the options can't be, if they can't.
 type Judgement = Result<(), String>;
 
@@ -78,6 +81,9 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
                 return Err(format!("option {name} needs client_ca"));
             }
             _ => {}
+        }
+        if tls.tickets.is_some_and(|count| count > MOST_TICKETS) {
+            return Err(format!("option tickets is more than {MOST_TICKETS}"));
         }
         versions(url.transport(), tls.min_version, tls.max_version)?;
     }

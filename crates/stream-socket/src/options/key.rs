@@ -231,6 +231,8 @@ const TABLE: &[Key] = table! {
         Listen Path tls.client_ca;
     client_optional TLS "0" "Let in clients without a certificate as well" None,
         Listen Flag tls.client_optional;
+    tickets TLS "2" "Tickets for a client to resume its session; 0 for none" None,
+        Listen Count tls.tickets;
     handshake TLS "accept" "When handshakes are made: accept, first-use" None,
         Listen Choice tls.handshake;
     connect_timeout ALL "60s" "Limit for resolving and connecting, all addresses together" None,

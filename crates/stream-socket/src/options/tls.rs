@@ -68,6 +68,10 @@ pub struct TlsServerOptions {
     /// The cipher suites that may be agreed upon, best first, by their names at IANA or in OpenSSL.
     /// By default all of [`tls_ciphers`](crate::tls_ciphers), and the client's choice.
     pub ciphers: Vec<String>,
+    /// How many tickets a client gets, with which it resumes its session in a later connection, to
+    /// any process that serves with this listener: 2 by default. 0 has every connection begin anew.
+    /// TLS 1.2 has no more than one.
+    pub tickets: Option<u32>,
     /// When handshakes are made.
     pub handshake: Option<HandshakeTime>,
     /// How long a client has for its handshake: 10 s by default.

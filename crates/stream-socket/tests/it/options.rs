@@ -197,6 +197,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("client_ca", "tls::refusals"),
     ("client_optional", "tls::refusals"),
     ("verify_depth", "tls::chains"),
+    ("tickets", "tls::streams"),
     ("handshake", "tls::handshakes"),
     ("ca", "tls::refusals"),
     ("peer_name", "tls::refusals"),

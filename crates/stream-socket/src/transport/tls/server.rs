@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
 
 use super::cache::Cache;
 use super::certificates::Certificates;
@@ -83,12 +83,7 @@ impl ServerContext {
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = protocols(&options.alpn);
         config.ignore_client_order = !options.ciphers.is_empty();
-        config.ticketer = match before {
-            Some(before) if !admit::asks(&before.options) && !admit::asks(options) => {
-                Arc::clone(&before.config.ticketer)
-            }
-            _ => Ticketer::new().map_err(refused)?,
-        };
+        resume(&mut config, options, before).map_err(refused)?;
         if let Some(path) = options.danger_key_log.as_deref() {
             config.key_log = key_log::at(url, path)?;
         }
@@ -119,6 +114,29 @@ impl ServerContext {
     pub(crate) fn fingerprint(&self) -> Option<&str> {
         self.fingerprint.as_deref()
     }
+}
+
+/// How clients come back to a session: by what they keep of it themselves, if at all.
+fn resume(
+    config: &mut ServerConfig,
+    options: &TlsServerOptions,
+    before: Option<&ServerContext>,
+) -> std::result::Result<(), rustls::Error> {
+    if let Some(count) = options.tickets {
+        config.send_tls13_tickets = usize::try_from(count).unwrap_or(usize::MAX);
+    }
+    if options.tickets == Some(0) {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        return Ok(());
+    }
+    let goes_on = |before: &&ServerContext| {
+        before.config.ticketer.enabled() && !admit::asks(&before.options) && !admit::asks(options)
+    };
+    config.ticketer = match before.filter(goes_on) {
+        Some(before) => Arc::clone(&before.config.ticketer),
+        None => Ticketer::new()?,
+    };
+    Ok(())
 }
 
 /// The files that the options name.

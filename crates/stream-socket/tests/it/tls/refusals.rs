@@ -155,6 +155,11 @@ fn options_that_cannot_be_used_are_named() {
             "option client_optional needs client_ca".to_owned(),
         ),
         (
+            format!("certificate={pem}&tickets=101"),
+            Stage::Parse,
+            "option tickets is more than 100".to_owned(),
+        ),
+        (
             format!("certificate={pem}&min_version=1.3&max_version=1.2"),
             Stage::Parse,
             "option min_version is newer than max_version".to_owned(),

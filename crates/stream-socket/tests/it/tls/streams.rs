@@ -399,7 +399,13 @@ fn what_the_ends_agreed_upon_is_known() {
 
 #[test]
 fn sessions_are_resumed() {
-    for url in ["tlsv1.2://127.0.0.1:0", "tlsv1.3://127.0.0.1:0"] {
+    for (url, expected) in [
+        ("tlsv1.2://127.0.0.1:0", [false, true, true]),
+        ("tlsv1.3://127.0.0.1:0", [false, true, true]),
+        ("tlsv1.3://127.0.0.1:0?tickets=1", [false, true, true]),
+        ("tlsv1.2://127.0.0.1:0?tickets=0", [false; 3]),
+        ("tlsv1.3://127.0.0.1:0?tickets=0", [false; 3]),
+    ] {
         let listener = listen(url);
         let mut options = trusting();
         // A context of its own, which has met nobody yet.
@@ -412,7 +418,7 @@ fn sessions_are_resumed() {
             assert_eq!(rest_of(&mut client), b"x");
             resumed.push(client.tls().unwrap().resumed);
         }
-        assert_eq!(resumed, [false, true, true], "{url}");
+        assert_eq!(resumed, expected, "{url}");
     }
 }
 
