@@ -29,6 +29,7 @@ const PACKAGES: &[Package] = &[
             "test",
             "bench",
             "php",
+            "phpize",
             "phpt",
             "memory",
             "build-zts",
@@ -46,6 +47,7 @@ const PACKAGES: &[Package] = &[
             "doc",
             "bench",
             "php",
+            "phpize",
             "phpt",
             "memory",
             "php-8.4",
@@ -81,8 +83,8 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "make",
         program: "make",
-        steps: &["build-zts", "build-debug"],
-        why: "builds PHP",
+        steps: &["phpize", "build-zts", "build-debug"],
+        why: "builds PHP, and the extension as PHP does",
     },
     Package {
         name: "pkg-config",

@@ -77,6 +77,11 @@ pub(super) const STEPS: &[Step] = &[
     ),
     step("release", "the command as users build it", release),
     step(
+        "phpize",
+        "the extension by PHP's own tools, as PIE builds it",
+        php::phpize_step,
+    ),
+    step(
         "phpt",
         "PHP's own tests of stream sockets, with the extension",
         php::phpt_step,
