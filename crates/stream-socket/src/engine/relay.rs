@@ -224,6 +224,9 @@ impl<D: Dial> Relay<D> {
             Err(Fault::Receiver(error)) => {
                 flow.give_up(turn.pipes);
                 let error = Error::of_io(error, side.other().name());
+                if error.limit() == Some(Limit::PeerIdle) {
+                    return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
+                }
                 self.broken.get_or_insert((side.other(), error));
                 self.first.get_or_insert(side.other());
                 Ok(Step::Moved)

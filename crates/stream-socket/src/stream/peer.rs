@@ -122,13 +122,17 @@ impl PeerEnd {
         if !self.mailbox.is_answerable() {
             return Err(Stop::System(Errno::DESTADDRREQ));
         }
-        self.mailbox.touch();
-        match self.mailbox.socket() {
+        let sent = match self.mailbox.socket() {
             Some(own) => {
                 patience.retry(own, Events::WRITE, || sys::socket::send(own, bytes, false))
             }
             None => self.send_shared(patience, bytes),
+        };
+        // A try in vain is no sign of life of a peer that does not read, or it never idled out.
+        if sent.is_ok() {
+            self.mailbox.touch();
         }
+        sent
     }
 
     /// Over the listener's socket, from the address that the peer wrote to.

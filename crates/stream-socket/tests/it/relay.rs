@@ -381,6 +381,25 @@ fn a_peer_idles_out_although_the_target_stalls() {
     drop(stalled);
 }
 
+#[test]
+fn a_unix_peer_that_does_not_read_idles_out_although_the_target_sends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, own) = (folder.path().join("relay"), folder.path().join("own"));
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", backend.local_addr().unwrap());
+    let listen = format!("udg://{}?peer_idle_timeout=300ms", path.display());
+    let server = Server::start(&listen, &target, SOON);
+    let peer = std::os::unix::net::UnixDatagram::bind(own).unwrap();
+    peer.send_to(b"more", &path).unwrap();
+    let (mut generous, _) = backend.accept().unwrap();
+    generous.set_write_timeout(Some(SOON)).unwrap();
+    // Until the relay has let go of it.
+    while generous.write_all(b"more and more").is_ok() {}
+    let (up, down, ending) = server.ending();
+    assert_eq!((up, &*ending), (4, "idle for too long"));
+    assert!(down > 0);
+}
+
 #[cfg(feature = "simulation")]
 mod pushed_clock {
     use std::os::fd::BorrowedFd;

@@ -85,6 +85,31 @@ fn a_peer_whose_datagrams_wait_in_its_own_socket_is_not_idle() {
 }
 
 #[test]
+fn a_unix_peer_that_does_not_read_is_idle_however_often_it_is_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server");
+    let listener = bind(&format!("udg://{}?peer_idle_timeout=60s", path.display()));
+    let client = UnixDatagram::bind(folder.path().join("client")).unwrap();
+    client.connect(&path).unwrap();
+    client.send(b"?").unwrap();
+    let mut stream = accept(&listener);
+    assert_eq!(read(&mut stream), b"?");
+    stream.set_blocking(false);
+    while stream.write(b"!").is_ok() {}
+    let mut waits = 0;
+    while listener.peers().unwrap().evicted == 0 {
+        pass(&listener, Duration::from_secs(10));
+        _ = stream.write(b"!");
+        waits += 1;
+        assert!(waits < 20);
+    }
+    // In the first of them it was still written to.
+    assert!(waits >= 6, "{waits}");
+    let error = stream.write(b"!").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+}
+
+#[test]
 fn without_a_descriptor_to_spare_a_stream_waits_on_the_listeners() {
     let listener = bind("udp://127.0.0.1:0");
     let (peer, other) = (client(address(&listener)), client(address(&listener)));
