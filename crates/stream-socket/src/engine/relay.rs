@@ -243,8 +243,8 @@ impl<D: Dial> Relay<D> {
     }
 
     /// The side that did not fail is told by a reset, where that is possible.
-    fn reset_other(&self, failed: Side) {
-        match (failed, &self.target) {
+    fn reset_other(&mut self, failed: Side) {
+        match (failed, &mut self.target) {
             (Side::Client, Target::Connected(target)) => target.stream.reset_on_close(),
             (Side::Client, _) => {}
             (Side::Target, _) => self.client.stream.reset_on_close(),

@@ -6,7 +6,7 @@ use crate::read_buffer::ReadBuffer;
 use crate::sys::wait::Events;
 use crate::transport::tls::{Hindrance, Session};
 
-/// Says close_notify when dropped, as far as that can be done without waiting.
+/// Says close_notify when dropped, as far as that can be done without waiting, unless it is cut.
 #[derive(Debug)]
 pub(super) struct Secure {
     pub(super) socket: OwnedFd,
@@ -61,6 +61,10 @@ impl Secure {
         rest: &mut ReadBuffer,
     ) -> Result<usize, Hindrance> {
         self.session.write(self.socket.as_fd(), bytes, rest)
+    }
+
+    pub(super) fn cut(&mut self) {
+        self.session.cut();
     }
 
     pub(super) fn close(&mut self, rest: &mut ReadBuffer) -> Result<(), Hindrance> {

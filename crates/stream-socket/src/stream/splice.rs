@@ -45,10 +45,13 @@ impl Stream {
         self.stopped(Stop::System(errno), limit).into()
     }
 
-    /// Lets the end that comes with dropping it be a reset where the transport has that, so that
-    /// what the peer has got can't be taken for the whole.
-    pub(crate) fn reset_on_close(&self) {
-        if matches!(self.transport, Transport::Tcp | Transport::Mptcp) {
+    /// Lets the end that comes with dropping it be a reset where the transport has that, and without
+    /// close_notify over TLS, so that what the peer has got can't be taken for the whole.
+    pub(crate) fn reset_on_close(&mut self) {
+        if let Some(secure) = self.source.secure_mut() {
+            secure.cut();
+        }
+        if self.transport.carrier() == Transport::Tcp {
             // Without it the peer reads an ordinary end.
             _ = option::linger(self.source.as_fd(), Duration::ZERO);
         }

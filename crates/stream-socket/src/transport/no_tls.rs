@@ -124,6 +124,7 @@ none! {
     write(socket: BorrowedFd<'_>, bytes: &[u8], rest: &mut ReadBuffer) -> Attempt<usize>;
     close(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;
     flush(socket: BorrowedFd<'_>) -> Attempt<()>;
+    cut() -> ();
     end(socket: BorrowedFd<'_>) -> ();
     is_closed() -> bool;
     take_unread(rest: &mut ReadBuffer) -> ();

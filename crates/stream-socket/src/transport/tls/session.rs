@@ -74,6 +74,8 @@ pub(crate) struct Session {
     /// Why TLS can't go on, either way.
     broken: Option<String>,
     has_closed: bool,
+    /// Whether it ends without a word.
+    is_cut: bool,
     /// Whether the handshake may have something to note still.
     is_noting: bool,
     received: u64,
@@ -105,6 +107,7 @@ impl Session {
             unsendable: None,
             broken: None,
             has_closed: false,
+            is_cut: false,
             is_noting: true,
             received: 0,
             for_nothing: 0,
@@ -334,12 +337,17 @@ impl Session {
         self.flush(socket)
     }
 
+    /// Has it end without close_notify, so that the peer does not take what it has got for the whole.
+    pub(crate) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
     /// The last thing before the socket is closed, if this process is the one to close it.
     ///
     /// A server of TLS 1.3 sends tickets that a client which only writes never reads. Left in the
     /// socket, they would make its close a reset, and what was written be lost.
     pub(crate) fn end(&mut self, socket: BorrowedFd<'_>) {
-        if !self.is_of_this_process() {
+        if self.is_cut || !self.is_of_this_process() {
             return;
         }
         // Nobody is there any more to be told that it failed.
