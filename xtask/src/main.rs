@@ -13,6 +13,7 @@ mod bench;
 mod debian;
 mod php;
 mod shell;
+mod soak;
 mod test;
 mod tools;
 
@@ -35,7 +36,7 @@ const SUBCOMMANDS: &[&Subcommand] = &[
     &php::RUN,
     &php::INSTALL,
     &php::PHPT,
-    &php::SOAK,
+    &soak::SUBCOMMAND,
 ];
 
 /// Why a subcommand ended without doing its work.

@@ -19,4 +19,4 @@ pub(crate) use others::{debian13_step, debug_step, zts_step};
 pub(crate) use phpize::step as phpize_step;
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;
-pub(crate) use soak::SUBCOMMAND as SOAK;
+pub(crate) use soak::run as soak;

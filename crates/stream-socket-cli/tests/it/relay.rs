@@ -1,5 +1,8 @@
 //! Connections that are passed on: between all transports, and when something is in the way.
 
+mod conversation;
+mod pairs;
+
 use std::process::Command;
 
 use crate::support::certificates::Certificates;

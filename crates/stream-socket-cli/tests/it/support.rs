@@ -108,6 +108,19 @@ impl Server {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
+    /// How many descriptors it has of a kind: what they are links to begins so, as proc(5) has it.
+    pub(crate) fn descriptors(&self, kind: &str) -> usize {
+        let list = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        let links = list.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links
+            .filter(|link| {
+                link.as_os_str()
+                    .as_encoded_bytes()
+                    .starts_with(kind.as_bytes())
+            })
+            .count()
+    }
+
     /// While nothing happens, nothing is done.
     #[track_caller]
     pub(crate) fn rests(&self) {
