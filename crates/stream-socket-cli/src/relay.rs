@@ -64,7 +64,11 @@ fn relay(
         let (destination, live) = (Arc::clone(destination), live.clone());
         // Held by whatever newcomers can reach.
         let open = Arc::clone(&open);
-        engine.listen(listener, move |client| {
+        // What datagrams bring is received by a loop that waits for nobody.
+        let waits = !listener.transport().is_datagram();
+        let towards = Arc::clone(&destination);
+        let has_room = move || !waits || towards.has_room();
+        engine.listen_while(listener, has_room, move |client| {
             _ = &open;
             let half_closed = destination.patience().half_closed;
             let dialler = Dialler::new(Arc::clone(&destination), live.enter());

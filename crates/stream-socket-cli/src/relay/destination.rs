@@ -1,5 +1,7 @@
 //! Where connections are passed on to.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stream_socket::{
@@ -27,6 +29,24 @@ pub(crate) struct Destination {
     options: ConnectOptions,
     patience: Patience,
     directory: Directory,
+    /// How many clients wait for a descriptor.
+    short: AtomicUsize,
+}
+
+/// A client that has found no descriptor for its way to the target.
+pub(super) struct Short(Arc<Destination>);
+
+impl Short {
+    pub(super) fn new(destination: &Arc<Destination>) -> Self {
+        destination.short.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(destination))
+    }
+}
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        self.0.short.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Destination {
@@ -47,6 +67,7 @@ impl Destination {
             options,
             patience,
             directory,
+            short: AtomicUsize::new(0),
         })
     }
 
@@ -57,6 +78,12 @@ impl Destination {
     /// Whether what is connected to is the target, not a proxy on the way.
     pub(super) fn is_direct(&self) -> bool {
         self.options.via.is_none()
+    }
+
+    /// Whether another client can be relayed. While one waits for a descriptor, newcomers would take
+    /// what it waits for.
+    pub(super) fn has_room(&self) -> bool {
+        self.short.load(Ordering::Relaxed) == 0
     }
 
     pub(super) fn patience(&self) -> Patience {

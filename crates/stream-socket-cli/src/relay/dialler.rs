@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 use stream_socket::engine::{Dial, RelayEnding, RelayReport};
 use stream_socket::{Connecting, Error, Result, Stage, Stream};
 
-use super::destination::Destination;
+use super::destination::{Destination, Short};
 use crate::loops::Live;
 
 /// The pause before a target is tried again: twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// ENFILE and EMFILE: no descriptor is left, of the system's or of the process's.
+const LACKS: [i32; 2] = [23, 24];
+
 /// Connects for one client.
 pub(super) struct Dialler {
     destination: Arc<Destination>,
     begun: Instant,
     pause: Duration,
+    /// While it has found no descriptor.
+    short: Option<Short>,
     _live: Live,
 }
 
@@ -27,6 +32,7 @@ impl Dialler {
             destination,
             begun: Instant::now(),
             pause: FIRST_PAUSE,
+            short: None,
             _live: live,
         }
     }
@@ -34,12 +40,16 @@ impl Dialler {
 
 impl Dial for Dialler {
     fn dial(&mut self, client: &Stream) -> Result<Connecting> {
+        self.short = None;
         self.destination.connect(client)
     }
 
     fn failed(&mut self, error: &Error) -> Option<Duration> {
         if error.stage() != Stage::Resolve {
             self.destination.look_again();
+        }
+        if error.errno().is_some_and(|errno| LACKS.contains(&errno)) {
+            self.short = Some(Short::new(&self.destination));
         }
         let (pause, next) = (self.pause, (self.pause * 2).min(LONGEST_PAUSE));
         self.pause = next;

@@ -12,6 +12,10 @@ use crate::failure::Failure;
 /// How long one look-up may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// The least time between two look-ups: connections that fail ask for one, and clients can make as
+/// many as they like.
+const INTERVAL: Duration = Duration::from_millis(250);
+
 /// What is known of a name.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -102,6 +106,8 @@ fn look_up(
                     }
                 }
             }
+            drop(entry);
+            thread::sleep(INTERVAL);
         }
     };
     let spawned = thread::Builder::new().name("names".to_owned()).spawn(look);

@@ -52,11 +52,6 @@ fn server(words: &str) -> Server {
     Server::start_command(command, 1)
 }
 
-fn descriptors(server: &Server) -> usize {
-    let list = fs::read_dir(format!("/proc/{}/fd", server.id()));
-    list.unwrap().count()
-}
-
 /// Whether a process may have so many descriptors here; says so if not.
 fn may_have(descriptors: u64) -> bool {
     let hard = shell("ulimit -Hn", &[]);
@@ -85,7 +80,7 @@ fn fifteen_thousand_connections_are_held_and_answered_by_one_process() {
     for word in ["one\n", "two\n"] {
         crowd.write(word);
         assert_eq!(crowd.line(), "right 15000");
-        assert!(descriptors(&server) > 15_000);
+        assert!(server.descriptors("socket:") > 15_000);
     }
     server.rests();
     let late = "echo late | $BIN connect 127.0.0.1:$PORT";
@@ -131,6 +126,37 @@ const ROUND_TRIPS: usize = 2000;
 /// 9,000 idle ones takes a millisecond (measured), fifty times as long as a round trip.
 const ROUNDS: std::ops::Range<usize> = 5..20;
 
+/// Two descriptors a pair for the relay, and one each for the processes that hold its ends.
+#[test]
+fn nine_thousand_idle_pairs_are_held_by_one_relay() {
+    const PAIRS: usize = 9_000;
+    if !may_have(2 * PAIRS as u64 + 500) {
+        return;
+    }
+    let _alone = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);
+    let echo = server("tcp://127.0.0.1:0 echo");
+    let relay = Server::relay(&format!("tcp://127.0.0.1:0 {} --quiet", echo.url()));
+    let late = || {
+        let ask = "echo late | $BIN connect 127.0.0.1:$PORT";
+        shell(ask, &[("PORT", relay.port())]).prints("late\n");
+    };
+    late();
+    let mut crowd = crowd(&relay, PAIRS);
+    for word in ["one\n", "two\n"] {
+        crowd.write(word);
+        assert_eq!(crowd.line(), format!("right {PAIRS}"));
+    }
+    assert!(relay.descriptors("socket:") > 2 * PAIRS);
+    relay.rests();
+    late();
+    assert_eq!(crowd.finish().0, Some(0));
+    // Its own, of which it has a few.
+    relay.lets_go_of_all_but(20);
+    late();
+    relay.end();
+    echo.end();
+}
+
 #[test]
 fn ten_thousand_silent_clients_do_not_delay_an_honest_one() {
     if !may_have(10_500) {
@@ -150,7 +176,7 @@ fn ten_thousand_silent_clients_do_not_delay_an_honest_one() {
     });
     // The crowd has been accepted before the honest one, who comes last.
     round_trip(&mut beside);
-    assert!(descriptors(&crowded) > 10_000);
+    assert!(crowded.descriptors("socket:") > 10_000);
     let mut rounds = [Vec::new(), Vec::new()];
     let is_near = (1..=ROUNDS.end).any(|round| {
         let [alone, beside] = percentiles_99([&mut alone, &mut beside]);

@@ -39,7 +39,7 @@ while waiting and (ready := poll.poll(seconds * 1000)):
 print(answered, closed, broken, len(waiting), flush=True)
 sys.stdin.read()' $PORT $COUNT \"$TEXT\"";
 
-fn queue(server: &Server, count: usize, text: &str) -> Script {
+pub(crate) fn queue(server: &Server, count: usize, text: &str) -> Script {
     let variables = [
         ("PORT", server.port()),
         ("COUNT", &count.to_string()),
@@ -52,14 +52,14 @@ fn queue(server: &Server, count: usize, text: &str) -> Script {
 
 /// What became of a queue.
 #[derive(Debug, PartialEq, Eq)]
-struct Fates {
+pub(crate) struct Fates {
     answered: usize,
     closed: usize,
     broken: usize,
     waiting: usize,
 }
 
-fn fates(queue: &mut Script, seconds: &str) -> Fates {
+pub(crate) fn fates(queue: &mut Script, seconds: &str) -> Fates {
     queue.write(seconds);
     let line = queue.line();
     let numbers: Vec<_> = line
@@ -84,7 +84,7 @@ const NOBODY: Fates = Fates {
     waiting: 0,
 };
 
-const ALL_ANSWERED: Fates = Fates {
+pub(crate) const ALL_ANSWERED: Fates = Fates {
     answered: 300,
     ..NOBODY
 };

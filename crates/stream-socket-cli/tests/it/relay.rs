@@ -1,7 +1,9 @@
 //! Connections that are passed on: between all transports, and when something is in the way.
 
 mod conversation;
+mod neighbours;
 mod pairs;
+mod shortages;
 
 use std::process::Command;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -119,6 +119,20 @@ impl Server {
                     .starts_with(kind.as_bytes())
             })
             .count()
+    }
+
+    /// Waits until it has no more than so many sockets.
+    #[track_caller]
+    pub(crate) fn lets_go_of_all_but(&self, sockets: usize) {
+        let begun = Instant::now();
+        while self.descriptors("socket:") > sockets {
+            let left = self.descriptors("socket:");
+            assert!(
+                begun.elapsed() < LIMIT,
+                "{left} sockets are left of {sockets}"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// While nothing happens, nothing is done.

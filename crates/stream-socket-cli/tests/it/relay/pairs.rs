@@ -4,7 +4,7 @@
 //! `MEBIBYTES=1024 SEED=7 cargo test …` has so much carried each way by each pair, or only by
 //! `PAIR="tcp to tls"`; `cargo xtask soak relay` does that.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use stream_socket::{ConnectOptions, ListenOptions, Listener, Stream};
 
@@ -134,20 +134,6 @@ impl Between {
         }
         plans
     }
-
-    /// How many sockets the relay has.
-    fn sockets(&self) -> usize {
-        self.relay.descriptors("socket:")
-    }
-
-    /// Waits until it has no more than so many.
-    fn lets_go_of_all_but(&self, sockets: usize) {
-        let begun = Instant::now();
-        while self.sockets() > sockets {
-            assert!(begun.elapsed() < LIMIT, "{} sockets left", self.sockets());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
 
 fn carry(listen: &'static str, target: &str) {
@@ -164,13 +150,13 @@ fn carry(listen: &'static str, target: &str) {
     let first = between.begin(random.next(), plans[0]);
     // Its loops are there when it has passed something on. A peer of datagrams shares a socket.
     let of_first = if is_datagram(listen) { 1 } else { 2 };
-    let before = between.sockets() - of_first;
+    let before = between.relay.descriptors("socket:") - of_first;
     let others = plans[1..].iter();
     let others = others.map(|plan| between.begin(random.next(), *plan));
     let mut conversations: Vec<_> = std::iter::once(first).chain(others).collect();
     hold(&mut conversations).unwrap_or_else(|error| panic!("{pair}: {error}"));
     drop(conversations);
-    between.lets_go_of_all_but(before);
+    between.relay.lets_go_of_all_but(before);
     let log = between.relay.end();
     for Plan { up, down, breaks } in plans {
         let line = format!("up={up} down={down} ");
