@@ -57,6 +57,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "relay-connections" => relay::connections::run(arguments),
         "relay-echo" => relay::echo::run(arguments),
         "relay-idle" => relay::idle::run(arguments),
+        "relay-tls-connections" => relay::secure::connections(arguments),
+        "relay-tls-bulk" => relay::secure::bulk(arguments),
         "tls-handshakes" => tls::handshakes(arguments),
         "tls-receive" => tls::receive(arguments),
         "tls-idle" => tls::idle(arguments),

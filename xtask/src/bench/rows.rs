@@ -29,6 +29,7 @@ pub(super) const ROWS: &[&Row] = &[
     &relay::echo::ROW,
     &relay::connections::ROW,
     &relay::idle::ROW,
+    &relay::tls::ROW,
 ];
 
 #[cfg(test)]

@@ -9,14 +9,14 @@ use crate::socket::PATIENCE_SECONDS;
 use crate::turn::Work;
 
 /// The most that one call sends or receives.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 /// After so many bytes the content begins anew: a prime, so that no buffer's size divides it.
 const PERIOD: usize = 65_521;
 /// What each stream carries before anything is counted: windows have grown by then, and a relay has
 /// seen what kind of stream it is.
-const FIRST_BYTES: u64 = 2 << 20;
+pub(super) const FIRST_BYTES: u64 = 2 << 20;
 /// The unit of the report, so that a minute's count fits it.
-const MEGABYTE: u64 = 1_000_000;
+pub(super) const MEGABYTE: u64 = 1_000_000;
 
 /// A stream, and how far its two ends are.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ struct Flow {
     sent: u64,
     received: u64,
     /// Where in the content it has begun, which tells it from the others.
-    offset: usize,
+    offset: u64,
 }
 
 /// What all streams carry.
 #[derive(Debug)]
-struct Content(Vec<u8>);
+pub(super) struct Content(Vec<u8>);
 
 impl Content {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let byte = |index: usize| {
             let mixed = (index % PERIOD).wrapping_mul(2_654_435_761);
             (mixed >> 13) as u8
@@ -42,22 +42,25 @@ impl Content {
     }
 
     /// The chunk that begins there.
-    fn at(&self, flow: &Flow, position: u64) -> &[u8] {
-        let place = (flow.offset + (position % PERIOD as u64) as usize) % PERIOD;
+    pub(super) fn at(&self, position: u64) -> &[u8] {
+        let place = (position % PERIOD as u64) as usize;
         &self.0[place..place + CHUNK]
     }
 }
 
 impl Flow {
     fn send(&mut self, content: &Content) -> Result<bool, Failure> {
-        let count = self.pair.client.send_some(content.at(self, self.sent))?;
+        let count = self
+            .pair
+            .client
+            .send_some(content.at(self.offset + self.sent))?;
         self.sent += count as u64;
         Ok(count > 0)
     }
 
     fn receive(&mut self, content: &Content, buffer: &mut [u8]) -> Result<bool, Failure> {
         let count = self.pair.target.receive_some(buffer)?;
-        if buffer[..count] != content.at(self, self.received)[..count] {
+        if buffer[..count] != content.at(self.offset + self.received)[..count] {
             let place = self.received;
             return Err(Failure::new(format!(
                 "wrong bytes came through in the {count} from {place} on"
@@ -121,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         pair,
         sent: 0,
         received: 0,
-        offset: number * 997 % PERIOD,
+        offset: number as u64 * 997,
     };
     let mut flows: Vec<Flow> = pairs.into_iter().enumerate().map(flow).collect();
     let content = Content::new();

@@ -7,6 +7,7 @@ pub(crate) mod bulk;
 pub(crate) mod connections;
 pub(crate) mod echo;
 pub(crate) mod idle;
+pub(crate) mod secure;
 
 use std::net::SocketAddrV4;
 use std::thread;
@@ -20,6 +21,8 @@ use crate::socket::{Connection, Listener, PATIENCE_SECONDS};
 /// Of a message that is to show that all is well.
 const MESSAGE_BYTES: usize = 64;
 const TRY_INTERVAL: Duration = Duration::from_millis(5);
+/// How long a relay may take until it is there.
+const START_PATIENCE: Duration = Duration::from_secs(PATIENCE_SECONDS.unsigned_abs());
 
 /// Both ends of what goes through the relay.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl<'a> Opener<'a> {
 
 /// A connection to what may not be there yet.
 fn first(relay: SocketAddrV4) -> Result<Connection, Failure> {
-    let deadline = Instant::now() + Duration::from_secs(PATIENCE_SECONDS.unsigned_abs());
+    let deadline = Instant::now() + START_PATIENCE;
     loop {
         match Connection::open(relay) {
             Err(_) if Instant::now() < deadline => thread::sleep(TRY_INTERVAL),

@@ -8,3 +8,4 @@ pub(super) mod connections;
 pub(super) mod echo;
 pub(super) mod idle;
 mod peers;
+pub(super) mod tls;

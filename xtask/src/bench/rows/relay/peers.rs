@@ -21,7 +21,7 @@ const MOST_CONNECTIONS: usize = 4_500;
 /// Ours, and all that serve many connections in one thread; `direct` says what the load can do.
 pub(super) fn loops(ground: &Ground) -> Vec<Contender> {
     vec![
-        ours(ground),
+        ours(ground, "tcp"),
         haproxy("haproxy", "", ""),
         haproxy("haproxy-64k", "tune.bufsize 65536", ""),
         haproxy("haproxy-splice", "", "option splice-auto"),
@@ -31,8 +31,25 @@ pub(super) fn loops(ground: &Ground) -> Vec<Contender> {
     ]
 }
 
-fn ours(ground: &Ground) -> Contender {
+/// Those that put TLS before a target that has none.
+pub(super) fn before_tcp(ground: &Ground) -> Vec<Contender> {
+    let certificate = ground.certificate("ecdsa");
+    let bind = format!("ssl crt {certificate}");
+    let mut ours = ours(ground, "tls");
+    if let Ok(command) = &mut ours.command {
+        command.extend(["--certificate".to_owned(), certificate.clone()]);
+    }
+    vec![
+        ours,
+        haproxy_on("haproxy", &bind, "", ""),
+        haproxy_on("haproxy-64k", &bind, "tune.bufsize 65536", ""),
+        stunnel(&certificate),
+    ]
+}
+
+fn ours(ground: &Ground, transport: &str) -> Contender {
     let program = ground.ours.to_string_lossy();
+    let listen = format!("{transport}://127.0.0.1:{{port}}");
     Contender::new(
         OURS,
         &[
@@ -40,13 +57,17 @@ fn ours(ground: &Ground) -> Contender {
             "relay",
             "--quiet",
             "--threads=1",
-            "tcp://127.0.0.1:{port}",
+            &listen,
             "tcp://127.0.0.1:{target}",
         ],
     )
 }
 
 fn haproxy(name: &'static str, global: &str, option: &str) -> Contender {
+    haproxy_on(name, "", global, option)
+}
+
+fn haproxy_on(name: &'static str, bind: &str, global: &str, option: &str) -> Contender {
     let configuration = format!(
         "global
     nbthread 1
@@ -59,7 +80,7 @@ defaults
     timeout server 1m
     {option}
 listen relay
-    bind 127.0.0.1:{{port}} backlog 4096
+    bind 127.0.0.1:{{port}} {bind} backlog 4096
     maxconn {MOST_CONNECTIONS}
     server target 127.0.0.1:{{target}}
 "
@@ -91,6 +112,22 @@ stream {{
     );
     let words = ["nginx", "-e", "stderr", "-c", "{configuration}"];
     Contender::configured(name, &words, configuration)
+}
+
+/// A thread for each connection.
+fn stunnel(certificate: &str) -> Contender {
+    let configuration = format!(
+        "foreground = yes
+syslog = no
+debug = err
+pid =
+[tls]
+accept = 127.0.0.1:{{port}}
+connect = 127.0.0.1:{{target}}
+cert = {certificate}
+"
+    );
+    Contender::configured("stunnel", &["stunnel", "{configuration}"], configuration)
 }
 
 /// A process for each connection.
