@@ -80,8 +80,8 @@ impl Destination {
         self.options.via.is_none()
     }
 
-    /// Whether another client can be relayed. While one waits for a descriptor, newcomers would take
-    /// what it waits for.
+    /// Whether another client can be relayed. While one waits for a descriptor, newcomers would
+    /// take what it waits for.
     pub(super) fn has_room(&self) -> bool {
         self.short.load(Ordering::Relaxed) == 0
     }

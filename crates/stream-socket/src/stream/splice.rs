@@ -45,8 +45,8 @@ impl Stream {
         self.stopped(Stop::System(errno), limit).into()
     }
 
-    /// Lets the end that comes with dropping it be a reset where the transport has that, and without
-    /// close_notify over TLS, so that what the peer has got can't be taken for the whole.
+    /// Lets the end that comes with dropping it be a reset where the transport has that, and one
+    /// without close_notify over TLS, so that what the peer has got can't be taken for the whole.
     pub(crate) fn reset_on_close(&mut self) {
         if let Some(secure) = self.source.secure_mut() {
             secure.cut();

@@ -225,7 +225,7 @@ fn who_finds_no_port_waits_for_one() {
         client
     };
     // A port that was just in use can be had again after a second: tcp_tw_reuse of tcp(7).
-    let mut impatient = relay("1500ms");
+    let mut impatient = relay("3s");
     assert_eq!(ask(&impatient), "hello");
     let sockets = impatient.descriptors("socket:");
     let mut holding: Vec<_> = (0..PORTS).map(|_| hold(&impatient)).collect();
