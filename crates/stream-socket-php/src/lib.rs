@@ -1,5 +1,6 @@
 //! The PHP extension `stream_socket`: loaded into stock PHP, it serves the transports `tcp`, `udp`,
-//! `unix`, `udg` and `mptcp` of every stream function of PHP by the library `stream-socket`.
+//! `unix`, `udg`, `mptcp` and `vsock` of every stream function of PHP, and sockets that PHP was
+//! started with, by the library `stream-socket`.
 //!
 //! `zend/` is what PHP sees: a shim in C that unpacks what PHP hands over, and the functions that
 //! it calls. The rest is safe Rust and knows nothing of PHP but its manners.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use stream_socket::{
-    DatagramSocket, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Target, Transport,
-    UnixAddress, php,
+    DatagramSocket, Error, Inherited, ListenOptions, Listener, SocketAddress, SocketUrl, Target,
+    Transport, UnixAddress, php,
 };
 
 use crate::failure::Failure;
@@ -56,6 +56,45 @@ pub(crate) fn bind_unix(
     Ok(bind(&url, options)?)
 }
 
+/// Binds what a URL names that is neither of IP nor of unix.
+pub(crate) fn bind_url(url: &SocketUrl, wishes: &Wishes<'_>) -> Result<Bound, Failure> {
+    let mut options = wishes.to_listen_unix(url.transport().is_datagram(), false)?;
+    options.max_connections_per_ip = None;
+    without_tcp(&mut options.socket);
+    Ok(bind(url, options)?)
+}
+
+/// Goes on with a socket that PHP was started with. What the context says of binding comes too
+/// late, and a backlog counts only if it is given.
+pub(crate) fn inherit(socket: Inherited, wishes: &Wishes<'_>) -> Result<Bound, Failure> {
+    let transport = socket.url().transport();
+    let datagram = transport.is_datagram();
+    let mut options = if transport.carrier() == Transport::Tcp || transport == Transport::Udp {
+        wishes.to_listen(datagram, false)?
+    } else {
+        let mut options = wishes.to_listen_unix(datagram, false)?;
+        options.max_connections_per_ip = None;
+        without_tcp(&mut options.socket);
+        options
+    };
+    options.bind_only = false;
+    options.backlog = options.backlog.filter(|_| wishes.has_backlog());
+    options.reuse_address = None;
+    options.reuse_port = None;
+    if !datagram {
+        options.max_peers = None;
+        options.peer_idle_timeout = None;
+        let listener = Listener::inherit(socket, &options)?;
+        return Ok(Bound::Listener(Box::new(listener)));
+    }
+    let limits = limits_of_peers(&mut options);
+    let socket = DatagramSocket::inherit(socket, &options)?;
+    Ok(Bound::Datagrams(Box::new(Datagrams {
+        socket,
+        options: limits,
+    })))
+}
+
 /// The target that a unix name is. One that the kernel would cut or not see whole is refused.
 pub(crate) fn unix_target(name: &[u8]) -> Result<Target, Failure> {
     let parsed = php::unix_target(name);
@@ -89,6 +128,16 @@ fn bind(url: &SocketUrl, mut options: ListenOptions) -> Result<Bound, Error> {
         let listener = Listener::bind(url, &options)?;
         return Ok(Bound::Listener(Box::new(listener)));
     }
+    let limits = limits_of_peers(&mut options);
+    let socket = DatagramSocket::bind(url, &options)?;
+    Ok(Bound::Datagrams(Box::new(Datagrams {
+        socket,
+        options: limits,
+    })))
+}
+
+/// What is for a listener of the options, and leaves what is for a socket of datagrams.
+fn limits_of_peers(options: &mut ListenOptions) -> ListenOptions {
     options.max_connections = None;
     options.max_connections_per_ip = None;
     options.close_when_full = None;
@@ -97,9 +146,5 @@ fn bind(url: &SocketUrl, mut options: ListenOptions) -> Result<Bound, Error> {
     let limits = options.clone();
     options.max_peers = None;
     options.peer_idle_timeout = None;
-    let socket = DatagramSocket::bind(url, &options)?;
-    Ok(Bound::Datagrams(Box::new(Datagrams {
-        socket,
-        options: limits,
-    })))
+    limits
 }

@@ -155,6 +155,11 @@ impl Wishes<'_> {
         self.numbers.happy_eyeballs.truth().unwrap_or(false)
     }
 
+    /// Whether a backlog is asked for.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.numbers.backlog.given
+    }
+
     pub(crate) fn to_connect(&self, datagram: bool) -> Result<ConnectOptions, Failure> {
         let mut options = ConnectOptions::default();
         options.socket = self.to_socket(datagram)?;

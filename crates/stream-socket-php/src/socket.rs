@@ -2,6 +2,7 @@
 
 mod facts;
 mod ip;
+mod named;
 mod names;
 mod parked;
 mod race;
@@ -17,14 +18,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream, Target,
-    Transport,
+    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream, Transport,
 };
 
 use crate::counters::{self, count};
 use crate::failure::{self, Failure};
 use crate::listening::{self, Bound, Datagrams};
-use crate::options::{Wishes, local_address, without_tcp};
+use crate::options::{Wishes, local_address};
 use crate::waiting::Readiness;
 pub(crate) use ip::Ip;
 use names::text_of;
@@ -126,12 +126,15 @@ enum Object {
 }
 
 /// In the order of `enum ss_transport`.
-const TRANSPORTS: [Transport; 5] = [
+const TRANSPORTS: [Transport; 8] = [
     Transport::Tcp,
     Transport::Udp,
     Transport::Unix,
     Transport::Udg,
     Transport::Mptcp,
+    Transport::Vsock,
+    Transport::Fd,
+    Transport::Systemd,
 ];
 
 /// How a connect came out.
@@ -200,11 +203,6 @@ impl Socket {
     ) -> Result<(), Failure> {
         let addresses = ips.iter().map(|ip| ip.with_port(port));
         let bound = listening::bind_inet(self.transport(), addresses, wishes);
-        self.adopt_bound(bound)
-    }
-
-    pub(crate) fn bind_unix(&mut self, name: &[u8], wishes: &Wishes<'_>) -> Result<(), Failure> {
-        let bound = listening::bind_unix(self.transport(), name, wishes);
         self.adopt_bound(bound)
     }
 
@@ -281,25 +279,6 @@ impl Socket {
         }
         let url = SocketUrl::from_address(transport, &SocketAddress::Inet(address))?;
         self.open(&url, options, left, begin)
-    }
-
-    pub(crate) fn connect_unix(
-        &mut self,
-        name: &[u8],
-        timeout: Option<Duration>,
-        begin: bool,
-        wishes: &Wishes<'_>,
-    ) -> Result<Connection, Failure> {
-        let transport = self.transport();
-        let mut options = wishes.to_connect(transport.is_datagram())?;
-        without_tcp(&mut options.socket);
-        let url = match listening::unix_target(name)? {
-            // An empty name is nobody's; the kernel says so of it.
-            Target::Autobind => return Err(Failure::of_system(failure::INVALID)),
-            target => SocketUrl::new(transport, target)?,
-        };
-        self.open(&url, options, timeout, begin)
-            .inspect_err(|_| count(&counters::FAILED))
     }
 
     fn open(

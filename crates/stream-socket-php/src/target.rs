@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use stream_socket::{ConnectOptions, SocketUrl, php, resolve};
+use stream_socket::{ConnectOptions, SocketUrl, Transport, php, resolve};
 
 use crate::failure::Failure;
 
@@ -32,6 +32,18 @@ pub(crate) fn parse(target: &[u8]) -> Result<Target<'_>, Failure> {
         host: parsed.host,
         port: port.number,
     })
+}
+
+/// The URL of what is no address of IP. As all of PHP's, it has no options.
+pub(crate) fn url_of(transport: Transport, target: &[u8]) -> Result<SocketUrl, Failure> {
+    let text = String::from_utf8_lossy(target);
+    let url = format!("{transport}://{text}").parse::<SocketUrl>()?;
+    if text.contains('?') {
+        return Err(Failure::of_words(
+            "options are the context's, not the address's",
+        ));
+    }
+    Ok(url)
 }
 
 /// The addresses of a name, best first, and what is left of the time.

@@ -107,7 +107,7 @@ impl DatagramSocket {
     pub fn bind<U: ToSocketUrl + ?Sized>(url: &U, options: &ListenOptions) -> Result<Self> {
         let url = url.to_socket_url()?;
         if url.transport().is_inherited() {
-            return Self::inherit(Inherited::take_first(&url)?, options);
+            return Self::inherit(Inherited::take_next(&*url)?, options);
         }
         let options = receiving(&url, options)?;
         let bound = transport::bind(&url, &options)?;

@@ -118,7 +118,7 @@ impl Listener {
     pub fn bind<U: ToSocketUrl + ?Sized>(url: &U, options: &ListenOptions) -> Result<Self> {
         let url = url.to_socket_url()?;
         if url.transport().is_inherited() {
-            return Self::inherit(Inherited::take_first(&url)?, options);
+            return Self::inherit(Inherited::take_next(&*url)?, options);
         }
         let options = accepting(&url, options)?;
         let bound = transport::bind(&url, &options)?;
@@ -199,14 +199,14 @@ impl Listener {
         })
     }
 
-    /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only). Of datagrams a
-    /// listener needs no more than to be bound, and this does nothing.
+    /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only); else it does so
+    /// already. Of datagrams a listener needs no more than to be bound.
     ///
     /// # Errors
     ///
     /// At [`Stage::Listen`] with the number of listen(2).
     pub fn listen(&self) -> Result<()> {
-        if self.peers.is_some() {
+        if self.peers.is_some() || !self.options.bind_only {
             return Ok(());
         }
         transport::listen(&self.url, &self.socket, &self.options)

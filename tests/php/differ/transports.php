@@ -11,8 +11,11 @@ function is_multipath(mixed $stream): bool
 }
 
 table([
-    'listed' => fn () => array_intersect(['mptcp'], stream_get_transports()),
+    'listed' => fn () => array_values(array_intersect(stream_get_transports(), ['mptcp', 'vsock', 'fd', 'systemd'])),
     'server' => fn () => stream_socket_server('mptcp://127.0.0.1:0'),
+    'vsock' => fn () => stream_socket_client('vsock://local'),
+    'fd' => fn () => stream_socket_server('fd://987'),
+    'systemd' => fn () => stream_socket_server('systemd://web'),
 ]);
 if (!in_array('mptcp', stream_get_transports(), true)) {
     exit;

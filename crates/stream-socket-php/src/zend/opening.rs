@@ -162,13 +162,13 @@ pub(super) unsafe extern "C" fn ss_bind_inet(
     _ = outcome.of(|| socket.bind_inet(ips, port, &wishes));
 }
 
-/// Binds a path or an abstract name.
+/// Binds what is no address of IP: a path, an abstract name, or what is open already.
 ///
 /// # Safety
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_bind_unix(
+pub(super) unsafe extern "C" fn ss_bind_named(
     socket: *mut Socket,
     name: *const u8,
     length: usize,
@@ -185,7 +185,7 @@ pub(super) unsafe extern "C" fn ss_bind_unix(
     let wishes = unsafe { wishes(options) };
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
-    _ = outcome.of(|| socket.bind_unix(name, &wishes));
+    _ = outcome.of(|| socket.bind_named(name, &wishes));
 }
 
 /// Listens.
@@ -300,13 +300,13 @@ pub(super) unsafe extern "C" fn ss_race_on(
     }
 }
 
-/// Connects to a path or an abstract name.
+/// Connects to what is no address of IP, or takes what is connected already.
 ///
 /// # Safety
 ///
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_connect_unix(
+pub(super) unsafe extern "C" fn ss_connect_named(
     socket: *mut Socket,
     name: *const u8,
     length: usize,
@@ -328,7 +328,7 @@ pub(super) unsafe extern "C" fn ss_connect_unix(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     let timeout = timeout.and_then(TimeVal::span);
-    let result = outcome.of(|| socket.connect_unix(name, timeout, begin, &wishes));
+    let result = outcome.of(|| socket.connect_named(name, timeout, begin, &wishes));
     if let Some(Connection::UnderWay) = result {
         outcome.number = IN_PROGRESS;
     }

@@ -301,7 +301,7 @@ void ss_parked_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, u
 	}
 }
 
-void ss_parked_connect_unix(ss_socket *socket, const char *name, size_t length,
+void ss_parked_connect_named(ss_socket *socket, const char *name, size_t length,
 	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome)
 {
 	const int64_t look_again = 5000000;
@@ -309,7 +309,7 @@ void ss_parked_connect_unix(ss_socket *socket, const char *name, size_t length,
 	int64_t until = timeout == NULL ? INT64_MAX : ss_now() + patience.timeout;
 
 	for (;;) {
-		ss_connect_unix(socket, name, length, NULL, true, options, outcome);
+		ss_connect_named(socket, name, length, NULL, true, options, outcome);
 		if (outcome->status == SS_OK || outcome->number != EAGAIN || ss_now() >= until) {
 			settle(socket, &patience, outcome);
 			return;

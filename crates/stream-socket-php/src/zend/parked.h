@@ -16,7 +16,7 @@ bool ss_parked_readable(ss_socket *socket, ss_patience *patience);
 bool ss_parked_writable(ss_socket *socket, ss_patience *patience);
 void ss_parked_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port,
 	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome);
-void ss_parked_connect_unix(ss_socket *socket, const char *name, size_t length,
+void ss_parked_connect_named(ss_socket *socket, const char *name, size_t length,
 	const struct timeval *timeout, const ss_options *options, ss_outcome *outcome);
 
 #endif

@@ -5,9 +5,12 @@
 #include "functions.h"
 #include "parked.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ext/standard/file.h"
 #include "ext/standard/info.h"
@@ -31,10 +34,10 @@ ZEND_DECLARE_MODULE_GLOBALS(stream_socket)
 ZEND_TSRMLS_CACHE_DEFINE()
 #endif
 
-#define TRANSPORTS 5
+#define TRANSPORTS 8
 #define MOST_ADDRESSES 64
 
-static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg", "mptcp"};
+static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg", "mptcp", "vsock", "fd", "systemd"};
 
 /* The factories that were registered before ours: where work goes that we leave to them. NULL where
  * PHP has no such transport. */
@@ -296,9 +299,10 @@ static bool addresses(php_stream_xport_param *param, bool datagram, struct timev
 	return true;
 }
 
-static bool is_unix(const ss_socket *socket)
+/* Whether its addresses are those of IP. */
+static bool is_inet(const ss_socket *socket)
 {
-	return socket->transport == SS_UNIX || socket->transport == SS_UDG;
+	return socket->transport == SS_UDP || ss_is_tcp(socket);
 }
 
 bool ss_is_tcp(const ss_socket *socket)
@@ -311,6 +315,66 @@ bool ss_is_datagram(const ss_socket *socket)
 	return socket->transport == SS_UDP || socket->transport == SS_UDG;
 }
 
+/* ---- inherited sockets ---- */
+
+#define INHERITABLE 1024
+
+/* The descriptors that PHP was started with. Those that scripts open are open across exec as well, so
+ * that nothing else tells them apart. */
+static uint64_t inherited[INHERITABLE / 64];
+
+static void note_inherited(void)
+{
+	struct pollfd all[INHERITABLE];
+	long limit = sysconf(_SC_OPEN_MAX);
+	int count = limit > 0 && limit < INHERITABLE ? (int) limit : INHERITABLE;
+
+	for (int number = 0; number < count; number++) {
+		all[number] = (struct pollfd) {number, 0, 0};
+	}
+	if (poll(all, count, 0) < 0) {
+		return;
+	}
+	for (int number = 0; number < count; number++) {
+		if (!(all[number].revents & POLLNVAL)) {
+			inherited[number / 64] |= UINT64_C(1) << (number % 64);
+		}
+	}
+}
+
+static bool is_inherited(const ss_socket *socket)
+{
+	return socket->transport == SS_FD || socket->transport == SS_SYSTEMD;
+}
+
+/* Whether a descriptor is not one that a script has opened. What is none is told by Rust. */
+static bool may_take(const ss_socket *socket, php_stream_xport_param *param)
+{
+	char *end;
+
+	if (socket->transport != SS_FD) {
+		return true;
+	}
+	unsigned long number = strtoul(param->inputs.name, &end, 10);
+	bool came = number < INHERITABLE && (inherited[number / 64] >> (number % 64) & 1);
+	if (came || *end != '\0' || fcntl((int) number, F_GETFD) == -1) {
+		return true;
+	}
+	if (param->want_errortext) {
+		param->outputs.error_text = strpprintf(0, "descriptor %lu was opened by this process, not inherited", number);
+	}
+	return false;
+}
+
+/* An inherited socket has told what it is. */
+static void found_out(php_stream *stream, const ss_socket *socket)
+{
+	stream->ops = ss_operations[socket->transport];
+	if (ss_is_datagram(socket)) {
+		stream->chunk_size = 65536;
+	}
+}
+
 /* ---- the transport API ---- */
 
 static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
@@ -321,8 +385,12 @@ static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param
 
 	SSG(bind_errno) = 0;
 	collect(stream, &options, true);
-	if (is_unix(socket)) {
-		ss_bind_unix(socket, param->inputs.name, param->inputs.namelen, &options, &outcome);
+	if (!may_take(socket, param)) {
+		return -1;
+	}
+	if (!is_inet(socket)) {
+		ss_bind_named(socket, param->inputs.name, param->inputs.namelen, &options, &outcome);
+		found_out(stream, socket);
 	} else {
 		ss_ip ips[MOST_ADDRESSES];
 		size_t count;
@@ -356,7 +424,7 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 	ss_outcome outcome = {0};
 	ss_options options;
 	bool begin = param->op == STREAM_XPORT_OP_CONNECT_ASYNC;
-	zval *bindto = is_unix(socket) || PHP_STREAM_CONTEXT(stream) == NULL
+	zval *bindto = !is_inet(socket) || PHP_STREAM_CONTEXT(stream) == NULL
 		? NULL
 		: php_stream_context_get_option(PHP_STREAM_CONTEXT(stream), "socket", "bindto");
 
@@ -369,13 +437,22 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 	}
 	collect(stream, &options, false);
 	bool parks = !begin && !ss_is_datagram(socket) && ss_manner_now() == SS_PARKS;
-	if (is_unix(socket) && parks) {
+	if (!may_take(socket, param)) {
+		return -1;
+	}
+	if (is_inherited(socket)) {
+		/* There is nothing to wait for. */
 		options.bindto = NULL;
-		ss_parked_connect_unix(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
+		ss_connect_named(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
+			false, &options, &outcome);
+		found_out(stream, socket);
+	} else if (!is_inet(socket) && parks) {
+		options.bindto = NULL;
+		ss_parked_connect_named(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
 			&options, &outcome);
-	} else if (is_unix(socket)) {
+	} else if (!is_inet(socket)) {
 		options.bindto = NULL;
-		ss_connect_unix(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
+		ss_connect_named(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
 			begin, &options, &outcome);
 	} else {
 		ss_ip ips[MOST_ADDRESSES];
@@ -458,7 +535,7 @@ static int name_of(ss_socket *socket, php_stream_xport_param *param)
 	bool peer = param->op == STREAM_XPORT_OP_GET_PEER_NAME;
 	ss_outcome outcome = {0};
 
-	if (param->want_addr || (socket->kind != SS_PEER && !is_unix(socket))) {
+	if (param->want_addr || (socket->kind != SS_PEER && is_inet(socket))) {
 		int (*tell)(php_socket_t, zend_string **, struct sockaddr **, socklen_t *) =
 			peer ? php_network_get_peer_name : php_network_get_sock_name;
 		return tell(descriptor(socket, false),
@@ -865,9 +942,11 @@ OPERATIONS(tcp_operations, "tcp_socket");
 OPERATIONS(udp_operations, "udp_socket");
 OPERATIONS(unix_operations, "unix_socket");
 OPERATIONS(udg_operations, "udg_socket");
+OPERATIONS(vsock_operations, "vsock_socket");
 
 const php_stream_ops *const ss_operations[TRANSPORTS] = {
 	&tcp_operations, &udp_operations, &unix_operations, &udg_operations, &tcp_operations,
+	&vsock_operations, &tcp_operations, &tcp_operations,
 };
 
 ss_socket *ss_socket_of(const php_stream *stream)
@@ -1107,6 +1186,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 	HashTable *registered = php_stream_xport_get_hash();
 
 	REGISTER_INI_ENTRIES();
+	note_inherited();
 	check_list(SSG(transports) ? SSG(transports) : "");
 	check_tls(SSG(tls) ? SSG(tls) : "");
 	if (ss_crypto_begin()) {

@@ -5,8 +5,8 @@
 #include "php.h"
 #include "php_network.h"
 
-/* The transports that this extension serves. */
-enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG, SS_MPTCP };
+/* The transports that this extension serves. What an inherited socket is, is known once it is taken. */
+enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG, SS_MPTCP, SS_VSOCK, SS_FD, SS_SYSTEMD };
 
 /* An optional number of the context: absent, or what it is. */
 typedef struct {
@@ -128,12 +128,12 @@ void ss_text_free(char *text, size_t length);
 void ss_parse_inet(const char *target, size_t length, ss_target *parsed, ss_outcome *outcome);
 size_t ss_resolve(const char *host, size_t length, struct timeval *timeout, ss_ip *ips, size_t room, ss_outcome *outcome);
 void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
-void ss_bind_unix(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
+void ss_bind_named(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
 void ss_listen(ss_socket *socket, ss_outcome *outcome);
 void ss_race_begin(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, const ss_options *options, struct timeval *pause, ss_outcome *outcome);
 void ss_race_on(ss_socket *socket, struct timeval *pause, ss_outcome *outcome);
 void ss_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
-void ss_connect_unix(ss_socket *socket, const char *name, size_t length, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
+void ss_connect_named(ss_socket *socket, const char *name, size_t length, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
 ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome);
 ssize_t ss_read(ss_socket *socket, char *buffer, size_t length, bool look_once, bool *eof, ss_outcome *outcome);
 ssize_t ss_peek(ss_socket *socket, char *buffer, size_t length, ss_outcome *outcome);

@@ -70,8 +70,13 @@ impl Inherited {
         sockets.collect()
     }
 
-    /// Takes the first socket of a URL.
-    pub(crate) fn take_first(url: &SocketUrl) -> Result<Self> {
+    /// Takes the first socket of a URL that was not taken yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn take_next<U: ToSocketUrl + ?Sized>(url: &U) -> Result<Self> {
+        let url = &*url.to_socket_url()?;
         let numbers = numbers(url)?;
         let mut left = numbers.len();
         for number in numbers {

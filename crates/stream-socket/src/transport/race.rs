@@ -107,7 +107,7 @@ impl Race {
     /// taken.
     pub(crate) fn new(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
         if url.transport().is_inherited() {
-            return Self::over(Inherited::take_first(&url)?, options);
+            return Self::over(Inherited::take_next(&url)?, options);
         }
         let options = options.for_url(&url)?;
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
@@ -123,7 +123,7 @@ impl Race {
         addresses: Vec<SocketAddress>,
     ) -> Result<Self> {
         if url.transport().is_inherited() {
-            return Self::over(Inherited::take_first(&url)?, options);
+            return Self::over(Inherited::take_next(&url)?, options);
         }
         let options = options.for_url(&url)?;
         let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
