@@ -36,7 +36,7 @@ use crate::read_buffer::{DATAGRAM, ReadBuffer};
 use crate::sys::socket::Take;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
-use crate::transport::{Connected, Inherited, Race, share};
+use crate::transport::{Connected, Race, share};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A connected socket: a stream of bytes over tcp and unix, of datagrams over udp and udg.
@@ -135,18 +135,7 @@ impl Stream {
         Self::won(Race::to(url, options, addresses.to_vec())?)
     }
 
-    /// A connected stream over a socket that this process was started with; what `options` say of
-    /// connecting comes too late for it, and is refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`connect`](Self::connect), and at [`Stage::Socket`] for a socket that listens, at
-    /// [`Stage::Connect`] for one that is not connected.
-    pub fn inherit(socket: Inherited, options: &ConnectOptions) -> Result<Self> {
-        Self::won(Race::over(socket, options)?)
-    }
-
-    fn won(mut race: Race) -> Result<Self> {
+    pub(super) fn won(mut race: Race) -> Result<Self> {
         let connected = race.run()?;
         Self::share_connected(&race, &connected, true)?;
         let mut stream = Self::connected(&race, connected)?;

@@ -6,11 +6,22 @@ use std::os::fd::OwnedFd;
 use super::{Source, Stream};
 use crate::error::{Error, Result, Stage};
 use crate::gate::Place;
-use crate::options::SocketOptions;
+use crate::options::{ConnectOptions, SocketOptions};
 use crate::sys::{self, Errno, failed};
-use crate::transport::Inherited;
+use crate::transport::{Inherited, Race};
 
 impl Stream {
+    /// A connected stream over a socket that this process was started with; what `options` say of
+    /// connecting comes too late for it, and is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and at [`Stage::Socket`] for a socket that listens, at
+    /// [`Stage::Connect`] for one that is not connected.
+    pub fn inherit(socket: Inherited, options: &ConnectOptions) -> Result<Self> {
+        Self::won(Race::over(socket, options)?)
+    }
+
     /// Takes out the stream's place among its listener's connections, where they are limited.
     ///
     /// To be kept as long as the connection is served by somebody to whom the descriptor went,
