@@ -1,16 +1,18 @@
 //! A connect that does not wait.
 
+mod approach;
+mod route;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::address::SocketAddress;
-use crate::deadline::Deadline;
+pub(crate) use self::approach::Approach;
+pub use self::route::{Route, resolve};
 use crate::error::{Result, Stage};
-use crate::options::{ConnectOptions, Options};
+use crate::options::ConnectOptions;
 use crate::stream::Stream;
 use crate::sys::epoll::{Epoll, Mode};
 use crate::sys::{Errno, failed};
-use crate::transport::{self, Race};
 use crate::url::ToSocketUrl;
 
 /// A connect under way: PHP's `STREAM_CLIENT_ASYNC_CONNECT`, that tells how it ended.
@@ -37,10 +39,8 @@ use crate::url::ToSocketUrl;
 /// ```
 #[derive(Debug)]
 pub struct Connecting {
-    race: Race,
-    /// The connection, while its TLS is still to be agreed upon.
-    stream: Option<Stream>,
-    /// The attempts under way, behind one descriptor.
+    approach: Approach,
+    /// What is waited for, behind one descriptor.
     attempts: Epoll,
 }
 
@@ -51,32 +51,22 @@ impl Connecting {
     ///
     /// As [`Stream::connect`], but for what only [`advance`](Self::advance) can find out.
     pub fn start<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
-        let url = url.to_socket_url()?.into_owned();
-        Self::over(Race::new(url, options)?)
+        Self::on(&Route::new(url, options)?)
     }
 
-    /// Begins with addresses that [`resolve`] has told before, and so never waits. An inherited
-    /// socket has none, and is taken.
+    /// The same on a route, which does not wait if that [has its addresses](Route::to).
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), but for resolving.
-    pub fn start_at<U: ToSocketUrl + ?Sized>(
-        url: &U,
-        addresses: &[SocketAddress],
-        options: &ConnectOptions,
-    ) -> Result<Self> {
-        let url = url.to_socket_url()?.into_owned();
-        Self::over(Race::to(url, options, addresses.to_vec())?)
+    /// As [`start`](Self::start).
+    pub fn on(route: &Route) -> Result<Self> {
+        Self::over(route.approach()?)
     }
 
-    fn over(race: Race) -> Result<Self> {
-        let attempts = Epoll::new().map_err(|errno| failed(Stage::Socket, race.url(), errno))?;
-        Ok(Self {
-            race,
-            stream: None,
-            attempts,
-        })
+    pub(crate) fn over(approach: Approach) -> Result<Self> {
+        let attempts =
+            Epoll::new().map_err(|errno| failed(Stage::Socket, approach.url(), errno))?;
+        Ok(Self { approach, attempts })
     }
 
     /// Goes on as far as it can without waiting; `None` while it is undecided.
@@ -88,89 +78,31 @@ impl Connecting {
     /// As [`Stream::connect`]: all addresses failed, each with its reason, the handshake of TLS
     /// did, or the time is up.
     pub fn advance(&mut self) -> Result<Option<Stream>> {
-        if self.stream.is_none()
-            && let Some(connected) = self.race.step()?
-        {
-            Stream::share_connected(&self.race, &connected, true)?;
-            let mut stream = Stream::connected(&self.race, connected)?;
-            if !stream.is_handshaking() {
-                return Ok(Some(stream));
-            }
-            stream.set_blocking(false);
-            self.stream = Some(stream);
+        let stream = self.approach.advance()?;
+        match &stream {
+            // It is the caller's from here on.
+            Some(stream) => _ = self.attempts.remove(stream.as_fd()),
+            None => self.watch()?,
         }
-        if let Some(stream) = self.stream.take() {
-            return self.advance_handshake(stream);
-        }
-        for (descriptor, events) in self.race.descriptors() {
-            let added = match self.attempts.add(descriptor, 0, events, Mode::Level) {
-                Err(Errno::EXIST) => self.attempts.modify(descriptor, 0, events, Mode::Level),
-                added => added,
-            };
-            added.map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
-        }
-        Ok(None)
+        Ok(stream)
     }
 
-    fn advance_handshake(&mut self, mut stream: Stream) -> Result<Option<Stream>> {
-        let awaits = stream
-            .handshake()
-            .map_err(|error| error.with_url(self.race.url()))?;
-        let Some(interest) = awaits else {
-            _ = self.attempts.remove(stream.as_fd());
-            stream.set_blocking(true);
-            return Ok(Some(stream));
-        };
-        if self.race.remaining().is_some_and(|left| left.is_zero()) {
-            return Err(self.race.handshake_timed_out());
+    fn watch(&self) -> Result<()> {
+        for (descriptor, events) in self.approach.descriptors() {
+            match self.attempts.add(descriptor, 0, events, Mode::Level) {
+                Err(Errno::EXIST) => self.attempts.modify(descriptor, 0, events, Mode::Level),
+                added => added,
+            }
+            .map_err(|errno| failed(Stage::Socket, self.approach.url(), errno))?;
         }
-        let (descriptor, events) = (stream.as_fd(), interest.events());
-        match self.attempts.add(descriptor, 0, events, Mode::Level) {
-            Err(Errno::EXIST) => self.attempts.modify(descriptor, 0, events, Mode::Level),
-            result => result,
-        }
-        .map_err(|errno| failed(Stage::Socket, self.race.url(), errno))?;
-        self.stream = Some(stream);
-        Ok(None)
+        Ok(())
     }
 
     /// How long until [`advance`](Self::advance) is due even if the descriptor tells nothing:
     /// another address is to be tried, or the time is up.
     pub fn next_step(&self) -> Option<Duration> {
-        match &self.stream {
-            None => self.race.next_step(),
-            Some(stream) => {
-                let handshake = stream.handshake_deadline().remaining();
-                [handshake, self.race.remaining()]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-        }
+        self.approach.next_step()
     }
-}
-
-/// The addresses that a connect with these options goes to, best first, within `timeout`: for
-/// programs that connect often, or that can't wait when they do. See [`Connecting::start_at`].
-///
-/// They are those of the URL's target, or of the proxy where the connect goes
-/// [`via`](ConnectOptions::via) one.
-///
-/// # Errors
-///
-/// At [`Stage::Parse`] for the URL, at [`Stage::Resolve`] for its name.
-pub fn resolve<U: ToSocketUrl + ?Sized>(
-    url: &U,
-    options: &ConnectOptions,
-    timeout: Option<Duration>,
-) -> Result<Vec<SocketAddress>> {
-    let url = url.to_socket_url()?;
-    if url.transport().is_inherited() {
-        // Connected already, it has no address to go to.
-        return Ok(Vec::new());
-    }
-    let options = options.for_url(&url)?;
-    transport::resolve(&url, &options, timeout, Deadline::after(timeout))
 }
 
 impl AsFd for Connecting {

@@ -152,7 +152,7 @@ mod url;
 
 pub use address::{SocketAddress, UnixAddress, VsockAddress};
 pub use child::{ChildEnd, kill_group};
-pub use connecting::{Connecting, resolve};
+pub use connecting::{Connecting, Route, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
 pub use gate::Place;

@@ -33,10 +33,10 @@ use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Place;
 use crate::options::{ConnectOptions, SocketOptions};
 use crate::read_buffer::{DATAGRAM, ReadBuffer};
-use crate::sys::socket::Take;
+use crate::sys::socket::{Give, Take};
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, PeerCredentials, failed, timed_out};
-use crate::transport::{Connected, Race, share};
+use crate::transport::{Connected, Plan, Race, interleaved, share};
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A connected socket: a stream of bytes over tcp and unix, of datagrams over udp and udg.
@@ -116,8 +116,8 @@ impl Stream {
     ///
     /// [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
     pub fn connect<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
-        let url = url.to_socket_url()?.into_owned();
-        Self::won(Race::new(url, options)?)
+        let plan = Plan::new(url.to_socket_url()?.into_owned(), options)?;
+        Self::won(Race::new(Arc::new(plan))?)
     }
 
     /// Connects to addresses that [`resolve`](crate::resolve) has told before, as
@@ -131,8 +131,9 @@ impl Stream {
         addresses: &[SocketAddress],
         options: &ConnectOptions,
     ) -> Result<Self> {
-        let url = url.to_socket_url()?.into_owned();
-        Self::won(Race::to(url, options, addresses.to_vec())?)
+        let plan = Plan::new(url.to_socket_url()?.into_owned(), options)?;
+        let addresses = interleaved(addresses.to_vec());
+        Self::won(Race::to(Arc::new(plan), addresses.into())?)
     }
 
     pub(super) fn won(mut race: Race) -> Result<Self> {
@@ -154,8 +155,8 @@ impl Stream {
     ///
     /// As [`connect`](Self::connect), as far as it comes without waiting.
     pub fn begin<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
-        let url = url.to_socket_url()?.into_owned();
-        let mut race = Race::new(url, options)?;
+        let plan = Plan::new(url.to_socket_url()?.into_owned(), options)?;
+        let mut race = Race::new(Arc::new(plan))?;
         let connected = race.begin()?;
         Self::share_connected(&race, &connected, false)?;
         let mut stream = Self::connected(&race, connected)?;
@@ -197,7 +198,7 @@ impl Stream {
     /// What a race has come to. Over TLS its handshake is still to be made.
     pub(crate) fn connected(race: &Race, connected: Connected) -> Result<Self> {
         let (url, options) = (race.url(), &race.options().socket);
-        let origin = Some(Arc::new(url.clone()));
+        let origin = Some(Arc::clone(url));
         let Connected {
             socket,
             peer,
@@ -443,25 +444,20 @@ impl Stream {
         })
     }
 
-    fn send(&mut self, bytes: &[u8], urgent: bool) -> Result<usize> {
+    fn send(&mut self, bytes: &[u8], give: Give) -> Result<usize> {
         let mut patience = Patience::new(self.blocking, self.write_timeout);
-        self.send_within(&mut patience, bytes, urgent)
+        self.send_within(&mut patience, bytes, give)
     }
 
-    fn send_within(
-        &mut self,
-        patience: &mut Patience,
-        bytes: &[u8],
-        urgent: bool,
-    ) -> Result<usize> {
+    fn send_within(&mut self, patience: &mut Patience, bytes: &[u8], give: Give) -> Result<usize> {
         self.timed_out = None;
         self.refuse_to_write()?;
-        if self.source.secure().is_some() && !urgent {
+        if self.source.secure().is_some() && give != Give::Urgent {
             return self.send_tls(patience, bytes);
         }
         let length = self
             .source
-            .send(patience, Rare::prefix(&self.rare), bytes, urgent)
+            .send(patience, Rare::prefix(&self.rare), bytes, give)
             .map_err(|stop| self.stopped(stop, Limit::Write))?;
         self.sent += length as u64;
         Ok(length)
@@ -535,7 +531,7 @@ impl Write for Stream {
         if bytes.is_empty() && !self.transport.is_datagram() {
             return Ok(0);
         }
-        Ok(self.send(bytes, false)?)
+        Ok(self.send(bytes, Give::Now)?)
     }
 
     /// All of it within one write timeout. When it fails, [`Stream::bytes_sent`] tells how far
@@ -546,7 +542,7 @@ impl Write for Stream {
         }
         let mut patience = Patience::new(self.blocking, self.write_timeout);
         while !bytes.is_empty() {
-            let length = self.send_within(&mut patience, bytes, false)?;
+            let length = self.send_within(&mut patience, bytes, Give::Now)?;
             bytes = &bytes[length..];
         }
         Ok(())

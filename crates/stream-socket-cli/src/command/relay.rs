@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         retry: arguments.retry,
         refresh: arguments.refresh,
     };
-    let destination = Destination::new(target.without_query(), connecting, patience)?;
+    let destination = Destination::new(&target.without_query(), &connecting, patience)?;
     let mut listeners: Vec<Listener> = Vec::new();
     for (place, options) in places.into_iter().zip(&listening) {
         listeners.extend(place.listen(options)?);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stream_socket::{
-    ConnectOptions, Connecting, Error, ProxyHeader, ProxyTls, ProxyVersion, SocketUrl, Stream, Tlv,
+    ConnectOptions, Error, ProxyHeader, ProxyTls, ProxyVersion, Route, SocketUrl, Stream, Tlv,
 };
 
 use super::directory::Directory;
@@ -25,8 +25,7 @@ pub(crate) struct Patience {
 /// The target of all relays.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    url: SocketUrl,
-    options: ConnectOptions,
+    route: Route,
     patience: Patience,
     directory: Directory,
     /// How many clients wait for a descriptor.
@@ -52,19 +51,15 @@ impl Drop for Short {
 impl Destination {
     /// A target, whose name is looked up; where that fails, it is only warned of.
     pub(crate) fn new(
-        url: SocketUrl,
-        options: ConnectOptions,
+        url: &SocketUrl,
+        options: &ConnectOptions,
         patience: Patience,
     ) -> Result<Self, Failure> {
-        // What can't be meant is told now, not to the first client. A socket that is connected
-        // already is the first client's to take.
-        if !url.transport().is_inherited() {
-            drop(Connecting::start_at(&url, &[], &options)?);
-        }
-        let directory = Directory::new(&url, &options, patience.refresh)?;
+        // What can't be meant is told now, not to the first client.
+        let route = Route::new(url, options)?;
+        let directory = Directory::new(&route, patience.refresh)?;
         Ok(Self {
-            url,
-            options,
+            route,
             patience,
             directory,
             short: AtomicUsize::new(0),
@@ -72,12 +67,12 @@ impl Destination {
     }
 
     pub(crate) fn url(&self) -> &SocketUrl {
-        &self.url
+        self.route.url()
     }
 
     /// Whether what is connected to is the target, not a proxy on the way.
     pub(super) fn is_direct(&self) -> bool {
-        self.options.via.is_none()
+        self.route.options().via.is_none()
     }
 
     /// Whether another client can be relayed. While one waits for a descriptor, newcomers would
@@ -95,16 +90,12 @@ impl Destination {
         self.directory.look_again();
     }
 
-    /// Begins to connect for a client, without waiting.
-    pub(super) fn connect(&self, client: &Stream) -> Result<Connecting, Error> {
-        let addresses = self.directory.addresses()?;
-        match self.options.send_proxy {
-            None => Connecting::start_at(&self.url, &addresses, &self.options),
-            Some(version) => {
-                let mut options = self.options.clone();
-                options.proxied = Some(told_of(client, version)?);
-                Connecting::start_at(&self.url, &addresses, &options)
-            }
+    /// The way there for a client.
+    pub(super) fn route_for(&self, client: &Stream) -> Result<Route, Error> {
+        let route = self.directory.route()?;
+        match route.options().send_proxy {
+            None => Ok(route),
+            Some(version) => Ok(route.proxied(told_of(client, version)?)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stream_socket::engine::{Dial, RelayEnding, RelayReport};
-use stream_socket::{Connecting, Error, Result, Stage, Stream};
+use stream_socket::{Error, Result, Route, Stage, Stream};
 
 use super::destination::{Destination, Short};
 use crate::loops::Live;
@@ -39,9 +39,9 @@ impl Dialler {
 }
 
 impl Dial for Dialler {
-    fn dial(&mut self, client: &Stream) -> Result<Connecting> {
+    fn dial(&mut self, client: &Stream) -> Result<Route> {
         self.short = None;
-        self.destination.connect(client)
+        self.destination.route_for(client)
     }
 
     fn failed(&mut self, error: &Error) -> Option<Duration> {

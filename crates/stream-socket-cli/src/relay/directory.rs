@@ -1,11 +1,11 @@
 //! The addresses of a target's name: looked up beside the loops, which never wait for that.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stream_socket::{ConnectOptions, Error, Host, SocketAddress, SocketUrl, Target, resolve};
+use stream_socket::{Error, Host, Route, Target, resolve};
 
 use crate::failure::Failure;
 
@@ -27,34 +27,32 @@ pub(super) struct Directory {
 
 #[derive(Debug)]
 struct Entry {
-    /// The last that was found, or why nothing ever was.
-    addresses: Result<Arc<[SocketAddress]>, Error>,
+    /// To the addresses that were found last, or why none ever were.
+    route: Result<Route, Error>,
     looked: Instant,
 }
 
 impl Directory {
     /// Looks the name up for the first time.
-    pub(super) fn new(
-        url: &SocketUrl,
-        options: &ConnectOptions,
-        refresh: Duration,
-    ) -> Result<Self, Failure> {
-        let addresses = resolve(url, options, Some(LIMIT)).map(Arc::from);
-        if let Err(error) = &addresses {
+    pub(super) fn new(route: &Route, refresh: Duration) -> Result<Self, Failure> {
+        let found = look(route);
+        if let Err(error) = &found {
             tracing::warn!("{error}");
         }
-        let looked = Instant::now();
-        let entry = Arc::new(Mutex::new(Entry { addresses, looked }));
+        let entry = Arc::new(Mutex::new(Entry {
+            route: found,
+            looked: Instant::now(),
+        }));
         let is_name = matches!(
-            url.target(),
+            route.url().target(),
             Target::Inet {
                 host: Host::Name(_),
                 ..
             }
         );
         // That of a proxy may be one.
-        let is_name = is_name || options.via.is_some();
-        let ask = is_name.then(|| look_up(url, options, &entry)).transpose()?;
+        let is_name = is_name || route.options().via.is_some();
+        let ask = is_name.then(|| look_up(route, &entry)).transpose()?;
         Ok(Self {
             entry,
             ask,
@@ -62,19 +60,16 @@ impl Directory {
         })
     }
 
-    /// The addresses that were found last. A look is asked for where that was long ago.
-    pub(super) fn addresses(&self) -> Result<Arc<[SocketAddress]>, Error> {
-        let (addresses, looked) = {
-            let entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
-            (entry.addresses.clone(), entry.looked)
-        };
-        if addresses.is_err() || looked.elapsed() >= self.refresh {
+    /// The way to the addresses that were found last. A look is asked for where that was long ago.
+    pub(super) fn route(&self) -> Result<Route, Error> {
+        let entry = lock(&self.entry);
+        if entry.route.is_err() || entry.looked.elapsed() >= self.refresh {
             self.look_again();
         }
-        addresses
+        entry.route.clone()
     }
 
-    /// Asks for a look, if none is under way.
+    /// Asks for a look.
     pub(super) fn look_again(&self) {
         if let Some(ask) = &self.ask {
             // One that has been asked for already serves us as well.
@@ -83,28 +78,30 @@ impl Directory {
     }
 }
 
+fn lock(entry: &Mutex<Entry>) -> MutexGuard<'_, Entry> {
+    entry.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look(route: &Route) -> Result<Route, Error> {
+    let addresses = resolve(route.url(), route.options(), Some(LIMIT))?;
+    Ok(route.clone().to(addresses))
+}
+
 /// Starts the thread that looks whenever it is asked to; how it is asked.
-fn look_up(
-    url: &SocketUrl,
-    options: &ConnectOptions,
-    entry: &Arc<Mutex<Entry>>,
-) -> Result<SyncSender<()>, Failure> {
+fn look_up(route: &Route, entry: &Arc<Mutex<Entry>>) -> Result<SyncSender<()>, Failure> {
     let (ask, asked): (_, Receiver<()>) = sync_channel(1);
-    let (url, options, entry) = (url.clone(), options.clone(), Arc::clone(entry));
+    let (route, entry) = (route.clone(), Arc::clone(entry));
     let look = move || {
         while asked.recv().is_ok() {
-            let found = resolve(&url, &options, Some(LIMIT));
-            let mut entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = look(&route);
+            let mut entry = lock(&entry);
             entry.looked = Instant::now();
-            match found {
-                Ok(addresses) => entry.addresses = Ok(addresses.into()),
-                // What was found before may still be right.
-                Err(error) => {
-                    tracing::warn!("{error}");
-                    if entry.addresses.is_err() {
-                        entry.addresses = Err(error);
-                    }
-                }
+            if let Err(error) = &found {
+                tracing::warn!("{error}");
+            }
+            // What was found before may still be right.
+            if found.is_ok() || entry.route.is_err() {
+                entry.route = found;
             }
             drop(entry);
             thread::sleep(INTERVAL);

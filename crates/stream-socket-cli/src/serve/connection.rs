@@ -207,6 +207,7 @@ impl fmt::Display for Ending {
             Ending::TimedOut(limit, span) => write!(f, "{limit} timed out after {span:?}"),
             Ending::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
             Ending::GivenUp(Cause::Lifetime) => f.write_str("its lifetime is over"),
+            Ending::GivenUp(Cause::Unwatched) => f.write_str("the system can't watch it"),
             Ending::GivenUp(_) => f.write_str("cut off at the end of the drain"),
         }
     }

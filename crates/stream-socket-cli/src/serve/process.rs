@@ -119,6 +119,7 @@ impl Process {
     pub(super) fn give_up(&mut self, cause: Cause) -> String {
         let reason = match cause {
             Cause::Lifetime => "its lifetime is over",
+            Cause::Unwatched => "the system can't watch it",
             _ => "cut off at the end of the drain",
         };
         format!("{}, {reason}", self.kill())

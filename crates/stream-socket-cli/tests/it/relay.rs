@@ -6,6 +6,7 @@ mod pairs;
 mod shortages;
 
 use std::process::Command;
+use std::time::Instant;
 
 use crate::support::certificates::Certificates;
 use crate::support::{BINARY, Folder, Script, Server, abstract_name, is_root, shell};
@@ -174,6 +175,38 @@ fn a_name_is_looked_up_again_on_hang_up() {
     std::fs::write(&hosts, "127.0.0.2 moving.test\n").unwrap();
     second.end();
     ask().prints("first\n");
+}
+
+#[test]
+fn many_clients_bring_about_few_look_ups() {
+    if !is_root() {
+        eprintln!("skipped: a hosts file of one's own takes root's mounts");
+        return;
+    }
+    let folder = Folder::new();
+    let (hosts, order) = (folder.path("hosts"), folder.path("order"));
+    std::fs::write(&hosts, "127.0.0.2 leaving.test\n").unwrap();
+    std::fs::write(&order, "hosts: files\n").unwrap();
+    // Of a listener that is gone nobody has the port.
+    let port = Server::start("tcp://127.0.0.2:0 echo").port().to_owned();
+    let script = format!(
+        "mount --bind {} /etc/hosts && mount --bind {} /etc/nsswitch.conf && \
+         exec {BINARY} relay tcp://127.0.0.1:0 tcp://leaving.test:{port} --retry 0s",
+        hosts.display(),
+        order.display(),
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    let relay = Server::start_command(command, 1);
+    std::fs::write(&hosts, "").unwrap();
+    let start = Instant::now();
+    let many = "for i in $(seq 50); do $BIN connect $URL </dev/null; done; true";
+    shell(many, &[("URL", relay.url())]);
+    let most = start.elapsed().as_millis() as usize / 250 + 2;
+    let log = relay.end();
+    assert_eq!(log.matches("target not reached").count(), 50, "{log}");
+    let looks = log.matches("cannot resolve").count();
+    assert!(looks <= most, "{looks} look-ups: {log}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use stream_socket::{ConnectOptions, Connecting, SocketAddress, SocketUrl, Stream};
+use stream_socket::{ConnectOptions, Connecting, Route, SocketAddress, SocketUrl, Stream};
 
 use super::{Connection, Ip, Object, Socket, TimeVal};
 use crate::counters::{self, count};
@@ -36,7 +36,7 @@ impl Socket {
     ) -> Result<Connection, Failure> {
         let addresses: Vec<SocketAddr> = ips.iter().map(|ip| ip.with_port(port)).collect();
         let (url, addresses, options) = self.line_up(&addresses, timeout, wishes)?;
-        let connecting = Connecting::start_at(&url, &addresses, &options)?;
+        let connecting = Connecting::on(&Route::new(&url, &options)?.to(addresses))?;
         self.head.net.socket = connecting.as_fd().as_raw_fd();
         self.object = Object::Connecting(Box::new(connecting));
         self.race_on()

@@ -207,13 +207,8 @@ impl<T: Task> Engine<T> {
         };
         let (next, result) = go(task, &mut turn);
         slot.note(&turn);
-        match self.settle(id.0, next) {
-            Ok(()) => Ok(Some(result)),
-            Err(errno) => {
-                self.end(id.0);
-                Err(failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
-            }
-        }
+        self.settle(id.0, next).map_err(unwatched)?;
+        Ok(Some(result))
     }
 
     /// Drops a task, before its descriptor is closed.
@@ -228,7 +223,7 @@ impl<T: Task> Engine<T> {
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
         self.start(task, None, None, clock::now())
-            .map_err(|errno| failed(Stage::Io, "a task's descriptor", errno).with_action("watch"))
+            .map_err(unwatched)
     }
 
     /// The listeners that it accepts from.
@@ -338,11 +333,7 @@ impl<T: Task> Engine<T> {
             return Ok(());
         }
         let token = self.place(slot);
-        let settled = self.settle(token, next);
-        if settled.is_err() {
-            self.end(token);
-        }
-        settled
+        self.settle(token, next)
     }
 
     fn wake(&mut self, token: Token, wake: Wake, now: Instant) {
@@ -353,12 +344,11 @@ impl<T: Task> Engine<T> {
         if let Work::Handshake(_) = slot.task {
             return self.after_handshaking(token, next, now);
         }
-        if self.settle(token, next).is_err() {
-            self.end(token);
-        }
+        // Whom it concerns has been told.
+        _ = self.settle(token, next);
     }
 
-    /// Does what a task said it does next.
+    /// Does what a task said it does next. One that can't be watched is given up.
     fn settle(&mut self, token: Token, next: Next) -> std::result::Result<(), Errno> {
         match next {
             Next::Done => {
@@ -367,7 +357,13 @@ impl<T: Task> Engine<T> {
             }
             Next::Yield => self.yielded.push_back(token),
             Next::Rest => {}
-            Next::Wait(interest) => self.watch(token, interest)?,
+            Next::Wait(interest) => {
+                if let Err(errno) = self.watch(token, interest) {
+                    Counts::raise(&self.control.counts().failed);
+                    self.give_up(token, Cause::Unwatched);
+                    return Err(errno);
+                }
+            }
         }
         if let Some(slot) = self.slots.get_mut(token) {
             let due = slot.due();
@@ -496,9 +492,7 @@ impl<T: Task> Engine<T> {
             Accepted::Nobody => false,
             Accepted::Lost => true,
             Accepted::Task(task, limits, peer) => {
-                if self.start(task, Some(limits), peer, now).is_err() {
-                    Counts::raise(&self.control.counts().failed);
-                }
+                _ = self.start(task, Some(limits), peer, now);
                 true
             }
             Accepted::Handshake(stream, limits) => {
@@ -583,6 +577,10 @@ fn tokens(index: u32) -> Tokens {
         listener: token(FIRST_ACCEPTOR),
         gate: token(FIRST_GATE),
     }
+}
+
+fn unwatched(errno: Errno) -> Error {
+    failed(Stage::Io, "a task's descriptor", errno).with_action("watch")
 }
 
 fn refused(errno: Errno) -> Error {

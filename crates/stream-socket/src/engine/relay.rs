@@ -5,6 +5,7 @@
 
 mod end;
 mod flow;
+mod reach;
 mod report;
 
 use std::fmt;
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use self::end::End;
 use self::flow::{Fault, Flow, Step};
+use self::reach::Reaching;
 pub use self::report::{RelayEnding, RelayReport, Side};
 use super::task::{Cause, Next, Second, Task, Turn, Wake};
-use crate::connecting::Connecting;
+use crate::connecting::Route;
 use crate::error::{Error, Limit, Result};
 use crate::select::Interest;
 use crate::stream::Stream;
@@ -25,12 +27,13 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// How a relay comes to its target, and who is told of its end.
 pub trait Dial {
-    /// Begins to connect to the target. It must not wait, not even for a name.
+    /// Where the target is. A name is waited for by the whole loop, unless the route
+    /// [has its addresses](Route::to).
     ///
     /// # Errors
     ///
     /// What stands in the way; it is handed to [`failed`](Self::failed).
-    fn dial(&mut self, client: &Stream) -> Result<Connecting>;
+    fn dial(&mut self, client: &Stream) -> Result<Route>;
 
     /// An attempt has failed: after how long to try again, or `None` to give up.
     fn failed(&mut self, error: &Error) -> Option<Duration>;
@@ -72,7 +75,7 @@ pub struct Relay<D> {
 enum Target {
     /// To be dialled when the timer comes.
     Later,
-    Connecting(Box<Connecting>),
+    Reaching(Box<Reaching>),
     Connected(End),
 }
 
@@ -103,34 +106,50 @@ impl<D: Dial> Relay<D> {
 
     /// Dials, or goes on connecting; `None` once the target is there.
     fn reach(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Option<Next> {
+        if let Target::Connected(_) = self.target {
+            return None;
+        }
+        if let Wake::Ready { ended, .. } = wake {
+            return Some(self.hear_while_reaching(ended));
+        }
         let result = match &mut self.target {
-            Target::Connected(_) => return None,
-            Target::Later if !matches!(wake, Wake::Start | Wake::Timer) => {
-                return Some(Next::Wait(Interest::READ));
-            }
-            Target::Later => self.dial.dial(&self.client.stream).and_then(|connecting| {
-                self.nth = self.nth.wrapping_add(1);
-                let mut connecting = Box::new(connecting);
-                let stream = connecting.advance()?;
-                self.target = Target::Connecting(connecting);
-                Ok(stream)
-            }),
-            Target::Connecting(connecting) => connecting.advance(),
+            Target::Reaching(reaching) => reaching.advance(wake),
+            _ if matches!(wake, Wake::Start | Wake::Timer) => self.dial(wake),
+            _ => return Some(Next::Wait(Interest::READ)),
         };
         match (result, &self.target) {
-            (Ok(Some(stream)), _) => {
-                self.nth = self.nth.wrapping_add(1);
-                self.target = Target::Connected(End::new(stream));
+            (Ok(Some(end)), target) => {
+                if !matches!(target, Target::Reaching(reaching) if reaching.is_alone()) {
+                    self.nth = self.nth.wrapping_add(1);
+                }
+                self.target = Target::Connected(end);
                 turn.set_timer(None);
                 None
             }
-            (Ok(None), Target::Connecting(connecting)) => {
-                turn.set_timer(connecting.next_step());
+            (Ok(None), Target::Reaching(reaching)) => {
+                turn.set_timer(reaching.next_step());
                 Some(Next::Wait(Interest::READ))
             }
             (Ok(None), _) => Some(Next::Yield),
             (Err(error), _) => Some(self.retry(error, turn)),
         }
+    }
+
+    fn dial(&mut self, wake: Wake) -> Result<Option<End>> {
+        let route = self.dial.dial(&self.client.stream)?;
+        let mut reaching = Box::new(Reaching::new(&route)?);
+        self.nth = self.nth.wrapping_add(1);
+        let end = reaching.advance(wake)?;
+        self.target = Target::Reaching(reaching);
+        Ok(end)
+    }
+
+    /// The client has news before there is a target: it is not reached for one that is gone.
+    fn hear_while_reaching(&mut self, has_ended: bool) -> Next {
+        if has_ended && let Err(error) = self.client.stream.pending_error() {
+            return self.end(RelayEnding::Failed(Side::Client, error));
+        }
+        Next::Wait(Interest::READ)
     }
 
     fn retry(&mut self, error: Error, turn: &mut Turn<'_>) -> Next {
@@ -287,7 +306,7 @@ impl<D: Dial> Task for Relay<D> {
     fn second(&self) -> Option<Second<'_>> {
         let (descriptor, interest) = match &self.target {
             Target::Later => return None,
-            Target::Connecting(connecting) => (connecting.as_fd(), Interest::READ),
+            Target::Reaching(reaching) => reaching.watched()?,
             Target::Connected(end) => (end.stream.as_fd(), end.interest()),
         };
         Some(Second {
@@ -297,10 +316,18 @@ impl<D: Dial> Task for Relay<D> {
         })
     }
 
+    fn owns_descriptors(&self) -> bool {
+        let is_targets = match &self.target {
+            Target::Connected(target) => target.stream.is_unshared(),
+            _ => true,
+        };
+        is_targets && self.client.stream.is_unshared()
+    }
+
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match (wake, &mut self.target) {
-            (Wake::Ready { .. }, _) => self.client.note(wake),
-            (Wake::Second { .. }, Target::Connected(end)) => end.note(wake),
+            (Wake::Ready { .. }, _) => self.client.ready.note(wake),
+            (Wake::Second { .. }, Target::Connected(end)) => end.ready.note(wake),
             (Wake::Timer, Target::Connected(_)) => return self.time_is_up(),
             _ => {}
         }

@@ -145,9 +145,12 @@ impl<T: Task> Slot<T> {
         hears
     }
 
-    /// Takes its descriptors out of the set: one that a child process has inherited would not
-    /// leave by itself.
+    /// Takes its descriptors out of the set: those that others have too would not leave by
+    /// themselves.
     pub(super) fn leave(&mut self, epoll: &Epoll) {
+        if self.task.owns_descriptors() {
+            return;
+        }
         let last = self.second;
         if self.unwatched().is_some() {
             _ = epoll.remove(self.task.descriptor());

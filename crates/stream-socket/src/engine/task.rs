@@ -37,6 +37,12 @@ pub trait Task {
         None
     }
 
+    /// Whether its descriptors are closed with it for good, since nobody else has them. Then they
+    /// need not be taken out of the engine's set before. False by itself.
+    fn owns_descriptors(&self) -> bool {
+        false
+    }
+
     /// Is told how to be [entered](super::Engine::enter), if it is not done after its first run.
     /// Does nothing by itself.
     fn placed(&mut self, _id: TaskId) {}
@@ -72,6 +78,8 @@ pub enum Cause {
     Lifetime,
     /// The time for draining is over.
     Drain,
+    /// The system can't watch its descriptor: no memory, or too many are watched.
+    Unwatched,
 }
 
 /// Why a task is run.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use super::Stream;
 use crate::error::{Limit, Result};
-use crate::sys::socket::Take;
+use crate::sys::socket::{Give, Take};
 use crate::sys::wait::Stop;
 use crate::sys::{self, Errno};
 
@@ -34,6 +34,6 @@ impl Stream {
     ///
     /// As a write; `EOPNOTSUPP` on transports without.
     pub fn write_urgent(&mut self, byte: u8) -> Result<()> {
-        self.send(&[byte], true).map(drop)
+        self.send(&[byte], Give::Urgent).map(drop)
     }
 }

@@ -19,6 +19,7 @@ use crate::peers::{Dispatcher, Mailbox, Notices, Subscription};
 use crate::read_buffer::ReadBuffer;
 use crate::sys::batch::send_one;
 use crate::sys::epoll::Bell;
+use crate::sys::socket::Give;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno};
 
@@ -123,9 +124,9 @@ impl PeerEnd {
             return Err(Stop::System(Errno::DESTADDRREQ));
         }
         let sent = match self.mailbox.socket() {
-            Some(own) => {
-                patience.retry(own, Events::WRITE, || sys::socket::send(own, bytes, false))
-            }
+            Some(own) => patience.retry(own, Events::WRITE, || {
+                sys::socket::send(own, bytes, Give::Now)
+            }),
             None => self.send_shared(patience, bytes),
         };
         // A try in vain is no sign of life of a peer that does not read, or it never idled out.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::peer::PeerEnd;
 use super::secure::Secure;
+use crate::sys::socket::Give;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno};
 
@@ -23,16 +24,16 @@ impl Source {
         patience: &mut Patience,
         prefix: Option<&[u8]>,
         bytes: &[u8],
-        urgent: bool,
+        give: Give,
     ) -> Result<usize, Stop> {
         match (self, prefix) {
             (Source::Socket(socket), Some(prefix)) => patience.retry(socket, Events::WRITE, || {
                 sys::socket::send_with_prefix(socket.as_fd(), prefix, bytes)
             }),
             (Source::Socket(socket), None) => patience.retry(socket, Events::WRITE, || {
-                sys::socket::send(socket.as_fd(), bytes, urgent)
+                sys::socket::send(socket.as_fd(), bytes, give)
             }),
-            (Source::Peer(_) | Source::Secure(_), _) if urgent => {
+            (Source::Peer(_) | Source::Secure(_), _) if give == Give::Urgent => {
                 Err(Stop::System(Errno::OPNOTSUPP))
             }
             // What goes through TLS takes another way, and nothing goes around it.

@@ -5,10 +5,11 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::{Source, Stream};
-use crate::error::Limit;
+use crate::error::{Limit, Result, Stage};
 use crate::sys::pipe::Pipe;
+use crate::sys::socket::Give;
 use crate::sys::wait::Stop;
-use crate::sys::{Errno, option};
+use crate::sys::{self, Errno, failed, option};
 use crate::url::Transport;
 
 impl Stream {
@@ -20,6 +21,11 @@ impl Stream {
             && matches!(self.transport, Transport::Tcp | Transport::Unix)
     }
 
+    /// Whether nobody else has its descriptor, or may inherit it.
+    pub(crate) fn is_unshared(&self) -> bool {
+        self.ours && self.in_call.is_none() && !self.transport.is_datagram()
+    }
+
     /// Moves what has come into a pipe, without waiting; zero at the end. The stream is plain and
     /// its buffer empty.
     pub(crate) fn fill_pipe(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
@@ -28,6 +34,12 @@ impl Stream {
         self.received += length as u64;
         self.at_end |= length == 0;
         Ok(length)
+    }
+
+    /// Writes what goes in one segment with what follows at once, such as the end. The stream is
+    /// plain.
+    pub(crate) fn write_before(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.send(bytes, Give::More)?)
     }
 
     /// Moves what is in a pipe to the peer, without waiting.
@@ -45,6 +57,12 @@ impl Stream {
         self.stopped(Stop::System(errno), limit).into()
     }
 
+    /// The error that is pending on its socket, such as a reset: no read tells it again.
+    pub(crate) fn pending_error(&self) -> Result<()> {
+        sys::socket::take_error(self.source.as_fd())
+            .map_err(|errno| failed(Stage::Io, self, errno).with_action("read from"))
+    }
+
     /// Lets the end that comes with dropping it be a reset where the transport has that, and one
     /// without close_notify over TLS, so that what the peer has got can't be taken for the whole.
     pub(crate) fn reset_on_close(&mut self) {
@@ -58,7 +76,9 @@ impl Stream {
     }
 }
 
-fn retried(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
+fn retried(
+    mut call: impl FnMut() -> std::result::Result<usize, Errno>,
+) -> std::result::Result<usize, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

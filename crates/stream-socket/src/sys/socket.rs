@@ -280,12 +280,24 @@ pub(crate) fn has_datagram(socket: BorrowedFd<'_>) -> bool {
     receive(socket, &mut [], Take::Peek).is_ok()
 }
 
-/// send(2), without waiting; `urgent` sends the last byte out of band.
-pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], urgent: bool) -> Result<usize, Errno> {
-    let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    if urgent {
-        flags |= SendFlags::OOB;
-    }
+/// How a write gives bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Give {
+    Now,
+    /// The last one out of band: `MSG_OOB`.
+    Urgent,
+    /// In one segment with what follows at once: `MSG_MORE`.
+    More,
+}
+
+/// send(2), without waiting.
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], give: Give) -> Result<usize, Errno> {
+    let manner = match give {
+        Give::Now => SendFlags::empty(),
+        Give::Urgent => SendFlags::OOB,
+        Give::More => SendFlags::MORE,
+    };
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | manner;
     let wanted = clip(Call::Send, bytes.len());
     call(Call::Send, || net::send(socket, &bytes[..wanted], flags))
 }

@@ -9,6 +9,7 @@ mod bind;
 mod endpoint;
 mod inherited;
 mod local;
+mod plan;
 mod prelude;
 mod race;
 #[cfg(feature = "tls")]
@@ -24,5 +25,6 @@ pub(crate) use beside::bind_beside;
 pub(crate) use bind::{Bound, bind, bind_all, listen, share, tell_local_address};
 pub use inherited::Inherited;
 pub(crate) use inherited::refuse_binding;
-pub(crate) use race::{Connected, Race, resolve};
+pub(crate) use plan::{Plan, interleaved};
+pub(crate) use race::{Connected, Race};
 pub use tls_facts::{TlsCipher, TlsFacts, tls_ciphers};

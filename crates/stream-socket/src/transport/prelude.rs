@@ -3,12 +3,13 @@
 
 use std::os::fd::AsFd;
 
+use super::plan::Plan;
 use super::race::Connected;
 use super::via::{Dialogue, Expected, Turn, Via};
 use crate::error::{Error, Result, Stage};
 use crate::options::ConnectOptions;
 use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
-use crate::sys::socket::Take;
+use crate::sys::socket::{Give, Take};
 use crate::sys::wait::Events;
 use crate::sys::{self, Errno, failed};
 use crate::url::SocketUrl;
@@ -39,20 +40,21 @@ impl Prelude {
     /// What is to be said on the connection, if anything is.
     pub(super) fn begin(
         mut connected: Connected,
-        via: Option<Via>,
-        options: &ConnectOptions,
-        url: &SocketUrl,
+        plan: &Plan,
+        proxied: Option<&ProxyHeader>,
     ) -> Result<Step> {
+        let (url, options) = (&**plan.url(), plan.options());
+        let proxied = proxied.or(options.proxied.as_ref());
         let mut header = match options.send_proxy {
-            Some(version) => header(version, &connected, options, url)?.to_bytes()?,
+            Some(version) => header(version, &connected, proxied, url)?.to_bytes()?,
             None => Vec::new(),
         };
         if url.transport().is_datagram() && !header.is_empty() {
             connected.prefix = Some(std::mem::take(&mut header).into());
         }
-        let (dialogue, outgoing) = match via {
+        let (dialogue, outgoing) = match &plan.via {
             Some(via) => {
-                let (dialogue, words, expected) = Dialogue::begin(via, url)?;
+                let (dialogue, words, expected) = Dialogue::begin(via.clone(), url)?;
                 (Some((dialogue, expected)), words)
             }
             None if header.is_empty() => return Ok(Step::Done(connected)),
@@ -98,7 +100,7 @@ impl Prelude {
     fn say(&mut self, url: &SocketUrl) -> Result<bool> {
         while self.sent < self.outgoing.len() {
             let rest = &self.outgoing[self.sent..];
-            match sys::socket::send(self.connected.socket.as_fd(), rest, false) {
+            match sys::socket::send(self.connected.socket.as_fd(), rest, Give::Now) {
                 Ok(length) => self.sent += length,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
@@ -170,8 +172,11 @@ pub(super) fn via(options: &ConnectOptions, url: &SocketUrl) -> Result<Option<Vi
         return Ok(None);
     };
     let refused = |expected| {
-        let reason = format!("option via is {text:?}, but takes {expected}");
-        Error::new(Stage::Parse, url, reason)
+        let reason = format!(
+            "option via is {:?}, but takes {expected}",
+            Via::masked(text)
+        );
+        Error::new(Stage::Parse, url.without_query(), reason)
     };
     Via::parse(text).map(Some).map_err(refused)
 }
@@ -180,10 +185,10 @@ pub(super) fn via(options: &ConnectOptions, url: &SocketUrl) -> Result<Option<Vi
 fn header(
     version: ProxyVersion,
     connected: &Connected,
-    options: &ConnectOptions,
+    proxied: Option<&ProxyHeader>,
     url: &SocketUrl,
 ) -> Result<ProxyHeader> {
-    let mut header = match &options.proxied {
+    let mut header = match proxied {
         Some(header) => header.clone(),
         None => {
             let local = sys::socket::local_address(connected.socket.as_fd())

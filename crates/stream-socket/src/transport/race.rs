@@ -7,7 +7,6 @@
 //!
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -15,38 +14,34 @@ use std::time::Duration;
 
 use super::apply;
 use super::bind::bind_or_replace;
-use super::endpoint::{Endpoint, endpoints, open};
-use super::inherited::{Inherited, refuse_connecting};
-use super::local::local_endpoint;
-use super::prelude::{self, Prelude, Step};
+use super::endpoint::{Endpoint, open};
+use super::inherited::Inherited;
+use super::plan::{Plan, interleaved};
+use super::prelude::{Prelude, Step};
 use super::tls::{ClientContext, PeerName, Session};
-use super::via::Via;
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
-use crate::options::{ConnectOptions, Options};
+use crate::options::ConnectOptions;
+use crate::proxy_protocol::ProxyHeader;
 use crate::sys::socket::Family;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Watched};
 use crate::sys::{self, Errno, failed, option, phrase};
 use crate::url::{Host, SocketUrl, Target};
 
-/// PHP's `default_socket_timeout`.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// RFC 8305 section 5, "Connection Attempt Delay": the recommended value.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
 /// The attempts to connect to one URL.
 #[derive(Debug)]
 pub(crate) struct Race {
-    url: SocketUrl,
-    options: ConnectOptions,
-    local: Option<Endpoint>,
+    plan: Arc<Plan>,
     /// What a connection is made TLS with, and whose name it looks for.
     tls: Option<(Arc<ClientContext>, PeerName)>,
+    /// What the proxied header says, where not what the options do.
+    proxied: Option<Box<ProxyHeader>>,
     deadline: Deadline,
-    waiting: VecDeque<SocketAddress>,
+    /// All that may be tried, in order, and how many have been.
+    addresses: Arc<[SocketAddress]>,
+    tried: usize,
     running: Vec<Attempt>,
     failures: Vec<Failure>,
     /// When the next address is tried beside those that run.
@@ -55,8 +50,6 @@ pub(crate) struct Race {
     waits: bool,
     /// A socket that is connected already.
     inherited: Option<Connected>,
-    /// The proxy that it goes by.
-    via: Option<Via>,
     /// The connection on which something is said first.
     prelude: Option<Box<Prelude>>,
 }
@@ -105,43 +98,32 @@ impl Attempt {
 impl Race {
     /// Resolves the name and lines the addresses up; none is tried yet. An inherited socket is
     /// taken.
-    pub(crate) fn new(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
-        if url.transport().is_inherited() {
-            return Self::over(Inherited::take_next(&url)?, options);
+    pub(crate) fn new(plan: Arc<Plan>) -> Result<Self> {
+        if plan.url().transport().is_inherited() {
+            return Self::over(Inherited::take_next(&**plan.url())?, plan.options());
         }
-        let options = options.for_url(&url)?;
-        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        let deadline = Deadline::after(Some(timeout));
-        let addresses = resolve(&url, &options, Some(timeout), deadline)?;
-        Self::among(url, options, addresses, deadline)
+        let timeout = Some(plan.timeout());
+        let deadline = Deadline::after(timeout);
+        let addresses = interleaved(plan.resolve(timeout, deadline)?);
+        Self::among(plan, addresses.into(), deadline)
     }
 
-    /// Lines up addresses that the name was resolved to before.
-    pub(crate) fn to(
-        url: SocketUrl,
-        options: &ConnectOptions,
-        addresses: Vec<SocketAddress>,
-    ) -> Result<Self> {
-        if url.transport().is_inherited() {
-            return Self::over(Inherited::take_next(&url)?, options);
+    /// The same of addresses that the name was resolved to before, and that stand in order.
+    pub(crate) fn to(plan: Arc<Plan>, addresses: Arc<[SocketAddress]>) -> Result<Self> {
+        if plan.url().transport().is_inherited() {
+            return Self::new(plan);
         }
-        let options = options.for_url(&url)?;
-        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        Self::among(url, options, addresses, Deadline::after(Some(timeout)))
+        let deadline = Deadline::after(Some(plan.timeout()));
+        Self::among(plan, addresses, deadline)
     }
 
     /// What is connected already: all that is left is to set options, and to say what comes first.
     pub(crate) fn over(inherited: Inherited, options: &ConnectOptions) -> Result<Self> {
-        let url = inherited.url().clone();
-        refuse_connecting(&url, options)?;
-        let mut options = options.for_url(&url)?;
-        refuse_connecting(&url, &options)?;
+        let plan = Plan::connected(inherited.url().clone(), options)?;
         let (socket, peer) = inherited.into_connected()?;
-        apply::socket_options(socket.as_fd(), &url, &options.socket)?;
-        // Its name is no name to be taken, and its peer's no address to go to.
-        options.bind = None;
-        let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        let mut race = Self::among(url, options, Vec::new(), Deadline::after(Some(timeout)))?;
+        apply::socket_options(socket.as_fd(), plan.url(), &plan.options().socket)?;
+        let deadline = Deadline::after(Some(plan.timeout()));
+        let mut race = Self::among(Arc::new(plan), Arc::default(), deadline)?;
         race.inherited = Some(Connected {
             socket,
             peer,
@@ -152,39 +134,32 @@ impl Race {
         Ok(race)
     }
 
-    fn among(
-        url: SocketUrl,
-        options: ConnectOptions,
-        addresses: Vec<SocketAddress>,
-        deadline: Deadline,
-    ) -> Result<Self> {
-        let via = prelude::via(&options, &url)?;
-        let local = local_endpoint(&url, options.bind.as_deref())?;
-        let tls = match url.transport() {
-            transport if transport.is_tls() => Some((
-                ClientContext::of(&url, transport, &options.tls)?,
-                PeerName::of(&url, &options.tls)?,
-            )),
-            _ => None,
-        };
-        let waiting = interleaved(addresses);
-        let (running, failures) = (Vec::new(), Vec::new());
-        let next_start = Deadline::NEVER;
+    fn among(plan: Arc<Plan>, addresses: Arc<[SocketAddress]>, deadline: Deadline) -> Result<Self> {
         Ok(Self {
-            url,
-            options,
-            local,
-            tls,
+            tls: plan.tls()?,
+            plan,
+            proxied: None,
             deadline,
-            waiting,
-            running,
-            failures,
-            next_start,
+            addresses,
+            tried: 0,
+            running: Vec::new(),
+            failures: Vec::new(),
+            next_start: Deadline::NEVER,
             waits: false,
             inherited: None,
-            via,
             prelude: None,
         })
+    }
+
+    /// The same, where the header of the PROXY protocol says this.
+    pub(crate) fn proxied(mut self, header: Option<Box<ProxyHeader>>) -> Self {
+        self.proxied = header;
+        self
+    }
+
+    /// Whether there is one address alone, and so one socket from the beginning to the end.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.addresses.len() == 1
     }
 
     /// Goes on without waiting: starts what is due and looks at what runs; what is first to be
@@ -193,17 +168,34 @@ impl Race {
     /// `None` while nothing is decided.
     pub(crate) fn step(&mut self) -> Result<Option<Connected>> {
         let step = match self.prelude.take() {
-            Some(prelude) => prelude.advance(&self.url)?,
+            Some(prelude) => prelude.advance(self.url())?,
             None => match self.connect_next()? {
-                Some(connected) => {
-                    // The others have lost.
-                    self.running.clear();
-                    self.waiting.clear();
-                    Prelude::begin(connected, self.via.take(), &self.options, &self.url)?
-                }
+                Some(connected) => return self.begin_prelude(connected),
                 None => return Ok(None),
             },
         };
+        self.after_prelude(step)
+    }
+
+    /// The same where the caller has seen that the one socket can be written to and is whole, so
+    /// that nobody need be asked whether it is connected.
+    pub(crate) fn step_writable(&mut self) -> Result<Option<Connected>> {
+        match self.running.pop() {
+            Some(attempt) => self.begin_prelude(attempt.connected()),
+            None => self.step(),
+        }
+    }
+
+    fn begin_prelude(&mut self, connected: Connected) -> Result<Option<Connected>> {
+        // The others have lost.
+        self.running.clear();
+        self.tried = self.addresses.len();
+        let proxied = self.proxied.as_deref();
+        let step = Prelude::begin(connected, &self.plan, proxied)?;
+        self.after_prelude(step)
+    }
+
+    fn after_prelude(&mut self, step: Step) -> Result<Option<Connected>> {
         match step {
             Step::Done(connected) => Ok(Some(connected)),
             Step::Wait(_) if self.deadline.has_passed() => Err(self.timed_out()),
@@ -222,8 +214,7 @@ impl Race {
         if let Some(connected) = self.finished()? {
             return Ok(Some(connected));
         }
-        while !self.waiting.is_empty() && (self.running.is_empty() || self.next_start.has_passed())
-        {
+        while self.has_more() && (self.running.is_empty() || self.next_start.has_passed()) {
             if let Some(connected) = self.start_next()? {
                 return Ok(Some(connected));
             }
@@ -242,6 +233,19 @@ impl Race {
         Ok(None)
     }
 
+    fn has_more(&self) -> bool {
+        self.tried < self.addresses.len()
+    }
+
+    /// When the next address is due, if there is one.
+    fn due(&self) -> Deadline {
+        if self.has_more() {
+            self.next_start
+        } else {
+            Deadline::NEVER
+        }
+    }
+
     /// Goes on until it is decided.
     pub(crate) fn run(&mut self) -> Result<Connected> {
         self.waits = true;
@@ -249,14 +253,9 @@ impl Race {
             if let Some(connected) = self.step()? {
                 return Ok(connected);
             }
-            let due = if self.waiting.is_empty() {
-                Deadline::NEVER
-            } else {
-                self.next_start
-            };
-            match self.watched().poll(self.deadline.min(due)) {
+            match self.watched().poll(self.deadline.min(self.due())) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(failed(Stage::Connect, &self.url, errno)),
+                Err(errno) => return Err(failed(Stage::Connect, self.url(), errno)),
             }
         }
     }
@@ -268,7 +267,7 @@ impl Race {
                 return Ok(connected);
             }
             // One that has something to say first is waited for: it is the first who speaks.
-            if self.via.is_some() || self.options.send_proxy.is_some() {
+            if self.plan.via.is_some() || self.options().send_proxy.is_some() {
                 return self.run();
             }
             if let Some(attempt) = self.running.pop() {
@@ -277,12 +276,12 @@ impl Race {
         }
     }
 
-    pub(crate) fn url(&self) -> &SocketUrl {
-        &self.url
+    pub(crate) fn url(&self) -> &Arc<SocketUrl> {
+        self.plan.url()
     }
 
     pub(crate) fn options(&self) -> &ConnectOptions {
-        &self.options
+        self.plan.options()
     }
 
     /// The client's end of TLS, where the transport has it.
@@ -290,7 +289,7 @@ impl Race {
         let Some((context, name)) = &self.tls else {
             return Ok(None);
         };
-        context.session(&self.url, name).map(Some)
+        context.session(self.url(), name).map(Some)
     }
 
     /// How long is left for all of it.
@@ -300,8 +299,8 @@ impl Race {
 
     /// The error of a handshake for which there was no time left.
     pub(crate) fn handshake_timed_out(&self) -> Error {
-        let timeout = self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        sys::timed_out(Stage::Handshake, &self.url, Limit::Connect, Some(timeout))
+        let timeout = Some(self.plan.timeout());
+        sys::timed_out(Stage::Handshake, self.url(), Limit::Connect, timeout)
     }
 
     /// The descriptors of the attempts that run, and what each waits for.
@@ -316,12 +315,7 @@ impl Race {
 
     /// How long until [`step`](Self::step) has something to do that no descriptor tells.
     pub(crate) fn next_step(&self) -> Option<Duration> {
-        let due = if self.waiting.is_empty() {
-            Deadline::NEVER
-        } else {
-            self.next_start
-        };
-        self.deadline.min(due).remaining()
+        self.deadline.min(self.due()).remaining()
     }
 
     fn watched(&self) -> Watched<'_> {
@@ -341,7 +335,7 @@ impl Race {
         match watched.poll(Deadline::after(Some(Duration::ZERO))) {
             Ok(0) | Err(Errno::INTR) => return Ok(None),
             Ok(_) => {}
-            Err(errno) => return Err(failed(Stage::Connect, &self.url, errno)),
+            Err(errno) => return Err(failed(Stage::Connect, self.url(), errno)),
         }
         let ready: Vec<bool> = watched
             .ready()
@@ -364,22 +358,24 @@ impl Race {
     }
 
     fn start_next(&mut self) -> Result<Option<Connected>> {
-        let Some(address) = self.waiting.pop_front() else {
+        let Some(address) = self.addresses.get(self.tried).cloned() else {
             return Ok(None);
         };
-        let delay = self.options.attempt_delay.unwrap_or(ATTEMPT_DELAY);
-        self.next_start = Deadline::after(Some(delay));
-        let socket = match open(self.url.transport(), Family::of(&address)) {
+        self.tried += 1;
+        if self.has_more() {
+            self.next_start = Deadline::after(Some(self.plan.attempt_delay()));
+        }
+        let socket = match open(self.url().transport(), Family::of(&address)) {
             Ok(socket) => socket,
             // A family that this host lacks says nothing about the other one.
             Err(Errno::AFNOSUPPORT) => {
                 self.fail(address, Errno::AFNOSUPPORT);
                 return Ok(None);
             }
-            Err(errno) => return Err(failed(Stage::Socket, &self.url, errno)),
+            Err(errno) => return Err(failed(Stage::Socket, self.url(), errno)),
         };
-        apply::socket_options(socket.as_fd(), &self.url, &self.options.socket)?;
-        let local = self.local.as_ref();
+        apply::socket_options(socket.as_fd(), self.url(), &self.options().socket)?;
+        let local = self.plan.local.as_ref();
         if local.is_some_and(|local| local.family() != Family::of(&address)) {
             self.fail(address, Errno::AFNOSUPPORT);
             return Ok(None);
@@ -401,7 +397,7 @@ impl Race {
 
     /// Binds to the local address; the file that was made, if it is a path.
     fn bind_local(&self, socket: &OwnedFd) -> Result<Option<SocketFile>> {
-        let Some(local) = &self.local else {
+        let Some(local) = &self.plan.local else {
             return Ok(None);
         };
         bind_or_replace(local, socket, true, None)
@@ -412,7 +408,7 @@ impl Race {
                 _ => Ok(None),
             })
             .map_err(|errno| {
-                let from = self.options.bind.as_deref().unwrap_or("@");
+                let from = self.options().bind.as_deref().unwrap_or("@");
                 failed(Stage::Bind, from, errno)
             })
     }
@@ -459,12 +455,12 @@ impl Race {
         if last == Errno::TIMEDOUT && self.deadline.has_passed() {
             return self.timed_out();
         }
-        Error::new(Stage::Connect, &self.url, self.reasons()).with_errno(last.raw_os_error())
+        Error::new(Stage::Connect, self.url(), self.reasons()).with_errno(last.raw_os_error())
     }
 
     fn timed_out(&self) -> Error {
-        let timeout = self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        sys::timed_out(Stage::Connect, &self.url, Limit::Connect, Some(timeout))
+        let timeout = Some(self.plan.timeout());
+        sys::timed_out(Stage::Connect, self.url(), Limit::Connect, timeout)
             .with_detail(&self.details())
     }
 
@@ -495,88 +491,11 @@ impl Race {
     /// Whether the URL does not itself say which address was tried.
     fn is_named(&self) -> bool {
         matches!(
-            self.url.target(),
+            self.url().target(),
             Target::Inet {
                 host: Host::Name(_),
                 ..
             }
         )
-    }
-}
-
-/// Every address that is connected to, best first: those of the URL's target, or of the proxy.
-pub(crate) fn resolve(
-    url: &SocketUrl,
-    options: &ConnectOptions,
-    timeout: Option<Duration>,
-    deadline: Deadline,
-) -> Result<Vec<SocketAddress>> {
-    let address = |endpoint| match endpoint {
-        Endpoint::Address(address) => Ok(address),
-        Endpoint::Autobind => {
-            let reason = "@ alone is a name to bind, not one to connect to";
-            Err(Error::new(Stage::Parse, url, reason))
-        }
-    };
-    let via = prelude::via(options, url)?;
-    let reached = via.as_ref().map_or(url, Via::url);
-    endpoints(reached, timeout, deadline)?
-        .into_iter()
-        .map(address)
-        .collect()
-}
-
-/// RFC 8305 section 4: the families by turns, beginning with that of the best address.
-fn interleaved(addresses: Vec<SocketAddress>) -> VecDeque<SocketAddress> {
-    let first_family = addresses.first().map(Family::of);
-    let (first, second): (VecDeque<_>, VecDeque<_>) = addresses
-        .into_iter()
-        .partition(|address| Some(Family::of(address)) == first_family);
-    let mut queues = [first, second];
-    let mut order = VecDeque::new();
-    while let Some(address) = queues[0].pop_front() {
-        order.push_back(address);
-        queues.swap(0, 1);
-        if queues[0].is_empty() {
-            queues.swap(0, 1);
-        }
-    }
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addresses(text: &str) -> Vec<SocketAddress> {
-        text.split_whitespace()
-            .map(|a| SocketAddress::Inet(a.parse().unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn families_take_turns_and_none_is_lost() {
-        for (given, expected) in [
-            ("", ""),
-            ("1.1.1.1:1", "1.1.1.1:1"),
-            (
-                "[::1]:1 [::2]:1 1.1.1.1:1 1.1.1.2:1",
-                "[::1]:1 1.1.1.1:1 [::2]:1 1.1.1.2:1",
-            ),
-            (
-                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
-                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
-            ),
-            (
-                "[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1",
-                "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1",
-            ),
-        ] {
-            assert_eq!(
-                interleaved(addresses(given)),
-                addresses(expected),
-                "{given}"
-            );
-        }
     }
 }

@@ -68,12 +68,24 @@ impl Via {
             Some(("http", rest)) => (Protocol::Http, rest.trim_end_matches('/')),
             _ => return Err("socks5://host:port or http://host:port".to_owned()),
         };
+        if rest.contains('@') {
+            return Err("a proxy without a name and password, which it is not told".to_owned());
+        }
         let url = format!("tcp://{rest}").parse::<SocketUrl>();
         let url = url.map_err(|error| format!("a proxy: {}", error.reason()))?;
         if url.query().next().is_some() {
             return Err("a proxy without options of its own".to_owned());
         }
         Ok(Self { protocol, url })
+    }
+
+    /// The text as errors may repeat it: without a password that somebody put there.
+    pub(super) fn masked(text: &str) -> String {
+        let start = text.find("://").map_or(0, |at| at + 3);
+        match text[start..].rsplit_once('@') {
+            Some((_, address)) => format!("{}***@{address}", &text[..start]),
+            None => text.to_owned(),
+        }
     }
 
     pub(super) fn url(&self) -> &SocketUrl {

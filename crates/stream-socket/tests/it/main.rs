@@ -32,6 +32,7 @@ mod php_address;
 mod proxied;
 mod proxy_protocol;
 mod relay;
+mod relay_dialling;
 #[cfg(feature = "simulation")]
 mod relay_schedules;
 mod select;

@@ -7,25 +7,25 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
-use stream_socket::{ConnectOptions, Connecting, Error, Result, Stream};
+use stream_socket::{ConnectOptions, Error, Result, Route, Stream};
 
 use crate::engine::listener;
 
-const SOON: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SHORT: Duration = Duration::from_millis(20);
 
 /// Bytes up and down, and the sentence.
-type Ending = (u64, u64, String);
+pub(crate) type Ending = (u64, u64, String);
 
 /// Dials a URL once, and tells how each relay ended.
-struct ToUrl {
+pub(crate) struct ToUrl {
     url: String,
     told: Sender<Ending>,
 }
 
 impl Dial for ToUrl {
-    fn dial(&mut self, _client: &Stream) -> Result<Connecting> {
-        Connecting::start(&*self.url, &ConnectOptions::default())
+    fn dial(&mut self, _client: &Stream) -> Result<Route> {
+        Route::new(&*self.url, &ConnectOptions::default())
     }
 
     fn failed(&mut self, _error: &Error) -> Option<Duration> {
@@ -107,7 +107,7 @@ fn over_tcp(silence: Duration) -> (Server, TcpListener) {
 }
 
 /// A relay that the test turns.
-fn turned_by_hand(
+pub(crate) fn turned_by_hand(
     target: &str,
     silence: Duration,
 ) -> (Engine<Relay<ToUrl>>, String, Receiver<Ending>) {

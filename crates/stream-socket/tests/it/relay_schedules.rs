@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use stream_socket::engine::{Control, Dial, Engine, Relay};
 use stream_socket::simulation::{Call, Fault, Plan, advance};
-use stream_socket::{ConnectOptions, Connecting, Error, Result, Stream};
+use stream_socket::{ConnectOptions, Error, Result, Route, Stream};
 
 use crate::engine::listener;
 use crate::engine_schedules::Random;
@@ -39,8 +39,8 @@ struct ToPath {
 }
 
 impl Dial for ToPath {
-    fn dial(&mut self, _client: &Stream) -> Result<Connecting> {
-        Connecting::start(&*self.url, &ConnectOptions::default())
+    fn dial(&mut self, _client: &Stream) -> Result<Route> {
+        Route::new(&*self.url, &ConnectOptions::default())
     }
 
     fn failed(&mut self, _error: &Error) -> Option<Duration> {

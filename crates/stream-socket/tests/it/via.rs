@@ -159,9 +159,17 @@ fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
             "socks5://h:1?ttl=3",
             "option via is \"socks5://h:1?ttl=3\", but takes a proxy without options of its own",
         ),
+        (
+            "http://me:secret@h:1",
+            "option via is \"http://***@h:1\", but takes a proxy without a name and password, \
+             which it is not told",
+        ),
     ] {
         options.via = Some(via.to_owned());
         let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
         assert_eq!((error.stage(), error.reason()), (Stage::Parse, words));
     }
+    let url = "tcp://example.org:80?via=http://me:secret@h:1";
+    let error = Stream::connect(url, &ConnectOptions::default()).unwrap_err();
+    assert!(!error.to_string().contains("secret"), "{error}");
 }

@@ -39,6 +39,13 @@ impl<T: Task> Task for Work<T> {
         }
     }
 
+    fn owns_descriptors(&self) -> bool {
+        match self {
+            Work::Task(task) => task.owns_descriptors(),
+            Work::Handshake(_) => false,
+        }
+    }
+
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match self {
             Work::Task(task) => task.run(wake, turn),
@@ -145,6 +152,7 @@ impl<T> Handshake<T> {
             Cause::Idle => "nothing moved for too long",
             Cause::Lifetime => "its lifetime is over",
             Cause::Drain => "the server ends",
+            Cause::Unwatched => "the system can't watch it",
         };
         if let Some(log) = self.listener.handshake_log() {
             log.failed(Error::new(Stage::Handshake, &self.stream, reason));
@@ -181,11 +189,9 @@ impl<T: Task> Engine<T> {
 
     fn go_on_with(&mut self, token: Token, next: Next) {
         self.note_beginning(token);
-        if self.settle(token, next).is_err() {
-            Counts::raise(&self.control.counts().failed);
-            return self.end(token);
+        if self.settle(token, next).is_ok() {
+            self.park(token);
         }
-        self.park(token);
     }
 
     /// Has one that is finished wait for a place.
@@ -257,9 +263,7 @@ impl<T: Task> Engine<T> {
             return;
         };
         Counts::raise(&self.control.counts().accepted);
-        if self.start(task, Some(limits), None, now).is_err() {
-            Counts::raise(&self.control.counts().failed);
-        }
+        _ = self.start(task, Some(limits), None, now);
     }
 
     fn crowd_out(&mut self, number: Option<u64>) {

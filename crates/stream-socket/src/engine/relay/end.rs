@@ -11,37 +11,29 @@ use crate::sys::Errno;
 use crate::sys::pipe::Pipe;
 use crate::url::Transport;
 
-/// A stream that is relayed. It is watched edge-triggered, so what it is ready for is kept here.
+/// A stream that is relayed.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) stream: Stream,
+    pub(super) ready: Ready,
+    /// Whether a write had to wait, be it for the connection: from then on it is watched for both.
+    was_full: bool,
+    /// Whether a write was told that the peer is gone, so that no read will be.
+    is_gone: bool,
+}
+
+/// What it is ready for: it is watched edge-triggered, and told of that once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ready {
     /// Whether a read may bring something.
     pub(super) readable: bool,
     /// Whether a write may be taken.
     pub(super) writable: bool,
     /// Whether the peer has finished sending or is gone: a short read is not the last one.
     ended: bool,
-    /// Whether a write had to wait: from then on it is watched for both.
-    was_full: bool,
-    /// Whether a write was told that the peer is gone, so that no read will be.
-    is_gone: bool,
 }
 
-impl End {
-    pub(super) fn new(mut stream: Stream) -> Self {
-        stream.set_blocking(false);
-        // Something may have been received already that no descriptor tells of.
-        let readable = !stream.is_plain() || stream.has_buffered();
-        Self {
-            stream,
-            readable,
-            writable: true,
-            ended: false,
-            was_full: false,
-            is_gone: false,
-        }
-    }
-
+impl Ready {
     /// Takes note of why the task was woken.
     pub(super) fn note(&mut self, wake: Wake) {
         if let Wake::Ready {
@@ -60,10 +52,38 @@ impl End {
             self.ended |= ended;
         }
     }
+}
+
+impl End {
+    pub(super) fn new(mut stream: Stream) -> Self {
+        stream.set_blocking(false);
+        // Something may have been received already that no descriptor tells of.
+        let readable = !stream.is_plain() || stream.has_buffered();
+        let ready = Ready {
+            readable,
+            writable: true,
+            ended: false,
+        };
+        Self {
+            stream,
+            ready,
+            was_full: false,
+            is_gone: false,
+        }
+    }
+
+    /// One that has been watched for both before it was connected, and what was told of it.
+    pub(super) fn watched(stream: Stream, before: Ready) -> Self {
+        let mut end = Self::new(stream);
+        end.ready.readable |= before.readable;
+        end.ready.ended = before.ended;
+        end.was_full = true;
+        end
+    }
 
     pub(super) fn interest(&self) -> Interest {
         let writes = if self.stream.transport().is_datagram() {
-            !self.writable
+            !self.ready.writable
         } else {
             self.was_full || !self.stream.is_plain()
         };
@@ -74,10 +94,20 @@ impl End {
         }
     }
 
+    /// Whether the end may follow what a read brought, `length` bytes where there was room for
+    /// `room`.
+    pub(super) fn may_be_the_last(&self, length: usize, room: usize) -> bool {
+        length < room && self.ready.ended && self.stream.is_plain()
+    }
+
     /// A read brought `length` bytes where there was room for `room`.
     pub(super) fn has_read(&mut self, length: usize, room: usize) {
-        if length < room && !self.ended && self.stream.is_plain() && !self.stream.has_buffered() {
-            self.readable = false;
+        if length < room
+            && !self.ready.ended
+            && self.stream.is_plain()
+            && !self.stream.has_buffered()
+        {
+            self.ready.readable = false;
         }
     }
 
@@ -109,13 +139,18 @@ impl End {
     /// Whether a read failed for having nothing to read now.
     pub(super) fn would_block(&mut self, error: &io::Error) -> bool {
         let would_block = error.kind() == ErrorKind::WouldBlock;
-        self.readable &= !would_block;
+        self.ready.readable &= !would_block;
         would_block
     }
 
-    /// Writes without waiting. Datagrams that can't be delivered now are lost, as datagrams are.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.write(bytes) {
+    /// Writes without waiting; `ends` says that the end follows at once. Datagrams that can't be
+    /// delivered now are lost, as datagrams are.
+    pub(super) fn write(&mut self, bytes: &[u8], ends: bool) -> io::Result<usize> {
+        let written = match ends && self.stream.is_plain() {
+            true => self.stream.write_before(bytes),
+            false => self.stream.write(bytes),
+        };
+        match written {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
             Err(error) if self.is_passing(&error) => Ok(bytes.len()),
             result => self.looked_at(result),
@@ -142,7 +177,7 @@ impl End {
     pub(super) fn is_told_the_end(&mut self) -> bool {
         match self.stream.shutdown(Shutdown::Write) {
             Err(error) if error.io_kind() == ErrorKind::WouldBlock => {
-                (self.writable, self.was_full) = (false, true);
+                (self.ready.writable, self.was_full) = (false, true);
                 false
             }
             _ => true,
@@ -158,7 +193,7 @@ impl End {
     }
 
     fn is_full(&mut self, error: io::Error) -> io::Result<usize> {
-        self.writable = false;
+        self.ready.writable = false;
         self.was_full = true;
         Err(error)
     }

@@ -94,7 +94,7 @@ impl Flow {
             self.state = State::Done;
             return Ok(Step::Moved);
         }
-        if !from.readable {
+        if !from.ready.readable {
             return Ok(Step::Blocked);
         }
         if self.large >= BULK
@@ -109,22 +109,12 @@ impl Flow {
     }
 
     fn copy(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
-        let room = turn.buffer().len();
         match from.stream.read(turn.buffer()) {
             Ok(0) if from.is_at_end().map_err(Fault::Sender)? => {
                 self.state = State::Ending;
                 Ok(Step::Moved)
             }
-            Ok(length) => {
-                self.large = if length >= LARGE {
-                    self.large.saturating_add(1)
-                } else {
-                    0
-                };
-                from.has_read(length, room);
-                self.send(to, &turn.buffer()[..length])?;
-                Ok(Step::Moved)
-            }
+            Ok(length) => self.pass_on(length, from, to, turn.buffer()),
             Err(error) if from.would_block(&error) => Ok(Step::Blocked),
             // There may be a datagram behind the message of one that was lost.
             Err(error) if from.is_passing(&error) => Ok(Step::Moved),
@@ -132,12 +122,44 @@ impl Flow {
         }
     }
 
+    /// Passes on what one read brought, and what may have come behind it: the last bytes and the
+    /// end leave together.
+    fn pass_on(
+        &mut self,
+        mut length: usize,
+        from: &mut End,
+        to: &mut End,
+        buffer: &mut [u8],
+    ) -> Result<Step, Fault> {
+        let behind = from
+            .may_be_the_last(length, buffer.len())
+            .then(|| from.stream.read(&mut buffer[length..]));
+        length += behind.iter().flatten().sum::<usize>();
+        self.large = if length >= LARGE {
+            self.large.saturating_add(1)
+        } else {
+            0
+        };
+        from.has_read(length, buffer.len());
+        let ends = matches!(behind, Some(Ok(0)));
+        self.send(to, &buffer[..length], ends)?;
+        match behind {
+            Some(Ok(0)) => {
+                from.is_at_end().map_err(Fault::Sender)?;
+                self.state = State::Ending;
+            }
+            Some(Err(error)) if !from.would_block(&error) => return Err(Fault::Sender(error)),
+            _ => {}
+        }
+        Ok(Step::Moved)
+    }
+
     /// Sends what has just been received, and holds what can't be sent.
-    fn send(&mut self, to: &mut End, bytes: &[u8]) -> Result<(), Fault> {
+    fn send(&mut self, to: &mut End, bytes: &[u8], ends: bool) -> Result<(), Fault> {
         let mut at = 0;
         // An empty datagram is sent as well.
         while at < bytes.len() || (at == 0 && to.stream.transport().is_datagram()) {
-            match to.write(&bytes[at..]) {
+            match to.write(&bytes[at..], ends) {
                 Ok(length) => {
                     at += length;
                     self.sent += length as u64;
@@ -193,12 +215,12 @@ impl Flow {
     /// Sends what is held; whether all of it is gone.
     fn flush(&mut self, to: &mut End, turn: &mut Turn<'_>) -> Result<bool, Fault> {
         while !matches!(self.held, Held::Nothing) {
-            if !to.writable {
+            if !to.ready.writable {
                 return Ok(false);
             }
             let sent = match &mut self.held {
                 Held::Nothing => break,
-                Held::Bytes(bytes, at) => to.write(&bytes[*at..]),
+                Held::Bytes(bytes, at) => to.write(&bytes[*at..], false),
                 Held::Pipe(loan) => to.drain(&mut loan.pipe),
             };
             match sent {

@@ -74,6 +74,7 @@ impl fmt::Display for RelayEnding {
             RelayEnding::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
             RelayEnding::GivenUp(Cause::Lifetime) => f.write_str("its lifetime was over"),
             RelayEnding::GivenUp(Cause::Drain) => f.write_str("not finished when draining ended"),
+            RelayEnding::GivenUp(Cause::Unwatched) => f.write_str("the system can't watch it"),
         }
     }
 }

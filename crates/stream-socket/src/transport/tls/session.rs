@@ -381,7 +381,7 @@ impl Session {
             return Err(Hindrance::System(errno));
         }
         while !self.outgoing.is_empty() {
-            match socket::send(socket, self.outgoing.bytes(), false) {
+            match socket::send(socket, self.outgoing.bytes(), socket::Give::Now) {
                 Ok(length) => self.outgoing.consume(length),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {

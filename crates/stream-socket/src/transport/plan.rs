@@ -1,0 +1,171 @@
+//! Where a connect goes, and with what: judged once, however often it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::endpoint::{Endpoint, endpoints};
+use super::inherited::refuse_connecting;
+use super::local::local_endpoint;
+use super::prelude;
+use super::tls::{ClientContext, PeerName};
+use super::via::Via;
+use crate::address::SocketAddress;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result, Stage};
+use crate::options::{ConnectOptions, Options};
+use crate::sys::socket::Family;
+use crate::url::SocketUrl;
+
+/// PHP's `default_socket_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// RFC 8305 section 5, "Connection Attempt Delay": the recommended value.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// A URL and its options, of which nothing is in doubt any more. What is to be inherited is judged
+/// when it is taken, since only then it is known what it is.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    url: Arc<SocketUrl>,
+    options: ConnectOptions,
+    pub(super) local: Option<Endpoint>,
+    /// The proxy that it goes by.
+    pub(super) via: Option<Via>,
+}
+
+impl Plan {
+    pub(crate) fn new(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
+        if url.transport().is_inherited() {
+            return Ok(Self::plain(url, options.clone()));
+        }
+        let options = options.for_url(&url)?;
+        let via = prelude::via(&options, &url)?;
+        let local = local_endpoint(&url, options.bind.as_deref())?;
+        Ok(Self {
+            url: Arc::new(url),
+            options,
+            local,
+            via,
+        })
+    }
+
+    /// That of a socket which is connected already.
+    pub(super) fn connected(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
+        refuse_connecting(&url, options)?;
+        let options = options.for_url(&url)?;
+        refuse_connecting(&url, &options)?;
+        Ok(Self::plain(url, options))
+    }
+
+    fn plain(url: SocketUrl, options: ConnectOptions) -> Self {
+        Self {
+            url: Arc::new(url),
+            options,
+            local: None,
+            via: None,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &Arc<SocketUrl> {
+        &self.url
+    }
+
+    pub(crate) fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
+    /// How long all of it may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT)
+    }
+
+    pub(super) fn attempt_delay(&self) -> Duration {
+        self.options.attempt_delay.unwrap_or(ATTEMPT_DELAY)
+    }
+
+    /// What a connection is made TLS with, and whose name it looks for. It is looked for anew each
+    /// time, since files may have changed.
+    pub(crate) fn tls(&self) -> Result<Option<(Arc<ClientContext>, PeerName)>> {
+        let (url, options) = (&*self.url, &self.options.tls);
+        if !url.transport().is_tls() || url.transport().is_inherited() {
+            return Ok(None);
+        }
+        let context = ClientContext::of(url, url.transport(), options)?;
+        Ok(Some((context, PeerName::of(url, options)?)))
+    }
+
+    /// Every address that is connected to, best first: those of the URL's target, or of the proxy.
+    pub(crate) fn resolve(
+        &self,
+        timeout: Option<Duration>,
+        deadline: Deadline,
+    ) -> Result<Vec<SocketAddress>> {
+        let address = |endpoint| match endpoint {
+            Endpoint::Address(address) => Ok(address),
+            Endpoint::Autobind => {
+                let reason = "@ alone is a name to bind, not one to connect to";
+                Err(Error::new(Stage::Parse, &self.url, reason))
+            }
+        };
+        let reached = self.via.as_ref().map_or(&*self.url, Via::url);
+        endpoints(reached, timeout, deadline)?
+            .into_iter()
+            .map(address)
+            .collect()
+    }
+}
+
+/// RFC 8305 section 4: the families by turns, beginning with that of the best address.
+pub(crate) fn interleaved(addresses: Vec<SocketAddress>) -> Vec<SocketAddress> {
+    let first_family = addresses.first().map(Family::of);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| Some(Family::of(address)) == first_family);
+    let mut order = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let before = order.len();
+        order.extend(first.next());
+        order.extend(second.next());
+        if order.len() == before {
+            return order;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(text: &str) -> Vec<SocketAddress> {
+        text.split_whitespace()
+            .map(|a| SocketAddress::Inet(a.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn families_take_turns_and_none_is_lost() {
+        for (given, expected) in [
+            ("", ""),
+            ("1.1.1.1:1", "1.1.1.1:1"),
+            (
+                "[::1]:1 [::2]:1 1.1.1.1:1 1.1.1.2:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 1.1.1.2:1",
+            ),
+            (
+                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
+                "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1",
+            ),
+            (
+                "[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1",
+            ),
+        ] {
+            assert_eq!(
+                interleaved(addresses(given)),
+                addresses(expected),
+                "{given}"
+            );
+        }
+    }
+}
