@@ -173,7 +173,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "stunnel4",
         program: "stunnel",
-        steps: &["bench"],
+        steps: &["test", "bench"],
         why: "a peer that puts TLS before another server",
     },
     Package {

@@ -1,27 +1,56 @@
-//! The lines of docs/relay.md: each of ours is run as it stands there, but for addresses, paths and
-//! certificates, which are the test's own.
+//! The lines of docs/relay.md: each of ours, and each of a peer that Debian has, is run as it stands
+//! there, but for addresses, paths and certificates, which are the test's own. Both do the same.
+
+mod peers;
 
 use std::fs;
 use std::path::Path;
 
+use self::peers::Places;
 use crate::inherited::activated;
 use crate::support::certificates::Certificates;
-use crate::support::{Folder, Script, Server, shell};
+use crate::support::{Folder, Script, Server, free_port, shell};
 
 const START: &str = "stream-socket relay ";
 
-/// The relays of the cookbook.
-fn lines() -> Vec<String> {
+/// A relay of the cookbook.
+struct Recipe {
+    ours: String,
+    /// What it stands in for.
+    others: Vec<String>,
+}
+
+/// What is indented is a line of a command, or several where it is indented further.
+fn recipes() -> Vec<Recipe> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/relay.md");
-    let page = fs::read_to_string(page).unwrap();
-    let ours = page.lines().map(str::trim);
-    let ours = ours.filter_map(|line| line.strip_prefix(START));
-    ours.map(str::to_owned).collect()
+    let (mut recipes, mut others) = (Vec::new(), Vec::<String>::new());
+    for line in fs::read_to_string(page).unwrap().lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            others.clear();
+            continue;
+        };
+        if let Some(ours) = line.strip_prefix(START) {
+            recipes.push(Recipe {
+                ours: ours.to_owned(),
+                others: std::mem::take(&mut others),
+            });
+        } else if line.starts_with(' ') {
+            let before = others.last_mut().unwrap();
+            *before = format!("{before}\n{}", line.trim());
+        } else {
+            others.push(line.to_owned());
+        }
+    }
+    recipes
+}
+
+fn transport(url: &str) -> &str {
+    url.split_once("://").unwrap().0
 }
 
 /// Where something of this transport can listen here.
 fn own(url: &str, folder: &Folder, name: &str) -> String {
-    match url.split_once("://").unwrap().0 {
+    match transport(url) {
         "unix" => format!("unix://{}", folder.text(name)),
         transport => format!("{transport}://localhost:0"),
     }
@@ -49,46 +78,111 @@ enum Relay {
     Activated(Script),
 }
 
-#[test]
-fn every_line_of_the_cookbook_relays() {
-    let lines = lines();
-    assert!(lines.len() >= 12, "{lines:?}");
-    let certificates = Certificates::shared();
-    for line in lines {
-        let folder = Folder::new();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (listen, target, flags) = (words[0], words[1], &words[2..]);
-        let mut serve = format!("{} echo", own(target, &folder, "out"));
+impl Recipe {
+    fn words(&self) -> Vec<&str> {
+        self.ours.split_whitespace().collect()
+    }
+
+    /// An echo for it to relay to.
+    fn target(&self, folder: &Folder) -> Server {
+        let (target, flags) = (self.words()[1], &self.words()[2..]);
+        let mut serve = format!("{} echo", own(target, folder, "out"));
         if target.starts_with("tls") {
-            serve += &format!(" --certificate {}", certificates.file("localhost.pem"));
+            let file = Certificates::shared().file("localhost.pem");
+            serve += &format!(" --certificate {file}");
         }
         if flags.contains(&"--send-proxy") {
             serve += " --proxy-protocol required --proxy-from 127.0.0.1,::1";
         }
-        let echo = Server::start(&serve);
-        let target = echo.url().replace("127.0.0.1", "localhost");
+        Server::start(&serve)
+    }
+
+    /// Starts ours, and says where it listens.
+    fn start(&self, target: &Server, folder: &Folder) -> (Relay, String) {
+        let (listen, flags) = (self.words()[0], &self.words()[2..]);
+        let target = target.url().replace("127.0.0.1", "localhost");
         let rest = format!("{target} {}", with_own_files(flags));
-        let (_relay, url) = if listen.starts_with("systemd") {
-            let relay = activated(&folder, "--fdname=app", &format!("relay {listen} {rest}"));
-            (
-                Relay::Activated(relay),
-                format!("unix://{}", folder.text("s")),
-            )
-        } else {
-            let relay = Server::relay(&format!("{} {rest}", own(listen, &folder, "in")));
-            let url = relay.url().to_owned();
-            (Relay::Started(relay), url)
-        };
-        let mut ask = "$BIN connect $URL --wait 1s".to_owned();
-        if listen.starts_with("tls") {
+        if listen.starts_with("systemd") {
+            let relay = activated(folder, "--fdname=app", &format!("relay {listen} {rest}"));
+            let url = format!("unix://{}", folder.text("s"));
+            return (Relay::Activated(relay), url);
+        }
+        let relay = Server::relay(&format!("{} {rest}", own(listen, folder, "in")));
+        let url = relay.url().to_owned();
+        (Relay::Started(relay), url)
+    }
+
+    /// What says hello to it and prints what comes back. Not all others go on when one side has
+    /// ended.
+    fn question(&self) -> String {
+        let mut ask = "(printf hello; sleep 0.3) | $BIN connect $URL --wait 1s".to_owned();
+        if self.words()[0].starts_with("tls") {
             ask += " --peer-name localhost --ca $CA --certificate $CLIENT";
         }
-        if flags.contains(&"--proxy-protocol") {
+        if self.words().contains(&"--proxy-protocol") {
             ask += " --send-proxy v1";
         }
-        let (ca, client) = (certificates.file("ca.pem"), certificates.file("client.pem"));
+        ask
+    }
+
+    /// Starts a peer in the place of ours; `None` for one that Debian does not have.
+    fn start_other(
+        &self,
+        line: &str,
+        target: &Server,
+        folder: &Folder,
+    ) -> Option<(Script, String)> {
+        let (port, path) = (free_port(), folder.text("other"));
+        let (listen, url) = match transport(self.words()[0]) {
+            "unix" => (&path, format!("unix://{path}")),
+            "systemd" => (&port, format!("tcp://127.0.0.1:{port}")),
+            transport => (&port, format!("{transport}://127.0.0.1:{port}")),
+        };
+        let target = match target.url().strip_prefix("unix://") {
+            Some(path) => path,
+            None => target.port(),
+        };
+        let places = Places {
+            listen,
+            target,
+            folder,
+        };
+        peers::start(line, &places).map(|peer| (peer, url))
+    }
+}
+
+#[test]
+fn every_line_of_the_cookbook_relays() {
+    let recipes = recipes();
+    let others: usize = recipes.iter().map(|recipe| recipe.others.len()).sum();
+    assert!(
+        recipes.len() >= 12 && others >= 13,
+        "{} {others}",
+        recipes.len()
+    );
+    let certificates = Certificates::shared();
+    let (ca, client) = (certificates.file("ca.pem"), certificates.file("client.pem"));
+    for recipe in recipes {
+        let folder = Folder::new();
+        let target = recipe.target(&folder);
+        let ask = recipe.question();
+        let (relay, url) = recipe.start(&target, &folder);
         let variables = [("URL", &*url), ("CA", &ca), ("CLIENT", &client)];
-        let outcome = shell(&format!("printf hello | {ask}"), &variables);
-        assert_eq!(outcome.text(), "hello", "{line}: {outcome:?}");
+        let outcome = shell(&ask, &variables);
+        assert_eq!(outcome.text(), "hello", "{}: {outcome:?}", recipe.ours);
+        drop(relay);
+        for other in &recipe.others {
+            let Some((_peer, url)) = recipe.start_other(other, &target, &folder) else {
+                continue;
+            };
+            // It does not tell when it is there.
+            let ask = format!(
+                "for i in {{1..50}}; do heard=$({ask} 2>/dev/null); [ -n \"$heard\" ] && break; \
+                 sleep 0.1; done; printf \"$heard\""
+            );
+            let variables = [("URL", &*url), ("CA", &ca), ("CLIENT", &client)];
+            let outcome = shell(&ask, &variables);
+            assert_eq!(outcome.text(), "hello", "{other}: {outcome:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::support::certificates::Certificates;
-use crate::support::{BINARY, Folder, Script, Server, abstract_name, is_root, shell};
+use crate::support::{BINARY, Folder, Script, Server, abstract_name, free_port, is_root, shell};
 
 /// Sends two megabytes of random data through `$URL` to an echo, and compares.
 const ROUND_TRIP: &str = "head -c 2000000 /dev/urandom > $FILE && \
@@ -100,19 +100,36 @@ fn a_web_page_comes_through() {
         "tcp://127.0.0.1:{}",
         port.unwrap_or_else(|| panic!("{line}"))
     );
-    let tcp = Server::relay(&format!("tcp://127.0.0.1:0 {target}"));
-    shell(
-        "curl -s http://127.0.0.1:$PORT/page",
-        &[("PORT", tcp.port())],
-    )
-    .prints("<p>it works</p>");
-    let path = folder.text("socket");
-    let _unix = Server::relay(&format!("unix://{path} {target}"));
-    shell(
-        "curl -s --unix-socket $SOCKET http://localhost/page",
-        &[("SOCKET", &path)],
-    )
-    .prints("<p>it works</p>");
+    let (certificates, path) = (Certificates::shared(), folder.text("socket"));
+    let (ca, pem) = (
+        certificates.file("ca.pem"),
+        certificates.file("localhost.pem"),
+    );
+    for (listen, ask) in [
+        ("tcp://127.0.0.1:0", "http://127.0.0.1:$PORT/page"),
+        ("mptcp://127.0.0.1:0", "http://127.0.0.1:$PORT/page"),
+        (
+            "tls://127.0.0.1:0",
+            "https://localhost:$PORT/page --resolve localhost:$PORT:127.0.0.1",
+        ),
+        (
+            "unix://$PATH",
+            "--unix-socket $SOCKET http://localhost/page",
+        ),
+        (
+            "tls+unix://$PATH",
+            "--unix-socket $SOCKET https://localhost/page",
+        ),
+    ] {
+        let mut words = format!("{} {target}", listen.replace("$PATH", &path));
+        if listen.starts_with("tls") {
+            words += &format!(" --certificate {pem}");
+        }
+        let relay = Server::relay(&words);
+        let variables = [("PORT", relay.port()), ("SOCKET", &path), ("CA", &ca)];
+        shell(&format!("curl -s --cacert $CA {ask}"), &variables).prints("<p>it works</p>");
+        relay.end();
+    }
 }
 
 #[test]
@@ -273,10 +290,7 @@ fn haproxy_is_told_of_the_client() {
 #[test]
 fn an_http_proxy_is_gone_by() {
     let echo = Server::start("tcp://127.0.0.1:0 echo");
-    // It does not tell which port it was given, so it is given one that was free just now.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
+    let port = free_port();
     let start = "exec ncat -v -l 127.0.0.1 $PORT --keep-open --proxy-type http 2>&1";
     let mut proxy = Script::start(start, &[("PORT", &port)]);
     while !proxy.line().contains("Listening on") {}
@@ -337,12 +351,6 @@ listen here
     server target $TARGET $SEND
 END
 exec haproxy -f $FILE -db";
-
-/// A port that was free just now.
-fn free_port() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port().to_string()
-}
 
 #[test]
 fn haproxy_tells_us_of_the_client_and_we_pass_it_on() {
@@ -443,11 +451,22 @@ fn a_target_is_told_of_the_client_s_tls() {
     let ask = "$BIN connect tls://localhost:$PORT --ca $CA --alpn h2 </dev/null";
     shell(ask, &[("PORT", port), ("CA", &ca)]).prints("");
     let bytes = listening.join().unwrap();
-    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-    // Sections 2.2.1, 2.2.2 and 2.2.6 of the protocol: types, lengths, values.
-    assert!(
-        has(b"\x01\0\x02h2") && has(b"\x02\0\x09localhost"),
-        "{bytes:?}"
+    let header = ppp::v2::Header::try_from(&*bytes).unwrap();
+    let ppp::v2::Addresses::IPv4(addresses) = header.addresses else {
+        panic!("{header:?}");
+    };
+    assert_eq!(addresses.source_address.to_string(), "127.0.0.1");
+    assert_eq!(addresses.destination_port.to_string(), relay.port());
+    let of_kind = |kind: u8| {
+        let mut known = header.tlvs().map(Result::unwrap);
+        known.find(|tlv| tlv.kind == kind).unwrap().value.to_vec()
+    };
+    // Sections 2.2.1, 2.2.2 and 2.2.6 of the protocol.
+    assert_eq!(
+        (of_kind(1), of_kind(2)),
+        (b"h2".to_vec(), b"localhost".to_vec())
     );
-    assert!(has(b"\x01\0\0\0\0\x21\0\x07TLSv1.3\x23\0"), "{bytes:?}");
+    let start = b"\x01\0\0\0\0\x21\0\x07TLSv1.3\x23\0";
+    assert_eq!(of_kind(0x20)[..start.len()], start[..]);
+    assert_eq!(header.len(), bytes.len());
 }

@@ -344,6 +344,12 @@ impl Folder {
     }
 }
 
+/// A port that was free just now, for what does not tell which one it was given.
+pub(crate) fn free_port() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port().to_string()
+}
+
 /// A name in the abstract namespace that no other test has.
 pub(crate) fn abstract_name(what: &str) -> String {
     format!("stream-socket-test-{what}-{}", std::process::id())

@@ -154,8 +154,11 @@ fn carry(listen: &'static str, target: &str) {
     let others = plans[1..].iter();
     let others = others.map(|plan| between.begin(random.next(), *plan));
     let mut conversations: Vec<_> = std::iter::once(first).chain(others).collect();
-    hold(&mut conversations).unwrap_or_else(|error| panic!("{pair}: {error}"));
+    let result = hold(&mut conversations);
     drop(conversations);
+    if let Err(error) = result {
+        panic!("{pair}: {error}\n{}", between.relay.end());
+    }
     between.relay.lets_go_of_all_but(before);
     let log = between.relay.end();
     for Plan { up, down, breaks } in plans {
