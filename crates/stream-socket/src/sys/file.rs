@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::Errno;
 use super::seam::{Call, call};
@@ -11,6 +11,7 @@ use super::seam::{Call, call};
 /// By what a file is told from what it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
+    is_folder: bool,
     device: u64,
     inode: u64,
     size: i64,
@@ -26,9 +27,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Errno> {
 }
 
 /// stat(2); `None` for what can't be looked at.
-pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let found = call(Call::File, || rustix::fs::stat(path)).ok()?;
     Some(Stamp {
+        is_folder: FileType::from_raw_mode(found.st_mode).is_dir(),
         device: found.st_dev,
         inode: found.st_ino,
         size: found.st_size,
@@ -39,10 +41,12 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 
 /// What tells a file, or a folder and each file in it, from what they were before.
 pub(crate) fn stamps(path: &Path) -> Vec<Option<Stamp>> {
-    let files = call(Call::File, || Ok::<_, Errno>(std::fs::read_dir(path)));
-    let files = files.into_iter().flatten().flatten().flatten();
+    let own = stamp(path);
+    let folder = own.filter(|own| own.is_folder);
+    let files = folder.and_then(|_| std::fs::read_dir(path).ok());
+    let files = files.into_iter().flatten().flatten();
     let files = files.map(|file| stamp(&file.path()));
-    std::iter::once(stamp(path)).chain(files).collect()
+    std::iter::once(own).chain(files).collect()
 }
 
 /// A file to be appended to, made for its owner alone if it is not there.

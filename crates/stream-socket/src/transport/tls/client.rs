@@ -16,7 +16,7 @@ use super::session::{Limits, Session};
 use super::{HANDSHAKE_TIMEOUT, Versions, key_log, suites, unusable, verify};
 use crate::error::{Error, Result, Stage};
 use crate::options::TlsClientOptions;
-use crate::sys::file::{Stamp, stamp, stamps};
+use crate::sys::file::{Stamp, stamps};
 use crate::url::{Host, SocketUrl, Target, Transport};
 
 /// Whom to trust, what to show, sessions to resume, and limits.
@@ -44,9 +44,8 @@ impl ClientContext {
         options: &TlsClientOptions,
     ) -> Result<Arc<Self>> {
         let versions = Versions::of(transport, options.min_version, options.max_version);
-        let named = [&options.certificate, &options.key, &options.passphrase_file];
-        let mut files = named.map(|path| path.as_deref().and_then(stamp)).to_vec();
-        files.extend(options.ca.as_deref().into_iter().flat_map(stamps));
+        let own = [&options.certificate, &options.key, &options.passphrase_file];
+        let named = own.into_iter().chain([&options.ca]).flatten();
         let content = Content {
             // Contexts for several names are the same one.
             options: TlsClientOptions {
@@ -54,7 +53,7 @@ impl ClientContext {
                 ..options.clone()
             },
             versions,
-            files,
+            files: named.flat_map(|path| stamps(path)).collect(),
         };
         CONTEXTS.get(content, || Self::new(url, versions, options))
     }

@@ -16,7 +16,7 @@ use super::session::{Limits, Session};
 use super::{HANDSHAKE_TIMEOUT, Versions, admit, key_log, suites, unusable};
 use crate::error::{Error, Result, Stage};
 use crate::options::TlsServerOptions;
-use crate::sys::file::{Stamp, stamp};
+use crate::sys::file::{Stamp, stamps};
 use crate::url::{SocketUrl, Transport};
 
 /// Keys, certificates, tickets and limits.
@@ -56,7 +56,7 @@ impl ServerContext {
             options: options.clone(),
             versions: Versions::of(transport, options.min_version, options.max_version),
             host: host.filter(|_| options.self_signed == Some(true)).cloned(),
-            files: files(options).map(stamp).collect(),
+            files: files(options).flat_map(stamps).collect(),
         };
         let versions = content.versions;
         CONTEXTS.get(content, || Self::new(url, versions, host, options, before))
