@@ -141,12 +141,14 @@ name to be answered at, and when the server drains, and is killed 5 seconds late
 --max-peers run at once (100); datagrams of further peers are dropped and counted.
 
 Over TLS a program has a socket through which its connection is carried, decrypted, and is told \
-of it as of the plain one, with PROTO=SSL, and by SSL_PROTOCOL, SSL_CIPHER, SSL_SESSION_RESUMED \
-and SSL_TLS_SNI, the name that the client asked for. A connection that breaks, or ends without \
-TLS saying so, is one that was reset to the program. A handshake that fails is logged, at most \
-ten a second, with who it was and why; the handshakes of all clients go on side by side, each \
-within --handshake-timeout. HUP has the certificates' files read again: connections stay, new ones \
-get the new certificates; what can't be used leaves the old ones.
+of it as of the plain one, with PROTO=SSL, and by SSL_PROTOCOL, SSL_CIPHER, SSL_CIPHER_USEKEYSIZE, \
+SSL_SESSION_RESUMED, and SSL_TLS_SNI and SSL_TLS_SNI_SERVERNAME, the name that the client asked \
+for. SSL_CLIENT_VERIFY is SUCCESS where the client has shown a certificate, told of by \
+SSL_CLIENT_S_DN and SSL_CLIENT_I_DN as CN=NAME,O=ORGANIZATION, and else NONE. A connection that \
+breaks, or ends without TLS saying so, is one that was reset to the program. A handshake that \
+fails is logged, at most ten a second, with who it was and why; the handshakes of all clients go \
+on side by side, each within --handshake-timeout. HUP has the certificates' files read again: \
+connections stay, new ones get the new certificates; what can't be used leaves the old ones.
 
 A flag goes to those of the URLs that it applies to; a key in a URL's query goes before the flag.
 

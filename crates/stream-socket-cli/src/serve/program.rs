@@ -197,12 +197,17 @@ fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
 }
 
 /// All that a UCSPI server may tell, by any transport.
-const VARIABLES: [&str; 30] = [
+const VARIABLES: [&str; 35] = [
     "PROTO",
     "SSL_CIPHER",
+    "SSL_CIPHER_USEKEYSIZE",
+    "SSL_CLIENT_I_DN",
+    "SSL_CLIENT_S_DN",
+    "SSL_CLIENT_VERIFY",
     "SSL_PROTOCOL",
     "SSL_SESSION_RESUMED",
     "SSL_TLS_SNI",
+    "SSL_TLS_SNI_SERVERNAME",
     "TCPLOCALHOST",
     "TCPLOCALIP",
     "TCPLOCALPORT",
@@ -257,17 +262,28 @@ fn describe(command: &mut Command, stream: &Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// By the names that Apache's mod_ssl has made known.
+/// By the names that Apache's mod_ssl has made known; of the name that the client asked for,
+/// servers of UCSPI tell by another.
 fn describe_tls(command: &mut Command, facts: &TlsFacts) {
     command.env(
         "SSL_PROTOCOL",
         facts.version.to_string().replace("TLS ", "TLSv"),
     );
     command.env("SSL_CIPHER", facts.cipher.openssl_name);
+    command.env("SSL_CIPHER_USEKEYSIZE", facts.cipher.bits.to_string());
     let kind = if facts.resumed { "Resumed" } else { "Initial" };
     command.env("SSL_SESSION_RESUMED", kind);
     if let Some(name) = &facts.server_name {
         command.env("SSL_TLS_SNI", name);
+        command.env("SSL_TLS_SNI_SERVERNAME", name);
+    }
+    // Who shows a certificate that is not accepted does not come as far as this.
+    let client = facts.peer_subject_and_issuer();
+    let verified = if client.is_some() { "SUCCESS" } else { "NONE" };
+    command.env("SSL_CLIENT_VERIFY", verified);
+    if let Some((subject, issuer)) = client {
+        command.env("SSL_CLIENT_S_DN", subject);
+        command.env("SSL_CLIENT_I_DN", issuer);
     }
 }
 

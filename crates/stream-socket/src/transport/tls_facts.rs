@@ -22,6 +22,16 @@ pub struct TlsFacts {
     pub resumed: bool,
 }
 
+impl TlsFacts {
+    /// Whom the peer's certificate is for and who issued it, as [RFC 4514] has names:
+    /// `CN=client,O=Example`. A name that is none to us is in numbers.
+    ///
+    /// [RFC 4514]: https://www.rfc-editor.org/rfc/rfc4514
+    pub fn peer_subject_and_issuer(&self) -> Option<(String, String)> {
+        super::tls::subject_and_issuer(self.peer_certificates.first()?)
+    }
+}
+
 /// A cipher suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

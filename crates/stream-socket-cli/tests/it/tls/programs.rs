@@ -2,6 +2,7 @@
 
 use super::{authority, certified};
 use crate::programs::{exists, process};
+use crate::support::certificates::Certificates;
 use crate::support::{Folder, Script, Server, shell};
 
 /// A program for each connection over TLS.
@@ -34,9 +35,25 @@ fn it_is_told_of_the_connection_and_of_tls() {
                grep -E '^(PROTO|TCP.*|SSL_[CPST].*)=' | grep -v PORT= | \
                grep -v SSL_CERT | sort";
     shell(ask, &[("PORT", server.port()), ("CA", &authority())]).prints(
-        "PROTO=SSL\nSSL_CIPHER=TLS_AES_256_GCM_SHA384\nSSL_PROTOCOL=TLSv1.3\n\
-         SSL_SESSION_RESUMED=Initial\nSSL_TLS_SNI=localhost\nTCPLOCALIP=127.0.0.1\n\
+        "PROTO=SSL\nSSL_CIPHER=TLS_AES_256_GCM_SHA384\nSSL_CIPHER_USEKEYSIZE=256\n\
+         SSL_CLIENT_VERIFY=NONE\nSSL_PROTOCOL=TLSv1.3\nSSL_SESSION_RESUMED=Initial\n\
+         SSL_TLS_SNI=localhost\nSSL_TLS_SNI_SERVERNAME=localhost\nTCPLOCALIP=127.0.0.1\n\
          TCPREMOTEIP=127.0.0.1\n",
+    );
+    server.end();
+}
+
+/// With its certificate, a client is known by name.
+#[test]
+fn it_is_told_who_the_client_is() {
+    let words = format!("tls://127.0.0.1:0 --client-ca {}", authority());
+    let server = serve(&words, &["sh", "-c", "env | grep ^SSL_CLIENT_ | sort"]);
+    let ask = "$BIN connect tls://localhost:$PORT --ca $CA --certificate $OWN";
+    let own = Certificates::shared().file("client.pem");
+    let variables = [("PORT", server.port()), ("CA", &authority()), ("OWN", &own)];
+    shell(ask, &variables).prints(
+        "SSL_CLIENT_I_DN=CN=Test Authority\nSSL_CLIENT_S_DN=CN=client\n\
+         SSL_CLIENT_VERIFY=SUCCESS\n",
     );
     server.end();
 }

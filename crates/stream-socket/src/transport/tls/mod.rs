@@ -14,6 +14,7 @@ mod cache;
 mod certificates;
 mod client;
 mod connection;
+mod distinguished_name;
 mod facts;
 mod fingerprint;
 mod identity;
@@ -28,6 +29,7 @@ mod suites;
 mod verify;
 
 pub(crate) use client::{ClientContext, PeerName};
+pub(crate) use distinguished_name::subject_and_issuer;
 pub(crate) use server::ServerContext;
 pub(crate) use session::{Hindrance, Session};
 
