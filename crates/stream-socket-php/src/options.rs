@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use stream_socket::{ConnectOptions, ListenOptions, SocketOptions};
+use stream_socket::{ConnectOptions, ListenOptions, ProxyReading, SocketOptions};
 
 use crate::failure::Failure;
 
@@ -45,6 +45,7 @@ pub(crate) struct Numbers {
     peer_idle_timeout: Number,
     unix_mode: Number,
     unix_unlink: Number,
+    proxy_timeout: Number,
     happy_eyeballs: Number,
 }
 
@@ -55,6 +56,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) bindto: Option<&'a [u8]>,
     pub(crate) unix_owner: Option<&'a [u8]>,
     pub(crate) unix_group: Option<&'a [u8]>,
+    pub(crate) proxy_protocol: Option<&'a [u8]>,
+    pub(crate) proxy_from: Option<&'a [u8]>,
 }
 
 /// PHP's default backlog.
@@ -126,7 +129,31 @@ impl Wishes<'_> {
             .peer_idle_timeout
             .milliseconds("peer_idle_timeout")?;
         options.bind_only = true;
+        self.behind_a_proxy(&mut options)?;
         Ok(options)
+    }
+
+    /// The section `proxy`.
+    fn behind_a_proxy(&self, options: &mut ListenOptions) -> Result<(), Failure> {
+        options.proxy_protocol = match self.proxy_protocol {
+            None => None,
+            Some(b"required") => Some(ProxyReading::Required),
+            Some(b"absent") => Some(ProxyReading::Absent),
+            Some(other) => {
+                let other = String::from_utf8_lossy(other);
+                return Err(Failure::of_words(format!(
+                    "the proxy option protocol is \"{other}\", but takes required or absent"
+                )));
+            }
+        };
+        let networks = text("from", self.proxy_from)?.unwrap_or_default();
+        let networks = networks.split(',').map(str::trim);
+        options.proxy_from = networks
+            .filter(|network| !network.is_empty())
+            .map(str::to_owned)
+            .collect();
+        options.proxy_timeout = self.numbers.proxy_timeout.milliseconds("timeout")?;
+        Ok(())
     }
 
     /// The same for a unix name, of which a file may be made. As in PHP, it is left behind.

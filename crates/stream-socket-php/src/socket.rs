@@ -5,6 +5,7 @@ mod ip;
 mod named;
 mod names;
 mod parked;
+mod proxied;
 mod race;
 mod tls;
 
@@ -84,9 +85,10 @@ pub(crate) struct Head {
     protocol: u8,
     method: u8,
     followed: u32,
+    proxied: bool,
 }
 
-const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 56);
+const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 64);
 
 /// `enum ss_kind`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +175,7 @@ impl Socket {
                 protocol: 0,
                 method: 0,
                 followed: 0,
+                proxied: false,
             },
             object: Object::Empty,
             target: target.into(),
@@ -211,7 +214,9 @@ impl Socket {
         count(&counters::BOUND);
         (self.head.kind, self.head.net.socket, self.object) = match bound {
             Bound::Listener(listener) => {
-                let descriptor = listener.as_fd().as_raw_fd();
+                let descriptor = listener.socket().as_raw_fd();
+                // Of TLS nothing is known yet.
+                self.head.proxied = listener.handshakes().is_some();
                 (
                     Kind::Listener,
                     descriptor,
@@ -335,6 +340,7 @@ impl Socket {
         );
         accepted.head.timeout_given = self.head.timeout_given;
         accepted.head.accepted = true;
+        accepted.head.proxied = stream.proxy_header().is_some();
         if self.transport().is_datagram() {
             // A descriptor of its own is made when something waits on it.
             accepted.head.kind = Kind::Peer;

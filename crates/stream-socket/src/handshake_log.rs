@@ -27,7 +27,7 @@ pub struct HandshakeCounters {
     pub finished: u64,
     /// Failed, in whatever way but those that follow.
     pub failed: u64,
-    /// Not finished within `handshake_timeout`.
+    /// Not finished within `handshake_timeout`, or without their header within `proxy_timeout`.
     pub timed_out: u64,
     /// Closed before they had begun, because too many were under way.
     pub evicted: u64,
@@ -39,10 +39,9 @@ impl HandshakeLog {
     }
 
     pub(crate) fn failed(&self, error: Error) {
-        let count = if error.limit() == Some(Limit::Handshake) {
-            &self.timed_out
-        } else {
-            &self.failed
+        let count = match error.limit() {
+            Some(Limit::Handshake | Limit::Proxy) => &self.timed_out,
+            _ => &self.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
         self.keep(error);

@@ -107,6 +107,14 @@ impl Socket {
         }
     }
 
+    /// Whether a listener has a certificate.
+    pub(crate) fn has_certificate(&self) -> bool {
+        match &self.object {
+            Object::Listener(listener) => listener.fingerprint().is_some(),
+            _ => false,
+        }
+    }
+
     /// What became of a listener's handshakes.
     pub(crate) fn handshakes(&self) -> Option<HandshakeCounters> {
         match &self.object {

@@ -120,7 +120,8 @@ bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
 		/* A file is being replaced: what was read before is good still. */
 		return true;
 	}
-	if (!hand_over(stream, socket->protocol)) {
+	/* Nobody there knows of the header that comes first. */
+	if (socket->proxied || !hand_over(stream, socket->protocol)) {
 		return true;
 	}
 	if (reason[0] != '\0') {
@@ -316,6 +317,18 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 	return PHP_STREAM_OPTION_RETURN_OK;
 }
 
+bool ss_crypto_serves(const ss_socket *socket)
+{
+	ss_outcome outcome = {0};
+
+	if (socket->tls != SS_TLS_LISTENER) {
+		return true;
+	}
+	bool serves = ss_tls_is_served(socket, &outcome);
+	ss_settle(&outcome);
+	return serves;
+}
+
 /* ---- what is told ---- */
 
 static void tell_handshakes(const ss_socket *socket, zval *into)
@@ -351,7 +364,7 @@ void ss_crypto_tell(const ss_socket *socket, zval *into)
 	ss_outcome outcome = {0};
 	zval section;
 
-	if (socket->tls == SS_TLS_LISTENER) {
+	if (ss_shakes_hands(socket)) {
 		tell_handshakes(socket, into);
 		return;
 	}

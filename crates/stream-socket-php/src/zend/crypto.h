@@ -111,6 +111,8 @@ bool ss_tls_has_arrival(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell(const ss_socket *socket, ss_tls_facts *facts, ss_outcome *outcome);
 /* One of those that the peer showed, in DER: the outcome's text. */
 bool ss_tls_certificate(const ss_socket *socket, size_t index, ss_outcome *outcome);
+/* Whether a listener has a certificate. */
+bool ss_tls_is_served(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, ss_outcome *outcome);
 
 /* ---- crypto_options.c ---- */
@@ -132,6 +134,8 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 /* Before a listener is used, with certificates and options as they are by now. False: it has become
  * a stream of the transport that was registered before. */
 bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
+/* Whether a listener of TLS can make handshakes by now, and any other. */
+bool ss_crypto_serves(const ss_socket *socket);
 /* The `crypto` section of the meta data, or that of a listener's handshakes. */
 void ss_crypto_tell(const ss_socket *socket, zval *into);
 /* Puts the certificates of the peer into the stream's context, where that asks for them. */

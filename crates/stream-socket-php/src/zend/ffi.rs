@@ -41,6 +41,8 @@ pub(super) struct Options {
     bindto: Text,
     unix_owner: Text,
     unix_group: Text,
+    proxy_protocol: Text,
+    proxy_from: Text,
     numbers: Numbers,
 }
 
@@ -122,6 +124,8 @@ pub(super) unsafe fn wishes(options: &Options) -> Wishes<'_> {
         bindto,
         unix_owner,
         unix_group,
+        proxy_protocol,
+        proxy_from,
         numbers,
     } = options;
     // SAFETY: PHP keeps the strings of a context while its options are read.
@@ -130,11 +134,17 @@ pub(super) unsafe fn wishes(options: &Options) -> Wishes<'_> {
     let unix_owner = unsafe { bytes(unix_owner.bytes, unix_owner.length) };
     // SAFETY: as above.
     let unix_group = unsafe { bytes(unix_group.bytes, unix_group.length) };
+    // SAFETY: as above.
+    let proxy_protocol = unsafe { bytes(proxy_protocol.bytes, proxy_protocol.length) };
+    // SAFETY: C keeps what it has made of the context's networks until it reads another context.
+    let proxy_from = unsafe { bytes(proxy_from.bytes, proxy_from.length) };
     Wishes {
         numbers,
         bindto,
         unix_owner,
         unix_group,
+        proxy_protocol,
+        proxy_from,
     }
 }
 

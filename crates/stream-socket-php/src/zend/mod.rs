@@ -8,6 +8,7 @@ mod lent;
 mod opening;
 mod operating;
 mod parking;
+mod proxying;
 mod securing;
 mod stripping;
 

@@ -159,7 +159,7 @@ static bool has_news(ss_socket *socket)
 	struct pollfd polled = {.events = POLLIN};
 	ss_outcome outcome = {0};
 
-	if (socket->tls != SS_TLS_LISTENER) {
+	if (!ss_shakes_hands(socket)) {
 		return false;
 	}
 	polled.fd = ss_descriptor(socket, true, &outcome);

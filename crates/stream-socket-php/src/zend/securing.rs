@@ -301,6 +301,23 @@ pub(super) unsafe extern "C" fn ss_tls_knows(
     outcome.of(|| Ok(wishes.to_serve().is_ok())) == Some(true)
 }
 
+/// Whether a listener has a certificate.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_tls_is_served(
+    socket: *const Socket,
+    outcome: *mut Outcome,
+) -> bool {
+    // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
+    let socket = unsafe { &*socket };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    outcome.of(|| Ok(socket.has_certificate())) == Some(true)
+}
+
 /// Whether a listener has a connection to accept, after its descriptor became readable.
 ///
 /// # Safety

@@ -108,7 +108,7 @@ static void look_at(ss_selection *selection, int which, uint32_t place)
 		return;
 	}
 	const ss_socket *socket = ss_socket_of(stream);
-	ss_member member = {place, NOT_POLLED, false, socket != NULL && socket->tls == SS_TLS_LISTENER};
+	ss_member member = {place, NOT_POLLED, false, socket != NULL && ss_shakes_hands(socket)};
 	int descriptor = descriptor_of(stream, socket);
 	/* What a cast has decrypted or decoded is in the buffer now. */
 	member.buffered = which == SS_SET_READ && has_unread(stream, socket);

@@ -238,6 +238,7 @@ static void collect(php_stream *stream, ss_options *options, bool server)
 	options->unix_unlink = truth(stream, "unix_unlink");
 	string(stream, "unix_owner", &options->unix_owner, &options->unix_owner_length);
 	string(stream, "unix_group", &options->unix_group, &options->unix_group_length);
+	ss_proxy_collect(stream, options);
 }
 
 /* ---- addresses ---- */
@@ -515,6 +516,13 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 		stream->ops->set_option(stream, PHP_STREAM_OPTION_XPORT_API, 0, param);
 		return param->outputs.returncode;
 	}
+	if (socket->proxied && !ss_crypto_serves(socket)) {
+		if (param->want_errortext) {
+			param->outputs.error_text =
+				zend_string_init(ZEND_STRL("behind a proxy TLS is not left to OpenSSL"), 0);
+		}
+		return -1;
+	}
 	ss_socket *client = ss_manner_now() == SS_PARKS
 		? ss_parked_accept(socket, param->inputs.timeout, &outcome)
 		: ss_accept(socket, param->inputs.timeout, &outcome);
@@ -535,7 +543,8 @@ static int name_of(ss_socket *socket, php_stream_xport_param *param)
 	bool peer = param->op == STREAM_XPORT_OP_GET_PEER_NAME;
 	ss_outcome outcome = {0};
 
-	if (param->want_addr || (socket->kind != SS_PEER && is_inet(socket))) {
+	bool is_told = socket->proxied && socket->kind == SS_STREAM;
+	if (param->want_addr || (socket->kind != SS_PEER && is_inet(socket) && !is_told)) {
 		int (*tell)(php_socket_t, zend_string **, struct sockaddr **, socklen_t *) =
 			peer ? php_network_get_peer_name : php_network_get_sock_name;
 		return tell(descriptor(socket, false),
@@ -926,6 +935,7 @@ static int op_set_option(php_stream *stream, int what, int value, void *paramete
 			add_assoc_bool((zval *) parameter, "eof", stream->eof);
 			if (socket->kind != SS_EMPTY) {
 				add_facts(socket, parameter);
+				ss_proxy_tell(socket, parameter);
 			}
 			return PHP_STREAM_OPTION_RETURN_OK;
 		default:
@@ -1235,6 +1245,7 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 {
 	ss_fgetss_end();
+	ss_proxy_end();
 	ss_spawned_shut_down();
 	ss_servers_shut_down();
 	ss_tasks_shut_down();

@@ -22,6 +22,11 @@ typedef struct {
 	size_t unix_owner_length;
 	const char *unix_group;
 	size_t unix_group_length;
+	/* Of the section `proxy`; networks stand behind one another with commas. */
+	const char *proxy_protocol;
+	size_t proxy_protocol_length;
+	const char *proxy_from;
+	size_t proxy_from_length;
 	ss_number backlog;
 	ss_number reuse_address;
 	ss_number reuse_port;
@@ -45,6 +50,7 @@ typedef struct {
 	ss_number peer_idle_timeout;
 	ss_number unix_mode;
 	ss_number unix_unlink;
+	ss_number proxy_timeout;
 	ss_number happy_eyeballs;
 } ss_options;
 
@@ -120,6 +126,9 @@ typedef struct {
 	uint8_t method;
 	/* Its number among the streams that stream_select follows; 0: none. */
 	uint32_t followed;
+	/* Of a listener, whether its connections begin with a header of the PROXY protocol; of a stream,
+	 * whether it did. */
+	bool proxied;
 } ss_socket;
 
 ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length, ss_outcome *outcome);
@@ -177,6 +186,19 @@ void ss_watch_end(void);
 void ss_watch_leave(ss_socket *socket);
 void ss_watch_read(const ss_socket *socket);
 
+/* proxy.c */
+void ss_proxy_collect(php_stream *stream, ss_options *options);
+void ss_proxy_tell(const ss_socket *socket, zval *into);
+void ss_proxy_end(void);
+/* The version of a stream's header and, in the highest bit, whether the proxy spoke for itself; 0:
+ * there is none. */
+uint8_t ss_proxy_version(const ss_socket *socket, ss_outcome *outcome);
+/* Its client, the address the client wrote to, the proxy, and then its extensions, of which the type
+ * is told; -1: there is none. */
+int ss_proxy_part(const ss_socket *socket, size_t part, ss_outcome *outcome);
+/* Whether a listener has first to receive something of what comes before it can be accepted. */
+bool ss_shakes_hands(const ss_socket *socket);
+
 /* fgetss.c */
 ZEND_NAMED_FUNCTION(ss_fgetss);
 void ss_fgetss_end(void);
@@ -186,7 +208,7 @@ _Static_assert(sizeof(ss_number) == 16, "ss_number");
 _Static_assert(sizeof(ss_ip) == 24, "ss_ip");
 _Static_assert(sizeof(ss_outcome) == 24, "ss_outcome");
 
-_Static_assert(sizeof(ss_socket) == 56, "Head in socket.rs mirrors it");
+_Static_assert(sizeof(ss_socket) == 64, "Head in socket.rs mirrors it");
 
 zend_module_entry *ss_module(void);
 

@@ -219,8 +219,9 @@ impl Listener {
         handshakes.is_some_and(|handshakes| handshakes.has_finished(self))
     }
 
-    /// The listening socket itself.
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+    /// The listening socket itself, also where [`as_fd`](AsFd::as_fd) is an epoll descriptor over
+    /// it and handshakes under way. Of datagrams it is the same as that.
+    pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
