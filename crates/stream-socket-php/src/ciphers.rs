@@ -97,11 +97,12 @@ fn apply(word: &str, chosen: &mut Vec<usize>, killed: &mut u8) -> ControlFlow<()
     ControlFlow::Continue(())
 }
 
-/// What stands behind an `@`. A level of security above 2 would be more than is kept here.
+/// What stands behind an `@`. A level of security above 2 would be more than is kept here, and who
+/// wants one below it has weaker peers to talk to.
 fn command_of(command: &str, chosen: &mut [usize]) -> ControlFlow<()> {
     match command {
         "STRENGTH" => chosen.sort_by_key(|suite| SUITES[*suite].1[1] == "AES128"),
-        "SECLEVEL=0" | "SECLEVEL=1" | "SECLEVEL=2" => {}
+        "SECLEVEL=2" => {}
         _ => return ControlFlow::Break(()),
     }
     ControlFlow::Continue(())

@@ -101,6 +101,7 @@ impl Wanted {
 fn look_for_name(certificate: &[u8], name: &str) -> Result<(), String> {
     let (_, certificate) = X509Certificate::from_der(certificate)
         .map_err(|_| "the certificate can't be read".to_owned())?;
+    let name = name.strip_suffix('.').unwrap_or(name);
     let names = names(&certificate);
     if names.iter().any(|pattern| matches(pattern, name)) {
         return Ok(());

@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stream_socket::{Passphrase, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion};
+use stream_socket::{
+    Passphrase, TlsClientOptions, TlsFacts, TlsIdentity, TlsServerOptions, TlsVersion,
+};
 
 use crate::ciphers;
 use crate::failure::{self, Failure};
@@ -28,12 +30,15 @@ pub(crate) struct TlsWishes<'a> {
     /// TLS 1.2 or 1.3, by what follows the dot.
     pub(crate) oldest: u8,
     pub(crate) newest: u8,
+    /// Of a client, the name that it asks a server for, and whether it tells it.
+    pub(crate) host: Option<&'a [u8]>,
+    pub(crate) tells_host: bool,
 }
 
 /// What is asked of the peer's certificate.
 #[derive(Debug)]
 pub(crate) struct Peer<'a> {
-    /// Whether a client is asked for one, and has to show it.
+    /// Whether a client is asked for one, and has to show it; whether a server's is verified.
     pub(crate) is_asked: bool,
     pub(crate) must_show: bool,
     /// Who is trusted: a file or a folder.
@@ -75,6 +80,31 @@ impl TlsWishes<'_> {
             options.check = self.peer.wanted()?.check();
         }
         // To stock PHP it is an end like any other. Streams tell of it in their meta data.
+        options.danger_accept_truncation = true;
+        Ok(options)
+    }
+}
+
+impl TlsWishes<'_> {
+    pub(crate) fn to_connect(&self) -> Result<TlsClientOptions, Failure> {
+        let mut options = TlsClientOptions::default();
+        options.certificate = self.certificate.map(path);
+        options.key = self.key.map(path);
+        options.alpn = self.protocols.map_or(Ok(Vec::new()), protocols)?;
+        options.passphrase = self.passphrase.map(passphrase).transpose()?;
+        options.ciphers = self.ciphers.map_or(Ok(Vec::new()), ciphers)?;
+        options.handshake_timeout = self.handshake_timeout;
+        options.min_version = Some(version(self.oldest));
+        options.max_version = Some(version(self.newest));
+        options.ca = self.peer.authorities.map(path);
+        options.verify_depth = self.peer.depth;
+        options.peer_name = self.host.map(|name| text("peer_name", name)).transpose()?;
+        options.sni = Some(self.tells_host);
+        options.check = self.peer.wanted()?.check();
+        options.danger_accept_any_certificate = !self.peer.is_asked;
+        options.danger_accept_self_signed = self.peer.accepts_self_signed;
+        // Names are looked for as PHP does, by the check.
+        options.danger_accept_any_name = true;
         options.danger_accept_truncation = true;
         Ok(options)
     }

@@ -41,6 +41,6 @@ foreach ([
 }
 
 say('-- levels of security, and no tickets');
-foreach ([['security_level' => 0], ['security_level' => 2], ['security_level' => 3], ['no_ticket' => true]] as $options) {
+foreach ([['security_level' => 0], ['security_level' => 1, 'min_proto_version' => STREAM_CRYPTO_PROTO_TLSv1_2], ['security_level' => 2], ['security_level' => 3], ['no_ticket' => true]] as $options) {
     say(shaken(['local_cert' => $certificate] + $options, [])[0] !== null);
 }

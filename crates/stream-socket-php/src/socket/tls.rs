@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
-use stream_socket::{HandshakeCounters, Interest, Selectable, TlsFacts, TlsServerOptions};
+use stream_socket::{
+    HandshakeCounters, Interest, Selectable, Stage, TlsClientOptions, TlsFacts, TlsServerOptions,
+};
 
 use super::{Object, Socket};
 use crate::counters::{self, count};
@@ -19,6 +21,9 @@ pub(super) enum Tls {
     /// The handshake is under way.
     Begun,
     On,
+    /// It begins once there is a connection.
+    #[allow(dead_code, reason = "C notes it")]
+    Due,
 }
 
 /// How far a handshake is.
@@ -49,6 +54,25 @@ impl Socket {
         stream.set_blocking(waits);
         let result = stream.start_tls_server(options);
         self.shaken(result)
+    }
+
+    /// Begins TLS as the client's end. What the library can't do with the options is not supported,
+    /// and nothing has gone out.
+    pub(crate) fn start_tls_as_client(
+        &mut self,
+        options: &TlsClientOptions,
+        waits: bool,
+    ) -> Result<Handshake, Failure> {
+        let Object::Stream(stream) = &mut self.object else {
+            return Err(Failure::of_system(failure::NOT_CONNECTED));
+        };
+        stream.set_blocking(waits);
+        match stream.start_tls_client(options) {
+            Err(error) if matches!(error.stage(), Stage::Parse | Stage::Socket) => {
+                Err(Failure::of_system(failure::NOT_SUPPORTED))
+            }
+            result => self.shaken(result),
+        }
     }
 
     /// Goes on with the handshake.

@@ -138,11 +138,18 @@ static bool is_server(zend_long method)
 	return !(method & 1);
 }
 
+/* A stream's session is resumed by OpenSSL alone; ours go on with those of their own kind by themselves. */
+static bool is_resumable(php_stream *session)
+{
+	const ss_socket *socket = session != NULL ? ss_socket_of(session) : NULL;
+
+	return session == NULL || (socket != NULL && socket->tls == SS_TLS_ON);
+}
+
 /* Notes with which methods TLS is to begin; 0, -1, or 1: it is not for us. */
 static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_crypto_param *param)
 {
 	ss_reading reading;
-	ss_outcome outcome = {0};
 
 	if (socket->tls != SS_NO_TLS) {
 		if (socket->netstream.is_blocked) {
@@ -152,25 +159,23 @@ static int set_up(php_stream *stream, ss_socket *socket, const php_stream_xport_
 		return 0;
 	}
 	zend_long method = param->inputs.method;
-	if (!ss_crypto_is_ours() || !is_server(method) || param->inputs.session != NULL
-		|| socket->kind != SS_STREAM || (method & ~SS_ANY_SERVER) != 0) {
+	bool is_ours = is_server(method) ? ss_crypto_is_ours() : ss_crypto_has_clients();
+	if (!is_ours || !is_resumable(param->inputs.session) || socket->kind != SS_STREAM
+		|| (method & ~(SS_ANY_SERVER | SS_CLIENT)) != 0) {
 		return 1;
 	}
 	ss_crypto_read(stream, method, &reading);
-	bool may_be_unknown = reading.options.ciphers != NULL || reading.options.fingerprint_count > 0;
-	if (may_be_unknown && reading.obstacle == NULL && !ss_tls_knows(&reading.options, &outcome)) {
-		reading.obstacle = "ciphers";
-	}
-	ss_settle(&outcome);
+	ss_crypto_examine(&reading);
 	ss_crypto_forget(&reading);
-	if (reading.obstacle != NULL || !reading.has_certificate) {
+	if (reading.obstacle != NULL || (is_server(method) && !reading.has_certificate)) {
 		return 1;
 	}
 	socket->method = (uint8_t) method;
 	return 0;
 }
 
-static void complain(ss_outcome *outcome)
+/* Warns, and tells it to who asks why. */
+static void complain(ss_outcome *outcome, zend_string **why)
 {
 	bool is_late = outcome->status == SS_TIMED_OUT;
 	char text[512];
@@ -185,7 +190,11 @@ static void complain(ss_outcome *outcome)
 		snprintf(text, sizeof(text), "%s", strerror(outcome->number));
 	}
 	ss_forget(outcome);
-	php_error_docref(NULL, E_WARNING, "SSL: %s", is_late ? "Handshake timed out" : text);
+	const char *reason = is_late ? "Handshake timed out" : text;
+	if (why != NULL) {
+		*why = zend_string_init(reason, strlen(reason), 0);
+	}
+	php_error_docref(NULL, E_WARNING, "SSL: %s", reason);
 }
 
 /* Makes a handshake to its end, a step at a time, in a task; -1 where it is not to be finished. */
@@ -207,6 +216,24 @@ static int shake_parked(ss_socket *socket, int shaking, ss_outcome *outcome)
 	return shaking;
 }
 
+/* How long a handshake may take, in nanoseconds: of a client as long as connecting, of a server as long as
+ * a read. */
+static int64_t patience_of(const ss_socket *socket)
+{
+	struct timeval timeout = socket->netstream.timeout;
+	size_t length;
+
+	if (socket->method & SS_CLIENT) {
+		ss_target_of(socket, &length, &timeout);
+		if (timeout.tv_sec == 0 && timeout.tv_usec == 0) {
+			return INT64_MAX;
+		}
+	}
+	return timeout.tv_sec < 0 || timeout.tv_sec > INT64_MAX / 2000000000
+		? INT64_MAX
+		: timeout.tv_sec * INT64_C(1000000000) + timeout.tv_usec * 1000;
+}
+
 static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *outcome)
 {
 	ss_reading reading;
@@ -221,10 +248,14 @@ static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *
 	}
 	ss_crypto_read(stream, socket->method, &reading);
 	if (reading.options.handshake_timeout < 0) {
-		const struct timeval *timeout = &socket->netstream.timeout;
-		reading.options.handshake_timeout = timeout->tv_sec < 0 || timeout->tv_sec > INT64_MAX / 2000000000
-			? INT64_MAX
-			: timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * 1000;
+		reading.options.handshake_timeout = patience_of(socket);
+	}
+	if (reading.obstacle != NULL && reading.options.is_client) {
+		/* The context has changed meanwhile. */
+		ss_crypto_forget(&reading);
+		outcome->status = SS_FAILED;
+		outcome->number = EOPNOTSUPP;
+		return SS_SHAKE_FAILED;
 	}
 	ss_watch_leave(socket);
 	int shaking = ss_tls_start(socket, &reading.options, waits, outcome);
@@ -232,8 +263,20 @@ static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *
 	return shaking;
 }
 
-/* As stream_socket_enable_crypto: 1, 0 for "call again", or -1. */
-static int turn_on(php_stream *stream, ss_socket *socket)
+/* Makes the stream one of OpenSSL, which begins TLS as ours was to. */
+static int leave(php_stream *stream, ss_socket *socket, int protocol)
+{
+	zend_long method = socket->method;
+
+	if (!hand_over(stream, protocol) || php_stream_xport_crypto_setup(stream, method, NULL) < 0) {
+		return -1;
+	}
+	return php_stream_xport_crypto_enable(stream, 1);
+}
+
+/* As stream_socket_enable_crypto: 1, 0 for "call again", or -1. What the library can't do as a client becomes a
+ * stream of the protocol's, or of tcp where that is negative. */
+static int turn_on(php_stream *stream, ss_socket *socket, int protocol, zend_string **why)
 {
 	ss_outcome outcome = {0};
 	bool parks = socket->netstream.is_blocked && ss_manner_now() == SS_PARKS;
@@ -245,8 +288,13 @@ static int turn_on(php_stream *stream, ss_socket *socket)
 	if (parks) {
 		shaking = shake_parked(socket, shaking, &outcome);
 	}
+	bool is_lacking = outcome.status == SS_FAILED && outcome.number == EOPNOTSUPP && socket->tls == SS_NO_TLS;
+	if (shaking == SS_SHAKE_FAILED && is_lacking && (socket->method & SS_CLIENT)) {
+		ss_forget(&outcome);
+		return leave(stream, socket, protocol);
+	}
 	if (shaking == SS_SHAKE_FAILED && outcome.status != SS_OK) {
-		complain(&outcome);
+		complain(&outcome, why);
 	}
 	ss_forget(&outcome);
 	if (shaking == SS_SHAKE_DONE) {
@@ -279,7 +327,7 @@ static int turn_off(ss_socket *socket)
 		ss_forget(&outcome);
 		return 0;
 	}
-	complain(&outcome);
+	complain(&outcome, NULL);
 	return -1;
 }
 
@@ -313,7 +361,7 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 	if (socket->tls == SS_NO_TLS && socket->method == 0) {
 		return hand_over_and_repeat(stream, socket, value, parameter);
 	}
-	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket) : turn_off(socket);
+	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket, -1, NULL) : turn_off(socket);
 	return PHP_STREAM_OPTION_RETURN_OK;
 }
 
@@ -327,6 +375,37 @@ bool ss_crypto_serves(const ss_socket *socket)
 	bool serves = ss_tls_is_served(socket, &outcome);
 	ss_settle(&outcome);
 	return serves;
+}
+
+/* ---- clients ---- */
+
+bool ss_crypto_may_connect(php_stream *stream, ss_socket *socket)
+{
+	ss_reading reading;
+
+	if (socket->tls != SS_TLS_DUE) {
+		return true;
+	}
+	ss_crypto_read(stream, method_of(stream, socket) | SS_CLIENT, &reading);
+	ss_crypto_examine(&reading);
+	ss_crypto_forget(&reading);
+	return reading.obstacle == NULL || !hand_over(stream, socket->protocol);
+}
+
+int ss_crypto_connected(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
+{
+	zend_string **why = param->want_errortext ? &param->outputs.error_text : NULL;
+
+	if (socket->tls != SS_TLS_DUE) {
+		return 0;
+	}
+	socket->tls = SS_NO_TLS;
+	socket->method = (uint8_t) (method_of(stream, socket) | SS_CLIENT);
+	if (turn_on(stream, socket, socket->protocol, why) == 1) {
+		return 0;
+	}
+	php_error_docref(NULL, E_WARNING, "Failed to enable crypto");
+	return -1;
 }
 
 /* ---- what is told ---- */
@@ -424,17 +503,20 @@ static php_stream *factory(const char *protocol, size_t protocol_length, const c
 	php_stream_context *context STREAMS_DC)
 {
 	int index = protocol_named(protocol, protocol_length);
-	bool is_ours = (flags & STREAM_XPORT_SERVER) && (flags & STREAM_XPORT_BIND)
-		&& (methods[index] & (SS_TLS_1_2 | SS_TLS_1_3)) && ss_crypto_is_ours() && ss_serves(names[index]);
+	bool serves = (flags & STREAM_XPORT_SERVER) && (flags & STREAM_XPORT_BIND) && ss_crypto_is_ours()
+		&& ss_serves(names[index]);
+	/* What connects without waiting has its handshake made by OpenSSL, which waits all the same. */
+	bool connects = !(flags & (STREAM_XPORT_SERVER | STREAM_XPORT_CONNECT_ASYNC)) && (flags & STREAM_XPORT_CONNECT)
+		&& ss_crypto_has_clients() && ss_connects(names[index]);
 
-	if (!is_ours) {
+	if (!(methods[index] & (SS_TLS_1_2 | SS_TLS_1_3)) || (!serves && !connects)) {
 		return stock[index](protocol, protocol_length, target, length, persistent_id, options, flags, timeout,
 			context STREAMS_REL_CC);
 	}
-	php_stream *stream = ss_make_stream(SS_TCP, target, 0, persistent_id, timeout STREAMS_REL_CC);
+	php_stream *stream = ss_make_stream(SS_TCP, target, connects ? length : 0, persistent_id, timeout STREAMS_REL_CC);
 	if (stream != NULL) {
 		ss_socket *socket = stream->abstract;
-		socket->tls = SS_TLS_LISTENER;
+		socket->tls = connects ? SS_TLS_DUE : SS_TLS_LISTENER;
 		socket->protocol = (uint8_t) index;
 	}
 	return stream;

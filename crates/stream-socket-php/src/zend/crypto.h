@@ -5,7 +5,7 @@
 #include "shim.h"
 
 /* What TLS is to a stream. */
-enum ss_tls { SS_NO_TLS, SS_TLS_LISTENER, SS_TLS_BEGUN, SS_TLS_ON };
+enum ss_tls { SS_NO_TLS, SS_TLS_LISTENER, SS_TLS_BEGUN, SS_TLS_ON, SS_TLS_DUE };
 
 /* A certificate for one name: SNI. Texts are the context's and, of paths, PHP's memory. */
 typedef struct {
@@ -25,7 +25,7 @@ typedef struct {
 	size_t digest_length;
 } ss_tls_fingerprint;
 
-/* What the context's `ssl` section says of a server. Texts are borrowed for the call. */
+/* What the context's `ssl` section says. Texts are borrowed for the call. */
 typedef struct {
 	const char *certificate;
 	size_t certificate_length;
@@ -40,7 +40,7 @@ typedef struct {
 	size_t ciphers_length;
 	ss_tls_identity *identities;
 	size_t identity_count;
-	/* Who may vouch for a client: a file or a folder. */
+	/* Who may vouch for the peer: a file or a folder. */
 	const char *authorities;
 	size_t authorities_length;
 	const char *peer_name;
@@ -56,10 +56,15 @@ typedef struct {
 	/* Of TLS 1.2 and 1.3 what follows the dot. */
 	uint8_t oldest;
 	uint8_t newest;
-	/* Whether a client is asked for a certificate, and has to show one. */
+	/* Whether a client is asked for a certificate, and has to show one; whether a server's is verified. */
 	bool is_asked;
 	bool must_show;
 	bool accepts_self_signed;
+	bool is_client;
+	/* Of a client, whether the server is told the name that is asked for, and which that is. */
+	bool tells_host;
+	const char *host;
+	size_t host_length;
 } ss_tls_options;
 
 /* What a stream has agreed upon with its peer. The name of the cipher is a static. */
@@ -76,6 +81,7 @@ typedef struct {
 #define SS_TLS_1_2 32
 #define SS_TLS_1_3 64
 #define SS_ANY_SERVER 126
+#define SS_CLIENT 1
 #define SS_TLS_SERVER 120
 
 /* What `ssl` options come to, with room for the paths in them. */
@@ -87,6 +93,8 @@ typedef struct {
 	/* The option because of which OpenSSL is to do it, or NULL. */
 	const char *obstacle;
 	bool has_certificate;
+	/* Whether older versions of TLS would do, if there were any. */
+	bool takes_older;
 } ss_reading;
 
 /* How many handshakes of a listener came to what. */
@@ -119,8 +127,10 @@ bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, 
 
 /* One that is there and not null. */
 zval *ss_crypto_option(php_stream *stream, const char *name);
-/* With a method of a server. What was read is to be forgotten. */
+/* With a method of either end. What was read is to be forgotten. */
 void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading);
+/* Notes as an obstacle what there is only in OpenSSL. */
+void ss_crypto_examine(ss_reading *reading);
 void ss_crypto_forget(ss_reading *reading);
 
 /* ---- crypto.c ---- */
@@ -136,6 +146,10 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
 /* Whether a listener of TLS can make handshakes by now, and any other. */
 bool ss_crypto_serves(const ss_socket *socket);
+/* Before a stream is connected, as the one above. */
+bool ss_crypto_may_connect(php_stream *stream, ss_socket *socket);
+/* Begins TLS where it is due: as a result of connecting. */
+int ss_crypto_connected(php_stream *stream, ss_socket *socket, php_stream_xport_param *param);
 /* The `crypto` section of the meta data, or that of a listener's handshakes. */
 void ss_crypto_tell(const ss_socket *socket, zval *into);
 /* Puts the certificates of the peer into the stream's context, where that asks for them. */
@@ -147,14 +161,16 @@ void ss_crypto_uncover(php_stream *stream, ss_socket *socket);
 
 /* `stream_socket.tls`, and whether a transport is ours. */
 bool ss_crypto_is_ours(void);
+bool ss_crypto_has_clients(void);
 bool ss_serves(const char *transport);
+bool ss_connects(const char *transport);
 php_stream *ss_make_stream(int transport, const char *target, size_t length,
 	const char *persistent_id, struct timeval *timeout STREAMS_DC);
 php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
 	struct timeval *timeout, php_stream_context *context STREAMS_DC);
 int ss_released(ss_socket *socket);
 
-_Static_assert(sizeof(ss_tls_options) == 176, "Options in securing.rs mirrors it");
+_Static_assert(sizeof(ss_tls_options) == 192, "Options in securing.rs mirrors it");
 _Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
 
 #endif

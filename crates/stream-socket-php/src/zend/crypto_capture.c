@@ -93,7 +93,7 @@ void ss_crypto_capture(php_stream *stream, ss_socket *socket)
 		put(stream, "peer_certificate", &value);
 	}
 	if (wants_chain) {
-		chain(socket, 1, &value);
+		chain(socket, socket->method & SS_CLIENT ? 0 : 1, &value);
 		put(stream, "peer_certificate_chain", &value);
 	}
 	ss_context_own(stream);

@@ -1,12 +1,12 @@
-/* The `ssl` section of a context, as far as a server of ours goes by it. */
+/* The `ssl` section of a context, as far as a server or client of ours goes by it. */
 #include "crypto.h"
 
 #include "ext/standard/file.h"
 
 /* Options whose meaning only OpenSSL knows, or whose work only it does. */
 static const char *const left_to_openssl[] = {
-	"dh_param", "rsa_key_size", "psk_server_cb", "session_get_cb", "session_new_cb", "session_remove_cb",
-	"max_early_data",
+	"dh_param", "rsa_key_size", "reneg_limit_callback", "psk_server_cb", "psk_client_cb", "session_data",
+	"session_get_cb", "session_new_cb", "session_remove_cb", "early_data", "max_early_data",
 };
 
 zval *ss_crypto_option(php_stream *stream, const char *name)
@@ -58,12 +58,15 @@ static bool file(php_stream *stream, const char *name, char *path, ss_reading *r
  * are safe, as OpenSSL's own defaults do. */
 static void read_versions(php_stream *stream, zend_long method, ss_reading *reading)
 {
+	/* A client that takes older ones as well gets none of those from Debian's OpenSSL. */
+	bool is_lenient = method & SS_CLIENT;
 	zval *least = ss_crypto_option(stream, "min_proto_version"), *most = ss_crypto_option(stream, "max_proto_version");
 	zend_long versions = method & SS_ANY_SERVER;
-	bool is_all = (versions & SS_TLS_SERVER) == SS_TLS_SERVER;
+	bool is_all = (versions & SS_TLS_SERVER) == SS_TLS_SERVER || (is_lenient && versions >= SS_TLS_1_2);
 	zend_long oldest = is_all ? SS_TLS_1_2 : versions & -versions;
 	zend_long newest = versions & SS_TLS_1_3 ? SS_TLS_1_3 : versions & SS_TLS_1_2;
 
+	reading->takes_older = is_all && least == NULL;
 	oldest = least != NULL ? zval_get_long(least) : oldest;
 	newest = most != NULL ? zval_get_long(most) : newest;
 	if (oldest < SS_TLS_1_2 || newest < oldest || newest > SS_TLS_1_3) {
@@ -199,11 +202,14 @@ static void add_fingerprint(ss_tls_options *options, const char *algorithm, zval
 static bool read_fingerprints(php_stream *stream, ss_reading *reading)
 {
 	zval *value = ss_crypto_option(stream, "peer_fingerprint"), *digest;
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
 	ss_tls_options *options = &reading->options;
 	zend_string *algorithm;
 
 	if (value == NULL) {
-		return false;
+		bool is_given = context != NULL && php_stream_context_get_option(context, "ssl", "peer_fingerprint") != NULL;
+		reading->obstacle = is_given ? "peer_fingerprint" : reading->obstacle;
+		return is_given;
 	}
 	if (Z_TYPE_P(value) == IS_STRING && (Z_STRLEN_P(value) == 32 || Z_STRLEN_P(value) == 40)) {
 		options->fingerprints = ecalloc(1, sizeof(ss_tls_fingerprint));
@@ -257,14 +263,69 @@ static void read_client_verification(php_stream *stream, ss_reading *reading)
 	}
 }
 
-/* OpenSSL's level 2, the default of Debian's, is kept here. Lower ones let in clients with weaker certificates,
- * which only OpenSSL does, and higher ones ask for more. */
+/* The host that a stream was made for, without what makes an address a URL's. */
+static void read_host(php_stream *stream, ss_tls_options *options)
+{
+	struct timeval connect_timeout;
+	size_t length;
+	const char *target = ss_target_of(stream->abstract, &length, &connect_timeout);
+	ss_outcome outcome = {0};
+	ss_target parsed = {0};
+
+	ss_parse_inet(target, length, &parsed, &outcome);
+	if (outcome.status == SS_OK && parsed.host_length > 0) {
+		options->host = parsed.host;
+		options->host_length = parsed.host_length;
+	}
+	ss_settle(&outcome);
+}
+
+/* Whether an option is true, where it is so unless the context says otherwise. */
+static bool is_left_on(php_stream *stream, const char *name)
+{
+	return ss_crypto_option(stream, name) == NULL || is_on(stream, name);
+}
+
+/* What a client asks of the server. */
+static void read_server_verification(php_stream *stream, ss_reading *reading)
+{
+	ss_tls_options *options = &reading->options;
+	zval *depth = ss_crypto_option(stream, "verify_depth");
+
+	text(stream, "peer_name", &options->host, &options->host_length, reading);
+	if (options->host == NULL) {
+		read_host(stream, options);
+	}
+	options->tells_host = is_left_on(stream, "SNI_enabled");
+	if (is_left_on(stream, "verify_peer_name")) {
+		options->peer_name = options->host;
+		options->peer_name_length = options->host_length;
+	}
+	read_fingerprints(stream, reading);
+	options->depth = depth != NULL ? zval_get_long(depth) : -1;
+	options->accepts_self_signed = is_on(stream, "allow_self_signed");
+	options->is_asked = is_left_on(stream, "verify_peer");
+	if (options->is_asked) {
+		read_authorities(stream, reading);
+	}
+	if (options->host == NULL) {
+		reading->obstacle = "peer_name";
+	}
+	/* Sessions are resumed of themselves, as far as the library does that. */
+	if (is_on(stream, "no_ticket")) {
+		reading->obstacle = "no_ticket";
+	}
+}
+
+/* OpenSSL's level 2, the default of Debian's, is kept here. Lower ones let in weaker certificates and older
+ * versions, which only OpenSSL does, and higher ones ask for more. */
 static void read_security_level(php_stream *stream, ss_reading *reading)
 {
 	zval *value = ss_crypto_option(stream, "security_level");
 	zend_long level = value != NULL ? zval_get_long(value) : 2;
 
-	if (level < 0 || level > 2 || (level < 2 && reading->options.is_asked)) {
+	bool would_be_weaker = reading->takes_older || reading->options.is_asked || reading->options.is_client;
+	if (level < 0 || level > 2 || (level < 2 && would_be_weaker)) {
 		reading->obstacle = "security_level";
 	}
 }
@@ -307,6 +368,17 @@ void ss_crypto_forget(ss_reading *reading)
 	options->fingerprint_count = 0;
 }
 
+void ss_crypto_examine(ss_reading *reading)
+{
+	ss_outcome outcome = {0};
+	bool may_be_unknown = reading->options.ciphers != NULL || reading->options.fingerprint_count > 0;
+
+	if (may_be_unknown && reading->obstacle == NULL && !ss_tls_knows(&reading->options, &outcome)) {
+		reading->obstacle = "ciphers";
+	}
+	ss_settle(&outcome);
+}
+
 void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 {
 	ss_tls_options *options = &reading->options;
@@ -328,10 +400,15 @@ void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 	text(stream, "alpn_protocols", &options->protocols, &options->protocols_length, reading);
 	text(stream, "passphrase", &options->passphrase, &options->passphrase_length, reading);
 	text(stream, "ciphers", &options->ciphers, &options->ciphers_length, reading);
-	read_identities(stream, reading);
-	read_client_verification(stream, reading);
+	options->is_client = method & SS_CLIENT;
+	if (options->is_client) {
+		read_server_verification(stream, reading);
+	} else {
+		read_identities(stream, reading);
+		read_client_verification(stream, reading);
+		read_tickets(stream, reading);
+	}
 	read_security_level(stream, reading);
-	read_tickets(stream, reading);
 	options->handshake_timeout = -1;
 	if (timeout != NULL) {
 		double seconds = zval_get_double(timeout);

@@ -51,6 +51,9 @@ pub(super) struct Options {
     is_asked: bool,
     must_show: bool,
     accepts_self_signed: bool,
+    is_client: bool,
+    tells_host: bool,
+    host: Text,
 }
 
 /// `ss_tls_facts`
@@ -75,7 +78,7 @@ pub(super) struct Handshakes {
     evicted: u64,
 }
 
-const _: () = assert!(size_of::<Options>() == 176 && size_of::<Facts>() == 24);
+const _: () = assert!(size_of::<Options>() == 192 && size_of::<Facts>() == 24);
 
 /// `enum ss_shaking`
 const FAILED: c_int = -1;
@@ -161,6 +164,7 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
         protocols,
         passphrase,
         ciphers,
+        host,
         ..
     } = options;
     // SAFETY: C keeps the texts for the call.
@@ -173,6 +177,8 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
     let passphrase = unsafe { bytes(passphrase.bytes, passphrase.length) };
     // SAFETY: as above.
     let ciphers = unsafe { bytes(ciphers.bytes, ciphers.length) };
+    // SAFETY: as above.
+    let host = unsafe { bytes(host.bytes, host.length) };
     let identities: &[Identity] = if options.identities.is_null() {
         &[]
     } else {
@@ -198,6 +204,8 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
         handshake_timeout: timeout.map(Duration::from_nanos),
         oldest: options.oldest,
         newest: options.newest,
+        host,
+        tells_host: options.tells_host,
     }
 }
 
@@ -223,7 +231,7 @@ pub(super) unsafe extern "C" fn ss_tls_serve(
     _ = outcome.of(|| socket.serve_tls(&wishes.to_serve()?));
 }
 
-/// Begins TLS on a connection as the server's end: `enum ss_shaking`.
+/// Begins TLS on a connection: `enum ss_shaking`.
 ///
 /// # Safety
 ///
@@ -243,7 +251,12 @@ pub(super) unsafe extern "C" fn ss_tls_start(
     let wishes = unsafe { wishes(options) };
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
-    shaking(outcome.of(|| socket.start_tls(&wishes.to_serve()?, waits)))
+    shaking(outcome.of(|| {
+        if options.is_client {
+            return socket.start_tls_as_client(&wishes.to_connect()?, waits);
+        }
+        socket.start_tls(&wishes.to_serve()?, waits)
+    }))
 }
 
 /// Goes on with a handshake: `enum ss_shaking`.

@@ -425,6 +425,11 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 	ss_outcome outcome = {0};
 	ss_options options;
 	bool begin = param->op == STREAM_XPORT_OP_CONNECT_ASYNC;
+
+	if (!ss_crypto_may_connect(stream, socket)) {
+		stream->ops->set_option(stream, PHP_STREAM_OPTION_XPORT_API, 0, param);
+		return param->outputs.returncode;
+	}
 	zval *bindto = !is_inet(socket) || PHP_STREAM_CONTEXT(stream) == NULL
 		? NULL
 		: php_stream_context_get_option(PHP_STREAM_CONTEXT(stream), "socket", "bindto");
@@ -480,7 +485,8 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 		ss_forget(&outcome);
 		return 1;
 	}
-	return concluded(param, &outcome);
+	int result = concluded(param, &outcome);
+	return result == 0 ? ss_crypto_connected(stream, socket, param) : result;
 }
 
 static void set_nodelay(php_stream *stream, const ss_socket *client)
@@ -1026,9 +1032,10 @@ static void check_list(const char *list)
 static void check_tls(const char *setting)
 {
 	/* php.ini makes nothing of `off`. */
-	if (strcmp(setting, "server") != 0 && strcmp(setting, "off") != 0 && *setting != '\0') {
-		php_error_docref(NULL, E_WARNING, "stream_socket.tls is \"%s\", which is neither \"server\" nor"
-			" \"off\"", setting);
+	if (strcmp(setting, "server") != 0 && strcmp(setting, "all") != 0 && strcmp(setting, "off") != 0
+		&& *setting != '\0') {
+		php_error_docref(NULL, E_WARNING, "stream_socket.tls is \"%s\", which is none of \"server\","
+			" \"all\" and \"off\"", setting);
 	}
 }
 
@@ -1038,6 +1045,13 @@ bool ss_serves(const char *transport)
 
 	return SSG(strict) && list != NULL
 		&& (lists(list, "all") || lists(list, transport) || lists(list, "server"));
+}
+
+bool ss_connects(const char *transport)
+{
+	const char *list = SSG(transports);
+
+	return SSG(strict) && list != NULL && (lists(list, "all") || lists(list, transport));
 }
 
 static bool is_ours(int transport, int flags)
@@ -1053,13 +1067,17 @@ static bool is_ours(int transport, int flags)
 		/* ext/sockets puts a socket of its own into a stream that opened none. */
 		return false;
 	}
-	return (flags & STREAM_XPORT_SERVER) ? ss_serves(names[transport])
-		: lists(list, "all") || lists(list, names[transport]);
+	return (flags & STREAM_XPORT_SERVER) ? ss_serves(names[transport]) : ss_connects(names[transport]);
 }
 
 bool ss_crypto_is_ours(void)
 {
-	return SSG(strict) && SSG(tls) != NULL && strcmp(SSG(tls), "server") == 0;
+	return SSG(strict) && SSG(tls) != NULL && (strcmp(SSG(tls), "server") == 0 || strcmp(SSG(tls), "all") == 0);
+}
+
+bool ss_crypto_has_clients(void)
+{
+	return SSG(strict) && SSG(tls) != NULL && strcmp(SSG(tls), "all") == 0;
 }
 
 php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
@@ -1293,7 +1311,7 @@ static PHP_MINFO_FUNCTION(stream_socket)
 	php_info_print_table_row(2, "Built for PHP", PHP_VERSION);
 	info_transports("Transports of servers", STREAM_XPORT_BIND | STREAM_XPORT_SERVER);
 	info_transports("Transports of clients", STREAM_XPORT_CONNECT | STREAM_XPORT_CLIENT);
-	php_info_print_table_row(2, "TLS", ss_crypto_is_ours() ? "servers by rustls, clients by PHP's OpenSSL"
+	php_info_print_table_row(2, "TLS", ss_crypto_has_clients() ? "by rustls" : ss_crypto_is_ours() ? "servers by rustls, clients by PHP's OpenSSL"
 		: "by PHP's OpenSSL");
 	info_row("Listeners bound", counters.bound);
 	info_row("Streams accepted", counters.accepted);

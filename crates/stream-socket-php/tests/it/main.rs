@@ -272,6 +272,48 @@ fn a_setting_that_names_no_transport_is_told() {
     }
 }
 
+/// What `clients/` says of clients of TLS: by ext/openssl, and by the library.
+#[test]
+fn clients_of_tls_may_be_the_librarys() {
+    const BY_THE_LIBRARY: [&str; 2] = ["-d", "stream_socket.tls=all"];
+    let run = |script: &Path, words: &[&str]| {
+        let path = script.to_string_lossy();
+        php_says(!words.is_empty(), &[words, &[&*path]].concat())
+    };
+    for script in scripts("clients") {
+        let stock = run(&script, &[]);
+        let has_difference = script.with_extension("stock").is_file();
+        let ours = if has_difference {
+            assert_said(&script, "on stock PHP", &stock, &expected(&script, "stock"));
+            expected(&script, "all")
+        } else {
+            stock
+        };
+        assert_said(
+            &script,
+            "by the library",
+            &run(&script, &BY_THE_LIBRARY),
+            &ours,
+        );
+    }
+    for name in [
+        "tls",
+        "tls_clients",
+        "tls_ciphers",
+        "tls_ftps",
+        "tls_starttls",
+    ] {
+        let script = root().join(format!("tests/php/same/{name}.php"));
+        let stock = run(&script, &[]);
+        assert_said(
+            &script,
+            "by the library",
+            &run(&script, &BY_THE_LIBRARY),
+            &stock,
+        );
+    }
+}
+
 #[test]
 fn the_setting_turns_tls_off() {
     let script = root().join("tests/php/differ/tls_streams.php");

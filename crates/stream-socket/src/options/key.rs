@@ -249,6 +249,8 @@ const TABLE: &[Key] = table! {
         Connect Path tls.ca;
     peer_name TLS "the host" "Name that the server's certificate must have" Some("peer_name"),
         Connect Text tls.peer_name;
+    sni TLS "1" "Tell the server which name is asked for" Some("SNI_enabled"),
+        Connect Flag tls.sni;
     fingerprint TLS "any" "SHA-256 of the server's certificate, enough without ca" None,
         Connect List tls.fingerprint;
     verify_depth TLS "any"

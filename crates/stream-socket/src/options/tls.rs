@@ -105,6 +105,9 @@ pub struct TlsClientOptions {
     pub verify_depth: Option<u32>,
     /// The name that the server's certificate must have. The URL's host by default.
     pub peer_name: Option<String>,
+    /// Whether the server is told which name is asked for (SNI), which everybody on the way can
+    /// read. On by default; names alone are told, never addresses.
+    pub sni: Option<bool>,
     /// SHA-256 fingerprints of certificates, in hexadecimal, with or without colons: the server's
     /// must be one of these. Where no [`ca`](Self::ca) is given, that is enough, whoever issued it
     /// and for whatever name; else it must be trusted besides.

@@ -196,6 +196,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ciphers", "tls::identities"),
     ("client_ca", "tls::refusals"),
     ("client_optional", "tls::refusals"),
+    ("sni", "tls::identities"),
     ("verify_depth", "tls::chains"),
     ("tickets", "tls::streams"),
     ("handshake", "tls::handshakes"),

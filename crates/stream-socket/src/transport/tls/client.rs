@@ -87,6 +87,7 @@ impl ClientContext {
             }
         };
         config.alpn_protocols = protocols(&options.alpn);
+        config.enable_sni = options.sni != Some(false);
         if let Some(path) = options.danger_key_log.as_deref() {
             config.key_log = key_log::at(url, path)?;
         }

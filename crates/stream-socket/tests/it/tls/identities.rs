@@ -118,6 +118,18 @@ fn shown(listener: &Listener, name: &str) -> Vec<u8> {
     client.tls().unwrap().peer_certificates.concat()
 }
 
+#[test]
+fn the_name_is_told_unless_it_is_to_be_secret() {
+    let listener = listen_with("tls://127.0.0.1:0", &serving("localhost"));
+    for (sni, told) in [(None, Some("localhost")), (Some(false), None)] {
+        let mut options = trusting();
+        options.tls.peer_name = Some("localhost".to_owned());
+        options.tls.sni = sni;
+        let (_, served) = both_ends(&listener, &options);
+        assert_eq!(served.tls().unwrap().server_name.as_deref(), told);
+    }
+}
+
 fn contains(certificate: &[u8], name: &str) -> bool {
     certificate
         .windows(name.len())
