@@ -24,6 +24,10 @@ const OTHERS: usize = 8;
 const OTHERS_OF_DATAGRAMS: usize = 2;
 const LONGEST: u64 = 300_000;
 
+fn mebibytes() -> u64 {
+    from_environment("MEBIBYTES").unwrap_or(MEBIBYTES)
+}
+
 fn from_environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
@@ -58,6 +62,9 @@ struct Between {
     listen: &'static str,
     folder: Folder,
     has_datagrams: bool,
+    /// Whether one may break off. Over mptcp that is not told now and then, or a minute later (one
+    /// in 300 resets on Linux 6.18, without a relay).
+    may_break: bool,
     clients: usize,
 }
 
@@ -66,7 +73,9 @@ impl Between {
         let folder = Folder::new();
         let url = own(target, &folder, "out") + &query(target, true);
         let bound = Listener::bind(&*url, &ListenOptions::default()).unwrap();
-        // Datagrams have no end: who has said all is silent, and then forgotten.
+        // Datagrams have no end: who has said all is silent, and then forgotten. Long runs share the
+        // machine with others.
+        let silence = if mebibytes() > MEBIBYTES { "10s" } else { "1s" };
         let (from_datagrams, to_datagrams) = (is_datagram(listen), is_datagram(target));
         let relay = Server::relay(&format!(
             "{}{} {}{} --threads 2 {} --half-closed {}",
@@ -75,11 +84,11 @@ impl Between {
             bound.url(),
             query(target, false),
             if from_datagrams {
-                "--peer-idle-timeout 500ms"
+                format!("--peer-idle-timeout {silence}")
             } else {
-                ""
+                String::new()
             },
-            if to_datagrams { "500ms" } else { "20s" },
+            if to_datagrams { silence } else { "20s" },
         ));
         Self {
             relay,
@@ -87,6 +96,7 @@ impl Between {
             listen,
             folder,
             has_datagrams: from_datagrams || to_datagrams,
+            may_break: !(from_datagrams || to_datagrams || [listen, target].contains(&"mptcp")),
             clients: 0,
         }
     }
@@ -124,7 +134,7 @@ impl Between {
         for _ in 0..others {
             let (up, down) = (1 + random.below(LONGEST), 1 + random.below(LONGEST));
             let breaks = match random.below(2) {
-                0 if !self.has_datagrams => {
+                0 if self.may_break => {
                     let who = random.below(2) as usize;
                     Some((who, random.below([up, down][who])))
                 }
@@ -136,17 +146,17 @@ impl Between {
     }
 }
 
-fn carry(listen: &'static str, target: &str) {
-    let seed = from_environment("SEED").unwrap_or(1);
-    let mebibytes = from_environment("MEBIBYTES").unwrap_or(MEBIBYTES);
+/// Carries all that is to be carried between two; why not, if it does not arrive.
+fn carry(listen: &'static str, target: &str) -> Result<(), String> {
     let (pair, begun) = (format!("{listen} to {target}"), Instant::now());
     if std::env::var("PAIR").is_ok_and(|only| only != pair) {
-        return;
+        return Ok(());
     }
+    let seed = from_environment("SEED").unwrap_or(1);
     let pair = format!("SEED={seed} PAIR=\"{pair}\"");
     let mut between = Between::new(listen, target);
     let mut random = Random::new(seed);
-    let plans = between.plans(&mut random, mebibytes << 20);
+    let plans = between.plans(&mut random, mebibytes() << 20);
     let first = between.begin(random.next(), plans[0]);
     // Its loops are there when it has passed something on. A peer of datagrams shares a socket.
     let of_first = if is_datagram(listen) { 1 } else { 2 };
@@ -154,44 +164,45 @@ fn carry(listen: &'static str, target: &str) {
     let others = plans[1..].iter();
     let others = others.map(|plan| between.begin(random.next(), *plan));
     let mut conversations: Vec<_> = std::iter::once(first).chain(others).collect();
-    let result = hold(&mut conversations);
+    let held = hold(&mut conversations);
     drop(conversations);
-    if let Err(error) = result {
-        panic!("{pair}: {error}\n{}", between.relay.end());
+    if let Err(error) = held {
+        return Err(format!("{pair}: {error}\n{}", between.relay.end()));
     }
     between.relay.lets_go_of_all_but(before);
     let log = between.relay.end();
     for Plan { up, down, breaks } in plans {
         let line = format!("up={up} down={down} ");
-        assert!(
-            breaks.is_some() || log.contains(&line),
-            "{pair}: {line}: {log}"
-        );
+        if breaks.is_none() && !log.contains(&line) {
+            return Err(format!("{pair}: no {line}in the log:\n{log}"));
+        }
     }
-    eprintln!(
-        "{pair}: {mebibytes} MiB each way in {:.1?}",
-        begun.elapsed()
-    );
+    let (mebibytes, span) = (mebibytes(), begun.elapsed());
+    eprintln!("{pair}: {mebibytes} MiB each way in {span:.1?}");
+    Ok(())
+}
+
+/// Every pair of these: one that fails keeps the others from nothing.
+fn carry_all(listens: &[&'static str], targets: &[&str]) {
+    let pairs = listens
+        .iter()
+        .flat_map(|listen| targets.iter().map(move |target| carry(listen, target)));
+    let failures: Vec<String> = pairs.filter_map(Result::err).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn bytes_arrive_as_they_were_sent_whatever_happens() {
-    for listen in STREAMS {
-        STREAMS.iter().for_each(|target| carry(listen, target));
-    }
+    carry_all(STREAMS, STREAMS);
 }
 
 #[test]
 fn datagrams_arrive_as_they_were_sent_where_there_is_room_for_them() {
-    for listen in DATAGRAMS {
-        DATAGRAMS.iter().for_each(|target| carry(listen, target));
-        STREAMS.iter().for_each(|target| carry(listen, target));
-    }
+    carry_all(DATAGRAMS, DATAGRAMS);
+    carry_all(DATAGRAMS, STREAMS);
 }
 
 #[test]
-fn bytes_become_datagrams_and_datagrams_bytes_whatever_happens() {
-    for listen in STREAMS {
-        DATAGRAMS.iter().for_each(|target| carry(listen, target));
-    }
+fn bytes_become_datagrams_whatever_happens() {
+    carry_all(STREAMS, DATAGRAMS);
 }
