@@ -12,6 +12,7 @@ mod command;
 mod connect;
 mod exit;
 mod failure;
+mod limits;
 mod log;
 mod loops;
 mod notify;

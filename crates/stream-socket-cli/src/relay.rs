@@ -14,12 +14,14 @@ use stream_socket::{Listener, Stream};
 pub(crate) use self::destination::{Destination, Patience};
 use self::dialler::Dialler;
 use crate::failure::Failure;
+use crate::limits::Limits;
 use crate::loops::{Body, LiveCount, Loops, Settings, lifeline};
 use crate::signal::Signals;
 
 /// Relays until it is told to end and the last connection has finished.
 pub(crate) fn run(
     listeners: Vec<Listener>,
+    limits: Vec<Limits>,
     destination: Destination,
     signals: Signals,
     settings: Settings,
@@ -33,7 +35,8 @@ pub(crate) fn run(
         let (destination, live, open) = (Arc::clone(&destination), live.clone(), Arc::clone(&open));
         Box::new(move |control| relay(control, listeners, &destination, &live, open))
     };
-    let watched = listeners.iter().map(Arc::downgrade).collect();
+    let watched: Vec<_> = listeners.iter().map(Arc::downgrade).collect();
+    let limited: Vec<_> = watched.iter().cloned().zip(limits).collect();
     let bodies = (0..settings.threads.max(1)).map(body).collect();
     drop((listeners, open));
     let loops = Loops {
@@ -42,7 +45,14 @@ pub(crate) fn run(
         live,
         listeners: watched,
         drain: settings.drain,
-        reload: Box::new(move || destination.look_again()),
+        reload: Box::new(move || {
+            destination.look_again();
+            for (listener, limits) in &limited {
+                if let Some(listener) = listener.upgrade() {
+                    limits.renew(&listener);
+                }
+            }
+        }),
     };
     loops.run(signals)
 }

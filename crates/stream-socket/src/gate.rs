@@ -18,8 +18,8 @@ use crate::sys::{Errno, fork};
 /// The places of one listener.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    places: u32,
-    places_per_ip: u32,
+    places: AtomicU32,
+    places_per_ip: AtomicU32,
     /// Whether those who find no place are closed instead of left in the backlog.
     closes: bool,
     taken: AtomicU32,
@@ -50,8 +50,8 @@ impl Gate {
             return Ok(None);
         }
         Ok(Some(Arc::new(Self {
-            places: options.max_connections.unwrap_or(u32::MAX),
-            places_per_ip: options.max_connections_per_ip.unwrap_or(u32::MAX),
+            places: AtomicU32::new(options.max_connections.unwrap_or(u32::MAX)),
+            places_per_ip: AtomicU32::new(options.max_connections_per_ip.unwrap_or(u32::MAX)),
             closes: options.close_when_full == Some(true),
             taken: AtomicU32::new(0),
             taken_per_ip: Mutex::default(),
@@ -60,9 +60,24 @@ impl Gate {
         })))
     }
 
+    /// Sets other limits. Who has a place keeps it; who waits for one learns of more.
+    pub(crate) fn set_limits(&self, options: &ListenOptions) {
+        let (all, per_ip) = (options.max_connections, options.max_connections_per_ip);
+        let limit = |number: Option<u32>| number.unwrap_or(u32::MAX);
+        self.places_per_ip.store(limit(per_ip), Ordering::SeqCst);
+        self.places.store(limit(all), Ordering::SeqCst);
+        if self.has_room() {
+            self.ring();
+        }
+    }
+
+    fn places(&self) -> u32 {
+        self.places.load(Ordering::SeqCst)
+    }
+
     /// A place, if one is free.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let add = |taken: u32| (taken < self.places).then_some(taken + 1);
+        let add = |taken: u32| (taken < self.places()).then_some(taken + 1);
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, add)
             .ok()?;
@@ -115,7 +130,7 @@ impl Gate {
 
     /// Whether a place is free.
     pub(crate) fn has_room(&self) -> bool {
-        self.taken.load(Ordering::SeqCst) < self.places
+        self.taken.load(Ordering::SeqCst) < self.places()
     }
 
     fn ring(&self) {
@@ -177,7 +192,7 @@ impl Place {
 
     /// Counts the place for an address; whether that address may have one more.
     pub(crate) fn admit(&mut self, ip: Option<IpAddr>) -> bool {
-        let limit = self.gate.places_per_ip;
+        let limit = self.gate.places_per_ip.load(Ordering::SeqCst);
         let Some(ip) = ip.filter(|_| limit < u32::MAX).map(|ip| ip.to_canonical()) else {
             return true;
         };
@@ -235,6 +250,26 @@ mod tests {
         assert!(first.is_some() && second.is_some() && gate.enter().is_none());
         drop(first);
         assert!(gate.enter().is_some());
+    }
+
+    #[test]
+    fn other_limits_count_for_those_who_come_and_wake_those_who_wait() {
+        let gate = gate(Some(2), None);
+        let limited = |number| ListenOptions {
+            max_connections: number,
+            ..ListenOptions::default()
+        };
+        let places = [gate.enter().unwrap(), gate.enter().unwrap()];
+        gate.set_limits(&limited(Some(1)));
+        drop(places);
+        let place = gate.enter().unwrap();
+        let waiting = gate.await_room();
+        let now = Deadline::after(Some(Duration::ZERO));
+        assert!(gate.enter().is_none() && !poll_one(waiting.bell(), Events::READ, now).unwrap());
+        gate.set_limits(&limited(None));
+        assert!(poll_one(waiting.bell(), Events::READ, now).unwrap());
+        assert!(gate.enter().is_some());
+        drop(place);
     }
 
     #[test]

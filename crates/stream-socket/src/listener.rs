@@ -1,6 +1,7 @@
 //! A listening socket.
 
 mod inherited;
+mod limits;
 mod tls;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use limits::Spans;
 use tls::Tls;
 
 use crate::address::SocketAddress;
@@ -98,6 +100,7 @@ pub struct Listener {
     /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
     ours: bool,
     gate: Option<Arc<Gate>>,
+    spans: RwLock<Spans>,
     /// A descriptor to be given up when none is left, so that a newcomer can be accepted and
     /// closed: where that is the policy. Who accepts holds it for reading, who gives it up for
     /// writing, so that no other loop takes what is given up.
@@ -195,6 +198,7 @@ impl Listener {
             file,
             ours: true,
             gate,
+            spans: RwLock::new(Spans::new(options)),
             reserve: reserve(options),
         })
     }
@@ -374,10 +378,6 @@ impl Listener {
             }
         }
         Ok(None)
-    }
-
-    pub(crate) fn options(&self) -> &ListenOptions {
-        &self.options
     }
 
     pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {

@@ -1,8 +1,9 @@
 //! `stream-socket relay`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use stream_socket::SocketUrl;
 
 use super::danger::{self, Danger};
@@ -21,6 +22,7 @@ pub(crate) struct RelayArguments {
     pub(crate) half_closed: Duration,
     pub(crate) retry: Duration,
     pub(crate) refresh: Duration,
+    pub(crate) limits: Option<PathBuf>,
     pub(crate) flags: Vec<Flag>,
     pub(crate) danger: Danger,
 }
@@ -39,6 +41,10 @@ datagrams and bytes, each read becomes a datagram, or its bytes.
 A name as target is looked up before anybody is waited for, again when it is older than \
 --refresh, when it could not be reached, and on HUP, which also has the files of certificates \
 read again. All its addresses are tried.
+
+A file of --limits has a KEY=VALUE in each line, of max_connections, max_connections_per_ip, \
+idle_timeout and lifetime, and goes before flags and queries. On HUP it is read again: \
+connections stay, even if there are too many of them now, and new ones get the new limits.
 
 At the end of each connection one line tells who it was, where it went, how much went up, to the \
 target, and down, for how long, which side ended it and why.
@@ -76,7 +82,7 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .help("What to connect to for each: tcp, udp, unix, udg, vsock, tls"),
         )
-        .args([half_closed(), retry(), refresh()])
+        .args([half_closed(), retry(), refresh(), limits()])
         .args([drain(), threads()].map(|arg| arg.help_heading("Relay")))
         .args(option_flags::flags_of_relay())
         .args(danger::flags())
@@ -95,6 +101,15 @@ fn retry() -> Arg {
 
 fn refresh() -> Arg {
     span("refresh", "refresh", "30s").help("After how long a name is looked up again")
+}
+
+fn limits() -> Arg {
+    Arg::new("limits")
+        .long("limits")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("A file of limits of LISTEN, read again on HUP")
+        .help_heading("Relay")
 }
 
 fn span(id: &'static str, name: &'static str, default: &'static str) -> Arg {
@@ -120,6 +135,7 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<RelayArguments, Failure>
         half_closed: time("half_closed"),
         retry: time("retry"),
         refresh: time("refresh"),
+        limits: matches.get_one("limits").cloned(),
         flags: option_flags::given_of_relay(matches),
         danger: danger::given(matches),
     })

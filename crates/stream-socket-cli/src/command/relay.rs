@@ -8,6 +8,7 @@ use stream_socket::engine::raise_descriptor_limit;
 
 use crate::args::RelayArguments;
 use crate::failure::Failure;
+use crate::limits::Limits;
 use crate::loops::Settings;
 use crate::place::Place;
 use crate::relay::{self, Destination, Patience};
@@ -35,9 +36,20 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         refresh: arguments.refresh,
     };
     let destination = Destination::new(&target.without_query(), &connecting, patience)?;
-    let mut listeners: Vec<Listener> = Vec::new();
+    let (mut listeners, mut limits) = (Vec::<Listener>::new(), Vec::new());
     for (place, options) in places.into_iter().zip(&listening) {
-        listeners.extend(place.listen(options)?);
+        let Some(path) = &arguments.limits else {
+            listeners.extend(place.listen(options)?);
+            continue;
+        };
+        let options = options::merged_listening(place.url(), options)?;
+        let file = Limits::new(path.clone(), options);
+        for listener in place.listen(&file.to_bind()?)? {
+            // They go before a query.
+            listener.set_limits(&file.read()?)?;
+            listeners.push(listener);
+            limits.push(file.clone());
+        }
     }
     let signals = Signals::install_with_hang_up()?;
     let mut bound = String::new();
@@ -54,5 +66,5 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         threads: arguments.threads,
         drain: arguments.drain,
     };
-    relay::run(listeners, destination, signals, settings)
+    relay::run(listeners, limits, destination, signals, settings)
 }

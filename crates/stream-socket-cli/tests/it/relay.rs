@@ -260,6 +260,46 @@ fn limits_in_number_and_time_are_in_force() {
     assert_eq!(log.matches("up=").count(), 1, "{log}");
 }
 
+#[test]
+fn limits_of_a_file_change_on_hang_up_and_connections_stay() {
+    let folder = Folder::new();
+    let write = |text: &str| std::fs::write(folder.path("limits"), text).unwrap();
+    write("# of a test\nmax_connections = 1\n");
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    let (target, limits) = (echo.url(), folder.text("limits"));
+    let mut relay = Server::relay(&format!(
+        "tcp://127.0.0.1:0?max_connections=7 {target} --close-when-full --limits {limits}"
+    ));
+    let url = relay.url().to_owned();
+    let connect = || {
+        let mut client = Script::start("$BIN connect $URL", &[("URL", &url)]);
+        client.write("x\n");
+        client
+    };
+    let mut first = connect();
+    assert_eq!(first.line(), "x");
+    assert_eq!(connect().line(), "");
+    write("max_connections=2\nidle_timeout=500ms\n");
+    relay.signal("HUP");
+    relay.wait_for_log("new limits");
+    let mut second = connect();
+    assert_eq!(second.line(), "x");
+    assert_eq!(connect().line(), "");
+    let line = relay.wait_for_log("idle for too long");
+    assert!(line.contains("up=2 down=2"), "{line}");
+    // Nobody limited the idle time of the first.
+    first.write("y\n");
+    assert_eq!(first.line(), "y");
+    write("max_connections=2\nbacklog=1\n");
+    relay.signal("HUP");
+    let line = relay.wait_for_log("kept the old limits");
+    let sentence = "limits, line 2: `backlog` is none of max_connections, ";
+    assert!(line.contains(sentence), "{line}");
+    first.write("z\n");
+    assert_eq!(first.finish(), (Some(0), "z\n".to_owned()));
+    relay.end();
+}
+
 /// HAProxy, which tells whom it takes for its client.
 const HAPROXY: &str = "cat >$FILE <<END
 defaults

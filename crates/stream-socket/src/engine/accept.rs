@@ -169,12 +169,12 @@ impl<T> Acceptor<T> {
     }
 
     fn limits(&self, now: Instant) -> Limits {
-        let options = self.listener.options();
-        let expires = options
+        let spans = self.listener.spans();
+        let expires = spans
             .lifetime
             .and_then(|lifetime| now.checked_add(lifetime));
         Limits {
-            idle: options.idle_timeout,
+            idle: spans.idle,
             expires,
         }
     }
