@@ -1,5 +1,6 @@
-//! The lines of docs/relay.md: each of ours, and each of a peer that Debian has, is run as it stands
-//! there, but for addresses, paths and certificates, which are the test's own. Both do the same.
+//! The lines of docs/relay.md: each of ours, and each of a peer that Debian has, is run as it
+//! stands there, but for addresses, paths and certificates, which are the test's own. Both do the
+//! same.
 
 mod peers;
 

@@ -73,8 +73,8 @@ impl Between {
         let folder = Folder::new();
         let url = own(target, &folder, "out") + &query(target, true);
         let bound = Listener::bind(&*url, &ListenOptions::default()).unwrap();
-        // Datagrams have no end: who has said all is silent, and then forgotten. Long runs share the
-        // machine with others.
+        // Datagrams have no end: who has said all is silent, and then forgotten. Long runs share
+        // the machine with others.
         let silence = if mebibytes() > MEBIBYTES { "10s" } else { "1s" };
         let (from_datagrams, to_datagrams) = (is_datagram(listen), is_datagram(target));
         let relay = Server::relay(&format!(
