@@ -337,7 +337,7 @@ impl Session {
         self.flush(socket)
     }
 
-    /// Has it end without close_notify, so that the peer does not take what it has got for the whole.
+    /// Has it end without close_notify, so that the peer does not take what it has got for all.
     pub(crate) fn cut(&mut self) {
         self.is_cut = true;
     }
