@@ -40,6 +40,16 @@ pub(crate) fn receive_buffer_size(socket: BorrowedFd<'_>) -> Result<usize, Errno
     call(Call::Option, || sockopt::socket_recv_buffer_size(socket))
 }
 
+/// Twice as much room as there is, as far as `net.core.wmem_max` allows.
+#[cfg(feature = "tls")]
+pub(crate) fn double_send_buffer(socket: BorrowedFd<'_>) -> Set {
+    // What is told has been doubled already, and is doubled again.
+    set(|| {
+        let bytes = sockopt::socket_send_buffer_size(socket)?;
+        sockopt::set_socket_send_buffer_size(socket, bytes)
+    })
+}
+
 /// `SO_SNDBUF`, socket(7): bytes; the kernel doubles it and cuts it at `net.core.wmem_max`.
 pub(crate) fn send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> Set {
     set(|| sockopt::set_socket_send_buffer_size(socket, bytes))

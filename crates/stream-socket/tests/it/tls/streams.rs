@@ -165,6 +165,36 @@ fn a_stream_that_is_dropped_amid_a_write_loses_nothing_that_was_reported() {
     }
 }
 
+/// A socket that is full has room for the end of TLS all the same.
+#[test]
+fn a_stream_that_is_dropped_with_its_socket_full_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = listen(&format!("tls+unix://{}/s", folder.path().display()));
+    let mut options = trusting();
+    options.tls.peer_name = Some("localhost".to_owned());
+    for portion in [700, 16_000, 60_000] {
+        let portion = vec![7; portion];
+        let mut whole = 0;
+        // First it is found out how much there is room for, and then written exactly that.
+        for is_rehearsal in [true, false] {
+            let (mut client, mut served) = both_ends(&listener, &options);
+            served.set_blocking(false);
+            if is_rehearsal {
+                let writes = std::iter::from_fn(|| served.write(&portion).ok());
+                whole = writes.take_while(|length| *length == portion.len()).count();
+                continue;
+            }
+            for _ in 0..whole {
+                assert_eq!(served.write(&portion).unwrap(), portion.len());
+            }
+            drop(served);
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            assert_eq!(got.len(), whole * portion.len());
+        }
+    }
+}
+
 #[test]
 fn lines_come_as_from_any_stream() {
     let (mut client, mut served) = tls_pair();
