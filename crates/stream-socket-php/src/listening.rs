@@ -143,8 +143,11 @@ fn limits_of_peers(options: &mut ListenOptions) -> ListenOptions {
     options.close_when_full = None;
     options.fast_open = None;
     options.defer_accept = None;
+    options.proxy_timeout = None;
     let limits = options.clone();
     options.max_peers = None;
     options.peer_idle_timeout = None;
+    options.proxy_protocol = None;
+    options.proxy_from.clear();
     limits
 }

@@ -13,6 +13,7 @@ pub use parcel::Datagram;
 use crate::address::SocketAddress;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::options::{ListenOptions, Options};
+use crate::proxy_protocol::ProxyHeader;
 use crate::sys::batch::{Arrival, receive_one, send_one};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
@@ -20,6 +21,7 @@ use crate::sys::{self, Errno, LocalAddress, failed, option, timed_out};
 use crate::transport::{
     self, Bound, Inherited, inherited_options, refuse_binding, tell_local_address,
 };
+use crate::trust::Trust;
 use crate::url::{SocketUrl, ToSocketUrl, Transport};
 
 /// A socket that whole datagrams come to and go from: udp or udg.
@@ -57,6 +59,8 @@ pub struct DatagramSocket {
     coalesces: bool,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Whose headers are believed, where datagrams begin with them.
+    trust: Option<Trust>,
 }
 
 /// What is known of a datagram beside its bytes.
@@ -189,6 +193,7 @@ impl DatagramSocket {
             coalesces,
             read_timeout: options.socket.read_timeout,
             write_timeout: options.socket.write_timeout,
+            trust: Trust::of(options),
         })
     }
 
@@ -207,6 +212,24 @@ impl DatagramSocket {
             file,
         };
         (url, bound)
+    }
+
+    /// The bytes of a datagram behind the header of the PROXY protocol that it has to begin with,
+    /// and that header, where [`proxy_protocol`](ListenOptions::proxy_protocol) asks for one; all
+    /// of them elsewhere. It was received with its header, and is answered at the proxy.
+    ///
+    /// `None` for one that begins with no header of version 2, or comes from outside of
+    /// [`proxy_from`](ListenOptions::proxy_from).
+    pub fn without_header<'a>(
+        &self,
+        datagram: &Datagram<'a>,
+    ) -> Option<(&'a [u8], Option<ProxyHeader>)> {
+        let Some(trust) = &self.trust else {
+            return Some((datagram.payload, None));
+        };
+        let ip = datagram.peer.and_then(SocketAddress::ip);
+        let (header, payload) = trust.unwrap(ip, datagram.payload)?;
+        Some((payload, Some(header)))
     }
 
     /// Receives one datagram into `buffer`, waiting for it up to the read timeout.

@@ -148,6 +148,7 @@ mod select;
 mod stream;
 mod sys;
 mod transport;
+mod trust;
 mod url;
 
 pub use address::{SocketAddress, UnixAddress, VsockAddress};

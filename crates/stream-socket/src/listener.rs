@@ -163,8 +163,8 @@ impl Listener {
     /// has no descriptor left.
     pub fn over(socket: DatagramSocket, options: &ListenOptions) -> Result<Self> {
         let (url, bound) = socket.into_bound();
-        peers::check_limits(&url, options)?;
-        Self::new(&url, options, bound)
+        let options = accepting(&url, options)?;
+        Self::new(&url, &options, bound)
     }
 
     /// Ends one direction or both: shutdown(2). To end reading lets accept fail, for all who share

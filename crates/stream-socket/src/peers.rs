@@ -34,6 +34,7 @@ use crate::sys::epoll::{Bell, Epoll, Mode};
 use crate::sys::wait::Events;
 use crate::sys::{self, Errno, failed, fork, option};
 use crate::transport::tell_local_address;
+use crate::trust::Trust;
 use crate::url::SocketUrl;
 
 /// Peers where no limit is given: the backlog of a listener of connections.
@@ -67,6 +68,8 @@ pub(crate) struct Dispatcher {
     url: Arc<SocketUrl>,
     address: SocketAddress,
     options: ListenOptions,
+    /// Whose headers are believed, where datagrams begin with them.
+    trust: Option<Trust>,
     max_peers: usize,
     idle: Duration,
     /// Whose it is. A child that was forked with it shares the sockets, but must not undo what
@@ -131,6 +134,7 @@ impl Dispatcher {
             url: Arc::clone(url),
             address: address.clone(),
             options: options.clone(),
+            trust: Trust::of(options),
             max_peers: options.max_peers.unwrap_or(MAX_PEERS) as usize,
             idle,
             process: fork::generation(),
@@ -234,16 +238,40 @@ impl Dispatcher {
         at: Option<sys::LocalAddress>,
     ) -> std::result::Result<Delivery, Errno> {
         let arrival = receive_one(socket, &mut state.buffer)?;
-        let origin = Origin {
+        let mut origin = Origin {
             peer: arrival.peer,
             local: arrival.local.or(at),
+            header: None,
         };
         let buffer = mem::take(&mut state.buffer);
         let length = arrival.length.min(buffer.len());
         state.counters.cut += u64::from(arrival.length > length);
-        let delivery = self.deliver(state, origin, &buffer[..length]);
+        let delivery = match self.unwrapped(&mut origin, &buffer[..length]) {
+            Some(datagram) => self.deliver(state, origin, datagram),
+            None => {
+                state.counters.unproxied += 1;
+                Delivery::Done
+            }
+        };
         state.buffer = buffer;
         Ok(delivery)
+    }
+
+    /// The datagram without the header that it has to begin with, if it has; `None` where that is
+    /// missing or not to be believed.
+    fn unwrapped<'a>(&self, origin: &mut Origin, datagram: &'a [u8]) -> Option<&'a [u8]> {
+        let Some(trust) = &self.trust else {
+            return Some(datagram);
+        };
+        let proxy = origin.peer.as_ref().and_then(SocketAddress::ip);
+        let (header, datagram) = trust.unwrap(proxy, datagram)?;
+        origin.header = Some(Arc::new(header));
+        Some(datagram)
+    }
+
+    /// Whether datagrams begin with headers.
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.trust.is_some()
     }
 
     fn deliver(&self, state: &mut State, origin: Origin, datagram: &[u8]) -> Delivery {
@@ -280,7 +308,16 @@ impl Dispatcher {
     pub(crate) fn hand_over(&self, peer: Option<SocketAddress>, of: &Mailbox, datagram: &[u8]) {
         let mut state = self.state();
         let local = of.origin().local;
-        self.deliver_and_keep(&mut state, Origin { peer, local }, datagram);
+        let header = None;
+        self.deliver_and_keep(
+            &mut state,
+            Origin {
+                peer,
+                local,
+                header,
+            },
+            datagram,
+        );
     }
 
     fn deliver_and_keep(&self, state: &mut State, origin: Origin, datagram: &[u8]) {

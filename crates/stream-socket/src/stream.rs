@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use in_call::InCall;
 pub(crate) use peer::PeerEnd;
-pub(crate) use proxied::Trust;
 use rare::Rare;
 use secure::Secure;
 use source::Source;

@@ -88,6 +88,19 @@ stream_socket_serve($listener, function (mixed $served): void {
     stream_socket_serve_stop();
 });
 
+// Over udp before every datagram.
+$context = stream_context_create(['proxy' => $trusting]);
+$datagrams = stream_socket_server('udp://127.0.0.1:0', $number, $text, STREAM_SERVER_BIND, $context);
+$proxy = stream_socket_client('udp://' . stream_socket_get_name($datagrams, false));
+$ends = inet_pton('192.0.2.1') . inet_pton('203.0.113.7') . pack('nn', 4321, 53);
+foreach (['question', 'and another'] as $question) {
+    fwrite($proxy, $question);
+    fwrite($proxy, str_replace("\x21\x21", "\x21\x12", v2(1, $ends)) . $question);
+}
+$served = stream_socket_accept($datagrams, 5, $peer);
+say($peer, stream_socket_get_name($served, false), fread($served, 100), fread($served, 100));
+say(stream_get_meta_data($served)['proxy']['client'], fwrite($served, 'answer'), fread($proxy, 100));
+
 foreach ([['protocol' => 'maybe'], ['protocol' => 7], ['protocol' => 'required'], ['from' => '::/0'],
     ['protocol' => 'required', 'from' => ['10.0.0.0/33']]] as $wrong) {
     listen($wrong);

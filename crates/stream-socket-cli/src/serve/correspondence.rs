@@ -86,9 +86,12 @@ impl Answers {
             }
             return;
         };
-        let limit = largest_answer(datagram.payload.len(), peer);
+        let Some((payload, _)) = mailbox.socket().without_header(datagram) else {
+            return mailbox.refuse(Refusal::Unproxied, Some(peer), None);
+        };
+        let limit = largest_answer(payload.len(), peer);
         self.answer.clear();
-        let refusal = match service.answer(datagram.payload, limit, &mut self.answer) {
+        let refusal = match service.answer(payload, limit, &mut self.answer) {
             Reply::Silence => return,
             _ if self
                 .servers

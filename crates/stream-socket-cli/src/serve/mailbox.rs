@@ -22,18 +22,20 @@ pub(super) enum Refusal {
     Truncated,
     TooLarge,
     Unsendable,
+    Unproxied,
 }
 
 /// Whoever sends from such a port, or claims to.
 pub(super) const OTHER_SERVER: &str = "it is a server like this one, and would answer the answer";
 
 impl Refusal {
-    const ALL: [Refusal; 5] = [
+    const ALL: [Refusal; 6] = [
         Refusal::Unnamed,
         Refusal::OtherServer,
         Refusal::Truncated,
         Refusal::TooLarge,
         Refusal::Unsendable,
+        Refusal::Unproxied,
     ];
 
     fn reason(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Refusal {
             Refusal::Truncated => "the datagram is larger than 64 KiB",
             Refusal::TooLarge => "the answer is more than three times as large as what was asked",
             Refusal::Unsendable => "the answer could not be sent",
+            Refusal::Unproxied => "it begins with no header of a proxy that is believed",
         }
     }
 }

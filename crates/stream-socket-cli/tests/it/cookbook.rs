@@ -121,7 +121,12 @@ impl Recipe {
             ask += " --peer-name localhost --ca $CA --certificate $CLIENT";
         }
         if self.words().contains(&"--proxy-protocol") {
-            ask += " --send-proxy v1";
+            let is_udp = self.words()[0].starts_with("udp");
+            ask += if is_udp {
+                " --send-proxy v2"
+            } else {
+                " --send-proxy v1"
+            };
         }
         ask
     }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::programs::{children, exists, process, serve, variables};
-use crate::support::{Folder, LIMIT, Server, abstract_name, is_root, shell};
+use crate::support::{BINARY, Folder, LIMIT, Server, abstract_name, is_root, shell};
 
 /// Answers each datagram with who it is, how many came and what this one was.
 const NUMBERED: &str = "
@@ -289,4 +290,29 @@ except socket.timeout: print(\"nothing\")' $PORT";
     let line = server.wait_for_log("warning: refused");
     assert!(line.contains("it is a server like this one"), "{line}");
     server.end();
+}
+
+#[test]
+fn behind_a_proxy_it_is_told_of_the_client() {
+    let tell = "dd bs=64k count=1 2>/dev/null; echo $UDPREMOTEIP:$UDPREMOTEPORT";
+    let mut command = Command::new(BINARY);
+    command
+        .args(["serve", "udp://127.0.0.1:0", "--proxy-protocol", "required"])
+        .args(["--proxy-from", "127.0.0.1", "--", "sh", "-c", tell]);
+    let server = Server::start_command(command, 1);
+    let relay = Server::relay(&format!(
+        "udp://127.0.0.1:0 {} --send-proxy v2",
+        server.url()
+    ));
+    let (direct, through) = (UdpSocket::bind("127.0.0.1:0").unwrap(), client(&relay));
+    direct
+        .connect(format!("127.0.0.1:{}", server.port()))
+        .unwrap();
+    direct.send(b"bare\n").unwrap();
+    through.send(b"hello").unwrap();
+    let own = through.local_addr().unwrap();
+    assert_eq!(said(&through), b"hello");
+    assert_eq!(said(&through), format!("{own}\n").into_bytes());
+    direct.set_nonblocking(true).unwrap();
+    assert!(direct.recv(&mut [0; 64]).is_err());
 }

@@ -115,7 +115,7 @@ void ss_proxy_tell(const ss_socket *socket, zval *into)
 	ss_outcome outcome = {0};
 	zval section;
 
-	if (!socket->proxied || socket->kind != SS_STREAM) {
+	if (!socket->proxied || (socket->kind != SS_STREAM && socket->kind != SS_PEER)) {
 		return;
 	}
 	uint8_t version = ss_proxy_version(socket, &outcome);

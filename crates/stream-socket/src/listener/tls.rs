@@ -11,16 +11,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::handshake_log::{HandshakeCounters, HandshakeLog};
 use crate::handshakes::Handshakes;
-use crate::network::Network;
 use crate::options::{HandshakeTime, ListenOptions, TlsServerOptions};
-use crate::proxy_protocol::ProxyReading;
-use crate::stream::{Stream, Trust};
+use crate::stream::Stream;
 use crate::sys::{failed, timed_out};
 use crate::transport::tls::ServerContext;
+use crate::trust::Trust;
 use crate::url::SocketUrl;
-
-/// How long the header of a proxy may take: it is the first that it says.
-const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keys and certificates, whose headers are believed, and the handshakes under way.
 #[derive(Debug)]
@@ -38,8 +34,9 @@ impl Tls {
         url: &SocketUrl,
         options: &ListenOptions,
     ) -> Result<OnceLock<Self>> {
-        let trust = trust(options);
         let transport = url.transport();
+        // A datagram comes with its header.
+        let trust = Trust::of(options).filter(|_| !transport.is_datagram());
         if !transport.is_tls() && trust.is_none() {
             return Ok(OnceLock::new());
         }
@@ -115,17 +112,6 @@ impl Tls {
     pub(super) fn has_proxies(&self) -> bool {
         self.trust.is_some()
     }
-}
-
-fn trust(options: &ListenOptions) -> Option<Trust> {
-    let is_required = options.proxy_protocol == Some(ProxyReading::Required);
-    let networks = options.proxy_from.iter();
-    // What can't be read has been refused before.
-    let networks = networks.filter_map(|text| Network::parse(text).ok());
-    is_required.then(|| Trust {
-        networks: networks.collect(),
-        timeout: options.proxy_timeout.unwrap_or(PROXY_TIMEOUT),
-    })
 }
 
 impl Listener {

@@ -134,6 +134,13 @@ const TCP: &[Transport] = &[Transport::Tcp];
 const UDP: &[Transport] = &[Transport::Udp];
 const INET: &[Transport] = &[Transport::Tcp, Transport::Udp];
 const UNIX: &[Transport] = &[Transport::Unix, Transport::Udg];
+const ANY: &[Transport] = &[
+    Transport::Tcp,
+    Transport::Udp,
+    Transport::Unix,
+    Transport::Udg,
+    Transport::Vsock,
+];
 const NAMED: &[Transport] = &[
     Transport::Tcp,
     Transport::Udp,
@@ -205,9 +212,9 @@ const TABLE: &[Key] = table! {
         Listen Span idle_timeout;
     lifetime ACCEPTING "never" "How long a connection is kept at all" None,
         Listen Span lifetime;
-    proxy_protocol ACCEPTING "absent" "Header of the PROXY protocol: required or absent" None,
+    proxy_protocol ANY "absent" "Header of the PROXY protocol: required or absent" None,
         Listen Choice proxy_protocol;
-    proxy_from TCP "nobody" "Networks whose headers are believed" None,
+    proxy_from INET "nobody" "Networks whose headers are believed" None,
         Listen List proxy_from;
     proxy_timeout ACCEPTING "5s" "Limit for a connection's header" None,
         Listen Span proxy_timeout;

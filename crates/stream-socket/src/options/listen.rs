@@ -71,10 +71,14 @@ pub struct ListenOptions {
     pub peer_idle_timeout: Option<Duration>,
     /// Whether connections begin with a header of the PROXY protocol, v1 or v2, which tells whose
     /// they are; not by default. Accept returns those alone whose header has come, and so, over
-    /// TLS, has the handshake behind it. tcp, unix.
+    /// TLS, has the handshake behind it. tcp, unix, vsock.
+    ///
+    /// Over udp and udg every datagram begins with one, of v2, and is dropped without; answers go
+    /// to the proxy, as they are. A [`DatagramSocket`](crate::DatagramSocket) receives it with the
+    /// rest, see [`without_header`](crate::DatagramSocket::without_header).
     pub proxy_protocol: Option<ProxyReading>,
     /// The networks whose headers are believed, as in `10.0.0.0/8`; who comes from elsewhere is
-    /// refused. Needed where a header is required over tcp.
+    /// refused. Needed where a header is required over tcp or udp.
     pub proxy_from: Vec<String>,
     /// How long a header may take; 5 s by default. tcp, unix.
     pub proxy_timeout: Option<Duration>,

@@ -24,6 +24,9 @@ pub struct PeerCounters {
     /// Datagrams dropped because too much waited to be read: 256 datagrams or 256 KiB for one
     /// peer, or 64 MiB for all.
     pub overflowed: u64,
+    /// Datagrams dropped that began with no header of the PROXY protocol, or came from a proxy
+    /// outside of [`proxy_from`](crate::ListenOptions::proxy_from), where one is required.
+    pub unproxied: u64,
     /// Datagrams longer than 256 KiB, which udg alone can carry, that lost what was beyond.
     pub cut: u64,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Notices;
 use crate::address::SocketAddress;
 use crate::deadline::Deadline;
+use crate::proxy_protocol::ProxyHeader;
 use crate::sys::epoll::Bell;
 use crate::sys::{self, LocalAddress};
 
@@ -25,6 +26,8 @@ const BYTES: usize = 256 * 1024;
 pub(crate) struct Origin {
     pub(crate) peer: Option<SocketAddress>,
     pub(crate) local: Option<LocalAddress>,
+    /// What the peer, a proxy, tells of its client.
+    pub(crate) header: Option<Arc<ProxyHeader>>,
 }
 
 /// What tells peers apart: as with connections, both ends of the way.
@@ -32,6 +35,8 @@ pub(crate) struct Origin {
 pub(super) struct Key {
     peer: SocketAddress,
     local: Option<IpAddr>,
+    /// A proxy may pass several clients on by one socket.
+    client: Option<SocketAddress>,
 }
 
 impl Origin {
@@ -40,7 +45,15 @@ impl Origin {
     pub(super) fn key(&self) -> Option<Key> {
         let peer = self.peer.clone().filter(|peer| peer.port() != Some(0))?;
         let local = self.local.map(|local| local.ip);
-        Some(Key { peer, local })
+        let client = self
+            .header
+            .as_ref()
+            .and_then(|header| header.source.clone());
+        Some(Key {
+            peer,
+            local,
+            client,
+        })
     }
 }
 

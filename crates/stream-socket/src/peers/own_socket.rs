@@ -44,10 +44,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// A unix name belongs to one socket alone; what is sent to a multicast address reaches every
-    /// socket that is bound to it, so that each datagram would come twice.
+    /// A unix name belongs to one socket alone, and so may the clients of a proxy; what is sent to
+    /// a multicast address reaches every socket that is bound to it, so that each datagram would
+    /// come twice.
     pub(crate) fn may_separate(&self, mailbox: &Mailbox) -> bool {
         self.is_of_this_process()
+            && !self.is_proxied()
             && mailbox.is_answerable()
             && !mailbox.is_evicted()
             && self.address.ip().is_some_and(|ip| !ip.is_multicast())

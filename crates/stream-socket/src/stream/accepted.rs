@@ -18,8 +18,13 @@ type Received = std::result::Result<Option<usize>, Stop>;
 impl Stream {
     pub(crate) fn of_peer(end: PeerEnd, origin: &Arc<SocketUrl>, options: &SocketOptions) -> Self {
         let (transport, peer) = (origin.transport(), end.address().cloned());
+        let header = end.header().cloned();
         let (source, origin) = (Source::Peer(Box::new(end)), Some(Arc::clone(origin)));
-        Self::over(source, transport, peer, origin, options)
+        let stream = Self::over(source, transport, peer, origin, options);
+        match header {
+            Some(header) => stream.of_a_proxy(&header),
+            None => stream,
+        }
     }
 
     /// Has the loop of `notices` told of the peer's datagrams.

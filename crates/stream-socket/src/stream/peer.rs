@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::address::SocketAddress;
 use crate::error::Result;
 use crate::peers::{Dispatcher, Mailbox, Notices, Subscription};
+use crate::proxy_protocol::ProxyHeader;
 use crate::read_buffer::ReadBuffer;
 use crate::sys::batch::send_one;
 use crate::sys::epoll::Bell;
@@ -60,6 +61,11 @@ impl PeerEnd {
     /// Who it is, unless it has no name.
     pub(super) fn address(&self) -> Option<&SocketAddress> {
         self.mailbox.origin().peer.as_ref()
+    }
+
+    /// What it tells of its client, where it is a proxy.
+    pub(super) fn header(&self) -> Option<&Arc<ProxyHeader>> {
+        self.mailbox.origin().header.as_ref()
     }
 
     /// The address that the peer wrote to.

@@ -1,6 +1,5 @@
 //! A stream whose peer is a proxy, and whose client a header of the PROXY protocol tells of.
 
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -126,15 +125,25 @@ impl Stream {
         }
     }
 
+    /// A stream of datagrams, the first of which brought a header.
+    pub(super) fn of_a_proxy(mut self, header: &ProxyHeader) -> Self {
+        self.takes_client(header.clone());
+        self
+    }
+
     /// From here on the client is the peer.
-    fn is_told(&mut self, header: ProxyHeader) -> Result<()> {
+    fn takes_client(&mut self, header: ProxyHeader) {
         let proxy = self.peer.clone();
         if !header.is_local && header.source.is_some() {
             self.peer = header.source.clone();
         }
+        self.rare_mut().proxied = Some(Proxied::Told(Box::new(Told { header, proxy })));
+    }
+
+    fn is_told(&mut self, header: ProxyHeader) -> Result<()> {
+        self.takes_client(header);
         let ip = self.peer.as_ref().and_then(SocketAddress::ip);
         let admitted = self.place.as_mut().is_none_or(|place| place.admit(ip));
-        self.rare_mut().proxied = Some(Proxied::Told(Box::new(Told { header, proxy })));
         if admitted {
             return Ok(());
         }
@@ -189,19 +198,5 @@ impl Awaited {
                 return Ok(Some(header));
             }
         }
-    }
-}
-
-/// Whose word is taken, and how long it may take: what a listener asks of proxies.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    pub(crate) networks: Vec<crate::network::Network>,
-    pub(crate) timeout: Duration,
-}
-
-impl Trust {
-    /// Whether that of a peer is taken; over unix the mode of the file has said so.
-    pub(crate) fn includes(&self, ip: Option<IpAddr>) -> bool {
-        ip.is_none_or(|ip| self.networks.iter().any(|network| network.contains(ip)))
     }
 }

@@ -30,6 +30,7 @@ mod option_properties;
 mod options;
 mod php_address;
 mod proxied;
+mod proxied_datagrams;
 mod proxy_protocol;
 mod relay;
 mod relay_dialling;

@@ -31,6 +31,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "poller",
             "select",
             "stream",
+            "trust",
         ],
     ),
     (6, &["engine"]),

@@ -96,7 +96,7 @@ fn options_of_other_transports_are_refused() {
         ),
         (
             "vsock://any:1?proxy_from=::/0",
-            "option proxy_from applies to tcp, not to vsock",
+            "option proxy_from applies to tcp, udp, not to vsock",
         ),
         (
             "vsock://any:1?mode=0600",
