@@ -34,8 +34,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// At [`Stage::Parse`] what [`bind`](Self::bind) would refuse; at [`Stage::Listen`] where it was
-    /// bound without a limit of number, so that its connections are not counted.
+    /// At [`Stage::Parse`] what [`bind`](Self::bind) would refuse; at [`Stage::Listen`] where it
+    /// was bound without a limit of number, so that its connections are not counted.
     pub fn set_limits(&self, options: &ListenOptions) -> Result<()> {
         options.for_url(&self.url)?;
         let numbers = [options.max_connections, options.max_connections_per_ip];

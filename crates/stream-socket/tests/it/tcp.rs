@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use stream_socket::{
-    ConnectOptions, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Stream, Transport,
+    ConnectOptions, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Stage, Stream,
+    Transport,
 };
 
 use crate::support::child::{self, Surroundings};
@@ -343,4 +344,36 @@ fn connections_given_up_before_accept_do_no_harm() {
     let mut first = accept(&listener);
     until("the reset of the first is seen", || first.is_eof().is_err());
     accept(&listener);
+}
+
+#[test]
+fn limits_change_while_it_listens() {
+    let of_number = |count| {
+        let mut options = ListenOptions::default();
+        options.max_connections = count;
+        options
+    };
+    let listener = listen("tcp://127.0.0.1:0?max_connections=1");
+    let clients = [connect(listener.url()), connect(listener.url())];
+    let first = accept(&listener);
+    assert!(!listener.has_room());
+    listener.set_limits(&of_number(Some(2))).unwrap();
+    let second = accept(&listener);
+    assert!(!listener.has_room());
+    // Who is there stays, and counts.
+    listener.set_limits(&of_number(Some(1))).unwrap();
+    drop(first);
+    assert!(!listener.has_room());
+    drop((second, clients));
+    assert!(listener.has_room());
+    listener.set_limits(&of_number(None)).unwrap();
+    let error = listener.set_limits(&of_number(Some(0))).unwrap_err();
+    assert_eq!(error.stage(), Stage::Parse, "{error}");
+
+    let unlimited = listen("tcp://127.0.0.1:0");
+    unlimited.set_limits(&of_number(None)).unwrap();
+    let error = unlimited.set_limits(&of_number(Some(1))).unwrap_err();
+    let why = "its connections are not counted, since it was bound without a limit";
+    let sentence = format!("cannot listen on {}: {why}", unlimited.url());
+    assert_eq!(error.to_string(), sentence);
 }
