@@ -131,6 +131,10 @@ impl DatagramSocket {
         refuse_binding(&url, &options)?;
         let (socket, address) = socket.into_bound()?;
         inherited_options(socket.as_fd(), &url, &options)?;
+        if options.socket.inheritable {
+            sys::socket::make_inheritable(socket.as_fd())
+                .map_err(|errno| failed(Stage::Socket, &url, errno))?;
+        }
         let bound = Bound {
             socket,
             address,

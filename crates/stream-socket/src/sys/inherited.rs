@@ -1,11 +1,11 @@
 //! Descriptors that this process was started with.
 //!
 //! A number alone says nothing about whose it is. Taken is what is a socket, was open across exec
-//! (whatever this process opens by itself is close-on-exec), and was not taken before.
+//! (whatever this process opens by itself is close-on-exec, or noted here), and was not taken
+//! before.
 
-use std::collections::BTreeSet;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, process};
 
 use rustix::fs::{Mode, OFlags};
@@ -20,14 +20,52 @@ const FIRST: RawFd = 3;
 /// The highest of the standard ones.
 const STANDARD: RawFd = 2;
 
+/// More than any process is started with.
+const MOST: RawFd = 1 << 20;
+
+/// A set of descriptors' numbers, which a fork can't find locked. What is never touched of it takes
+/// no memory.
+struct Numbers([AtomicU64; MOST as usize / 64]);
+
+impl Numbers {
+    const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; MOST as usize / 64])
+    }
+
+    fn place(&self, number: RawFd) -> Option<(&AtomicU64, u64)> {
+        let number = usize::try_from(number).ok()?;
+        Some((self.0.get(number / 64)?, 1 << (number % 64)))
+    }
+
+    fn has(&self, number: RawFd) -> bool {
+        let place = self.place(number);
+        place.is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// False if it was one of them already, or can't be.
+    fn insert(&self, number: RawFd) -> bool {
+        let place = self.place(number).filter(|_| !self.has(number));
+        place.is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+    }
+
+    fn remove(&self, number: RawFd) {
+        if let Some((word, bit)) = self.place(number) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The numbers that were taken: whatever has one of them now was opened by this process.
-static TAKEN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
+static TAKEN: Numbers = Numbers::new();
+
+/// Those that this process has itself left open across exec.
+static OPENED: Numbers = Numbers::new();
 
 /// Why a descriptor is not to be had.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Taken,
-    /// It is close-on-exec, and so was opened by this process.
+    /// It was opened by this process: it is close-on-exec, or noted as such.
     Ours,
     System(Errno),
 }
@@ -43,24 +81,37 @@ impl From<Errno> for Refusal {
 ///
 /// `EBADF` if it is not open, `ENOTSOCK` if it is no socket; one that fails is left as it is.
 pub(crate) fn take(number: RawFd, announced: bool) -> Result<OwnedFd, Refusal> {
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let descriptor = ffi::borrow(number);
     let flags = call(Call::Mode, || rustix::io::fcntl_getfd(descriptor));
-    if taken.contains(&number) {
+    if TAKEN.has(number) {
         return Err(Refusal::Taken);
     }
-    if flags?.contains(FdFlags::CLOEXEC) && !announced {
+    let is_closed_on_exec = flags?.contains(FdFlags::CLOEXEC);
+    if OPENED.has(number) || (is_closed_on_exec && !announced) {
         return Err(Refusal::Ours);
     }
     socket::kind(descriptor)?;
-    let owned = if number <= STANDARD {
-        moved_away(descriptor, number)?
-    } else {
-        close_on_exec(descriptor)?;
-        ffi::adopt(number)
-    };
-    taken.insert(number);
-    Ok(owned)
+    if !TAKEN.insert(number) {
+        return Err(Refusal::Taken);
+    }
+    adopted(descriptor, number).map_err(|errno| {
+        TAKEN.remove(number);
+        errno.into()
+    })
+}
+
+fn adopted(descriptor: BorrowedFd<'_>, number: RawFd) -> Result<OwnedFd, Errno> {
+    if number <= STANDARD {
+        return moved_away(descriptor, number);
+    }
+    close_on_exec(descriptor)?;
+    Ok(ffi::adopt(number))
+}
+
+/// Notes a descriptor of ours that stays open across exec, so that it is not taken for one that
+/// came with the start.
+pub(crate) fn opened(descriptor: BorrowedFd<'_>) {
+    OPENED.insert(descriptor.as_raw_fd());
 }
 
 /// Standard input, output and error stay open, or the next file opened would be one of them: the
@@ -97,11 +148,16 @@ pub(crate) struct Announced {
 /// `LISTEN_FDNAMES`; all of them are close-on-exec from now on. Else why there is nothing.
 pub(crate) fn announced() -> Result<Vec<Announced>, String> {
     let announced = read(|name| env::var(name).ok(), process::id())?;
-    for Announced { number, .. } in &announced {
+    announced.iter().for_each(keep_from_programs);
+    Ok(announced)
+}
+
+/// Whether programs inherit what was taken, or has its number now, is its owner's to say.
+fn keep_from_programs(Announced { number, .. }: &Announced) {
+    if !TAKEN.has(*number) && !OPENED.has(*number) {
         // What is not open is told to who asks for it.
         _ = close_on_exec(ffi::borrow(*number));
     }
-    Ok(announced)
 }
 
 fn read(variable: impl Fn(&str) -> Option<String>, process: u32) -> Result<Vec<Announced>, String> {
@@ -132,11 +188,10 @@ fn read(variable: impl Fn(&str) -> Option<String>, process: u32) -> Result<Vec<A
     Ok(announced.collect())
 }
 
-/// More than any process has descriptors.
-const MOST: RawFd = 1 << 20;
-
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsFd, IntoRawFd};
+
     use super::*;
 
     fn told(variables: &[(&str, &str)]) -> Result<Vec<(RawFd, String)>, String> {
@@ -149,6 +204,27 @@ mod tests {
             .into_iter()
             .map(|one| (one.number, one.name))
             .collect())
+    }
+
+    #[test]
+    fn what_was_taken_is_left_to_programs_if_its_owner_says_so() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let passed = rustix::io::fcntl_dupfd_cloexec(socket, 4000).unwrap();
+        rustix::io::fcntl_setfd(&passed, FdFlags::empty()).unwrap();
+        let announced = Announced {
+            number: passed.into_raw_fd(),
+            name: String::new(),
+        };
+        keep_from_programs(&announced);
+        let taken = take(announced.number, true).unwrap();
+        for inheritable in [false, true] {
+            if inheritable {
+                socket::make_inheritable(taken.as_fd()).unwrap();
+            }
+            keep_from_programs(&announced);
+            let flags = rustix::io::fcntl_getfd(&taken).unwrap();
+            assert_eq!(flags.contains(FdFlags::CLOEXEC), !inheritable);
+        }
     }
 
     #[test]

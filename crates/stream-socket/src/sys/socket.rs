@@ -15,7 +15,7 @@ use rustix::net::{
 use socket2::{SockAddr, SockRef};
 
 use super::seam::{Call, call, clip};
-use super::{Errno, name};
+use super::{Errno, inherited, name};
 use crate::address::SocketAddress;
 
 /// What a descriptor is, told by the kernel.
@@ -162,6 +162,9 @@ pub(crate) fn accept(
         OURS
     };
     let (connection, peer) = call(Call::Accept, || net::acceptfrom_with(socket, flags))?;
+    if inheritable {
+        inherited::opened(connection.as_fd());
+    }
     Ok((connection, name::ours(peer)))
 }
 
@@ -350,6 +353,7 @@ pub(crate) fn replace(target: &mut OwnedFd, socket: BorrowedFd<'_>) -> Result<()
 
 /// fcntl(F_SETFD): leaves the descriptor open across exec.
 pub(crate) fn make_inheritable(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    inherited::opened(socket);
     call(Call::Mode, || {
         rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty())
     })

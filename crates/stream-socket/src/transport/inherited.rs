@@ -128,7 +128,9 @@ impl Inherited {
             Err(errno) => return Err(unknown(errno)),
         };
         let transport = transport(kind, &name, asked)?;
-        let target = match local.as_ref().or(peer.as_ref()) {
+        // It is the peer whose name TLS looks for.
+        let named = peer.as_ref().or(local.as_ref());
+        let target = match named {
             Some(address) => Target::from(address),
             None => Target::Autobind,
         };
@@ -146,8 +148,8 @@ impl Inherited {
         })
     }
 
-    /// The URL of what it is: its transport, the address that it is bound to and, as its options,
-    /// those of the URL that it was taken by.
+    /// The URL of what it is: its transport, the address of its peer or, where it is not connected,
+    /// the one that it is bound to and, as its options, those of the URL that it was taken by.
     pub fn url(&self) -> &SocketUrl {
         &self.url
     }

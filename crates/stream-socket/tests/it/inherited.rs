@@ -76,7 +76,10 @@ fn a_socket_of_datagrams_goes_on_receiving() {
     let original = receive_on("udp://127.0.0.1:0");
     let bound = original.url().clone();
     let url = format!("fd://{}", passed_on(original));
-    let mut socket = DatagramSocket::bind(&*url, &ListenOptions::default()).unwrap();
+    let mut options = ListenOptions::default();
+    options.socket.inheritable = true;
+    let mut socket = DatagramSocket::bind(&*url, &options).unwrap();
+    assert!(!is_close_on_exec(&socket));
     socket.set_read_timeout(Some(PATIENCE));
     assert_eq!(socket.url(), &bound);
     connect(&bound).write_all(b"here").unwrap();
@@ -204,6 +207,26 @@ fn what_can_not_be_meant_is_told() {
 }
 
 #[test]
+fn what_this_process_leaves_open_across_exec_is_not_taken_again() {
+    let mut options = ListenOptions::default();
+    options.socket.inheritable = true;
+    let listener = Listener::bind("tcp://127.0.0.1:0", &options).unwrap();
+    let _client = connect(listener.url());
+    let accepted = listener.accept(Some(PATIENCE)).unwrap();
+    for (number, refused) in [
+        (
+            listener.as_fd().as_raw_fd(),
+            refused_as_listener as fn(RawFd) -> Error,
+        ),
+        (accepted.as_fd().as_raw_fd(), refused_as_stream),
+    ] {
+        let reason = format!("descriptor {number} was opened by this process, not inherited");
+        let sentence = format!("cannot open fd://{number}: {reason}");
+        assert_error(&refused(number), Stage::Socket, None, &sentence);
+    }
+}
+
+#[test]
 fn what_is_said_of_opening_comes_too_late() {
     let late = "is for binding, and an inherited socket is bound already";
     for (query, reason) in [
@@ -222,11 +245,11 @@ fn what_is_said_of_opening_comes_too_late() {
         assert_error(&error, Stage::Parse, None, &sentence);
     }
     let (one, _other) = tcp_pair();
-    let local = one.local_addr().unwrap().unwrap();
+    let peer = one.peer_addr().unwrap().clone();
     let url = format!("fd://{}?bind=127.0.0.1", stream_passed_on(one));
     let error = Stream::connect(&*url, &ConnectOptions::default()).unwrap_err();
     let sentence = format!(
-        "cannot parse tcp://{local}?bind=127.0.0.1: option bind is for connecting, and an \
+        "cannot parse tcp://{peer}?bind=127.0.0.1: option bind is for connecting, and an \
          inherited socket is connected already"
     );
     assert_error(&error, Stage::Parse, None, &sentence);
@@ -245,8 +268,12 @@ fn tls_goes_over_it() {
     let client = std::thread::spawn({
         let (address, options) = (address, trusting());
         move || {
-            let tcp = std::net::TcpStream::connect(&*address).unwrap();
-            let url = format!("tls+fd://{}?peer_name=localhost", passed_on(tcp));
+            // The name is that of the peer, which the certificate has, not that of this end.
+            let url = format!("tcp://{address}?bind=127.0.0.2");
+            let url = format!(
+                "tls+fd://{}",
+                stream_passed_on(connect(&url.parse().unwrap()))
+            );
             let mut client = patient(Stream::connect(&*url, &options).unwrap());
             client.write_all(b"secret").unwrap();
             client
