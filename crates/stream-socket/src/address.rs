@@ -2,7 +2,7 @@
 //!
 //! Floor 1. How an address is written in a URL, and read from one, is the matter of `url`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
@@ -43,9 +43,9 @@ pub struct UnixAddress(Name);
 enum Name {
     /// 1 to 107 bytes (108 from the kernel), none of them NUL. Not a `PathBuf`, which compares by
     /// components.
-    Path(OsString),
+    Path(Box<OsStr>),
     /// 0 to 107 bytes of any value; the NUL before them is not kept.
-    Abstract(Vec<u8>),
+    Abstract(Box<[u8]>),
 }
 
 impl UnixAddress {
@@ -57,7 +57,7 @@ impl UnixAddress {
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().as_os_str();
         match check_path(path.as_bytes()) {
-            Ok(()) => Ok(Self(Name::Path(path.to_owned()))),
+            Ok(()) => Ok(Self(Name::Path(path.into()))),
             Err(reason) => Err(Error::new(
                 Stage::Parse,
                 excerpt(&path.to_string_lossy()),
@@ -84,17 +84,17 @@ impl UnixAddress {
                 reason,
             ));
         }
-        Ok(Self(Name::Abstract(name.to_owned())))
+        Ok(Self(Name::Abstract(name.into())))
     }
 
     /// A path as the kernel told it: another program may have bound one of 108 bytes.
     pub(crate) fn from_kernel_path(path: &[u8]) -> Self {
-        Self(Name::Path(OsStr::from_bytes(path).to_owned()))
+        Self(Name::Path(OsStr::from_bytes(path).into()))
     }
 
     /// An abstract name as the kernel told it.
     pub(crate) fn from_kernel_abstract(name: &[u8]) -> Self {
-        Self(Name::Abstract(name.to_owned()))
+        Self(Name::Abstract(name.into()))
     }
 
     /// The path, unless the name is abstract.

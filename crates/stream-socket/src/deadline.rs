@@ -3,6 +3,7 @@
 //! Floor 0. A timeout (a span) is turned into a [`Deadline`] (an instant) once, when an operation
 //! begins; every step of it then asks how long is left.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 /// The instant by which an operation must end.
@@ -44,11 +45,45 @@ impl Deadline {
     }
 }
 
+/// An instant in half the memory: nanoseconds since a time before all others of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(NonZeroU64);
+
+impl Moment {
+    /// `span` later; `None` past the end of the clock, in six hundred years.
+    pub(crate) fn after(self, span: Duration) -> Option<Self> {
+        let span = u64::try_from(span.as_nanos()).ok()?;
+        self.0.checked_add(span).map(Self)
+    }
+
+    /// The instant.
+    pub(crate) fn instant(self) -> Instant {
+        clock::origin() + Duration::from_nanos(self.0.get() - 1)
+    }
+}
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Self {
+        let since = instant.saturating_duration_since(clock::origin());
+        let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        Self(NonZeroU64::MIN.saturating_add(since))
+    }
+}
+
 /// The clock: the system's, and in simulation one that tests push forward.
 pub(crate) mod clock {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    /// What moments are counted from.
+    pub(super) fn origin() -> Instant {
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        *ORIGIN.get_or_init(Instant::now)
+    }
+
     #[cfg(not(feature = "simulation"))]
-    pub(crate) fn now() -> std::time::Instant {
-        std::time::Instant::now()
+    pub(crate) fn now() -> Instant {
+        Instant::now()
     }
 
     #[cfg(feature = "simulation")]
@@ -95,6 +130,17 @@ mod tests {
         let deadline = Deadline::after(Some(Duration::ZERO));
         assert!(deadline.has_passed());
         assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_moment_is_an_instant() {
+        let now = clock::now();
+        let (here, span) = (Moment::from(now), Duration::from_millis(1500));
+        assert_eq!(here.instant(), now.max(clock::origin()));
+        assert_eq!(here.after(span), Some(Moment::from(here.instant() + span)));
+        assert_eq!(here.after(Duration::MAX), None);
+        assert!(here < Moment::from(now + span));
+        assert_eq!(size_of::<Option<Moment>>(), 8);
     }
 
     #[test]

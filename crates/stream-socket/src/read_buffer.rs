@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::mem;
 
 /// What one receive of a byte stream may bring: PHP's chunk size.
 const CHUNK: usize = 8 * 1024;
@@ -19,13 +18,17 @@ const LARGEST_SPARE: usize = 68 * 1024;
 
 thread_local! {
     /// The last emptied buffer of this thread.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<Box<Content>>> = const { Cell::new(None) };
 }
 
-/// A queue of bytes; those between `start` and `end` are not yet read.
+/// A queue of bytes. Without any it is a pointer to nothing, as most connections have it.
 #[derive(Default)]
-pub(crate) struct ReadBuffer {
-    storage: Box<[u8]>,
+pub(crate) struct ReadBuffer(Option<Box<Content>>);
+
+/// The bytes between `start` and `end` are not yet read.
+#[derive(Default)]
+struct Content {
+    storage: Vec<u8>,
     start: usize,
     end: usize,
     searched: Searched,
@@ -42,48 +45,41 @@ struct Searched {
 
 impl ReadBuffer {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.storage[self.start..self.end]
+        let content = self.0.as_ref();
+        content.map_or(&[], |content| &content.storage[content.start..content.end])
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.bytes().is_empty()
     }
 
     /// How many bytes were found not to hold `ending`, before others came.
     pub(crate) fn searched_for(&self, ending: &[u8]) -> usize {
-        let searched = &self.searched;
-        let noted = &searched.ending[..usize::from(searched.length)];
-        if noted == ending {
-            searched.count as usize
-        } else {
-            0
-        }
+        let content = self.0.as_ref();
+        content.map_or(0, |content| content.searched.by(ending))
     }
 
     /// Notes that the first `count` bytes don't hold `ending`.
     pub(crate) fn note_searched(&mut self, ending: &[u8], count: usize) {
-        let mut searched = Searched::default();
-        if let Some(room) = searched.ending.get_mut(..ending.len()) {
-            room.copy_from_slice(ending);
-            searched.length = ending.len() as u8;
-            searched.count = u32::try_from(count).unwrap_or(0);
+        if let Some(content) = &mut self.0 {
+            content.searched = Searched::new(ending, count);
         }
-        self.searched = searched;
     }
 
     /// Marks the first `count` bytes as read.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.searched = Searched::default();
-        self.start = (self.start + count).min(self.end);
-        if self.is_empty() {
-            self.release();
+        if let Some(content) = &mut self.0 {
+            content.searched = Searched::default();
+            content.start = (content.start + count).min(content.end);
         }
+        self.release_if_empty();
     }
 
     /// Moves as many bytes as fit into `target`; how many.
     pub(crate) fn take(&mut self, target: &mut [u8]) -> usize {
-        let count = target.len().min(self.end - self.start);
-        target[..count].copy_from_slice(&self.bytes()[..count]);
+        let bytes = self.bytes();
+        let count = target.len().min(bytes.len());
+        target[..count].copy_from_slice(&bytes[..count]);
         self.consume(count);
         count
     }
@@ -96,18 +92,18 @@ impl ReadBuffer {
 
     /// Room for a receive, after what is there; tell [`filled`](Self::filled) what came.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.make_room(CHUNK);
-        &mut self.storage[self.end..]
+        self.content().room(CHUNK)
     }
 
     /// Room for a whole datagram.
     pub(crate) fn datagram_room(&mut self) -> &mut [u8] {
-        self.make_room(DATAGRAM);
-        &mut self.storage[self.end..self.end + DATAGRAM]
+        &mut self.content().room(DATAGRAM)[..DATAGRAM]
     }
 
     pub(crate) fn filled(&mut self, count: usize) {
-        self.end += count;
+        if let Some(content) = &mut self.0 {
+            content.end += count;
+        }
     }
 
     /// Puts bytes behind what is there.
@@ -115,9 +111,8 @@ impl ReadBuffer {
         if bytes.is_empty() {
             return;
         }
-        self.make_room(bytes.len());
-        self.storage[self.end..self.end + bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
+        self.content().room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
     }
 
     /// Gives the buffer back if nothing is in it.
@@ -127,10 +122,29 @@ impl ReadBuffer {
         }
     }
 
-    fn make_room(&mut self, size: usize) {
-        if self.storage.is_empty() {
-            self.storage = SPARE.take().into();
+    fn content(&mut self) -> &mut Content {
+        self.0
+            .get_or_insert_with(|| SPARE.take().unwrap_or_default())
+    }
+
+    fn release(&mut self) {
+        let Some(mut content) = self.0.take() else {
+            return;
+        };
+        content.searched = Searched::default();
+        (content.start, content.end) = (0, 0);
+        // One that a long line has made large is not kept.
+        if content.storage.len() <= LARGEST_SPARE {
+            let spare = SPARE.take();
+            let larger = spare.filter(|spare| spare.storage.len() > content.storage.len());
+            SPARE.set(Some(larger.unwrap_or(content)));
         }
+    }
+}
+
+impl Content {
+    /// Room for `size` bytes or more, after what is there.
+    fn room(&mut self, size: usize) -> &mut [u8] {
         if self.start > 0 && self.storage.len() - self.end < size {
             self.storage.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -139,24 +153,31 @@ impl ReadBuffer {
         if self.storage.len() - self.end < size {
             // Doubled at least, so that a long line is not copied again for every chunk.
             let larger = (self.end + size).max(2 * self.storage.len());
-            let mut storage = mem::take(&mut self.storage).into_vec();
-            storage.reserve_exact(larger - storage.len());
-            storage.resize(larger, 0);
-            self.storage = storage.into();
+            self.storage.reserve_exact(larger - self.storage.len());
+            self.storage.resize(larger, 0);
         }
+        &mut self.storage[self.end..]
+    }
+}
+
+impl Searched {
+    fn new(ending: &[u8], count: usize) -> Self {
+        let mut searched = Self::default();
+        if let Some(room) = searched.ending.get_mut(..ending.len()) {
+            room.copy_from_slice(ending);
+            searched.length = ending.len() as u8;
+            searched.count = u32::try_from(count).unwrap_or(0);
+        }
+        searched
     }
 
-    fn release(&mut self) {
-        (self.start, self.end) = (0, 0);
-        let storage = mem::take(&mut self.storage).into_vec();
-        // One that a long line has made large is not kept.
-        if !storage.is_empty() && storage.len() <= LARGEST_SPARE {
-            let spare = SPARE.take();
-            SPARE.set(if spare.len() > storage.len() {
-                spare
-            } else {
-                storage
-            });
+    /// How many are known not to hold `ending`.
+    fn by(&self, ending: &[u8]) -> usize {
+        let noted = &self.ending[..usize::from(self.length)];
+        if noted == ending {
+            self.count as usize
+        } else {
+            0
         }
     }
 }
@@ -166,24 +187,33 @@ impl ReadBuffer {
 impl ReadBuffer {
     /// The bytes, for TLS to decrypt them in place.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.storage[self.start..self.end]
+        let content = self.0.as_mut();
+        content.map_or(&mut [], |content| {
+            &mut content.storage[content.start..content.end]
+        })
     }
 
     /// Room for `size` bytes or more.
     pub(crate) fn room_for(&mut self, size: usize) -> &mut [u8] {
-        self.make_room(size);
-        &mut self.storage[self.end..]
+        self.content().room(size)
     }
 
     /// What is left is kept for longer: in no more memory than it needs.
     pub(crate) fn settle(&mut self) {
-        let length = self.end - self.start;
-        if length == 0 {
+        self.release_if_empty();
+        let bytes = self.bytes();
+        if self
+            .0
+            .as_ref()
+            .is_some_and(|it| it.storage.len() > 2 * bytes.len())
+        {
+            let (storage, end) = (bytes.to_vec(), bytes.len());
             self.release();
-        } else if self.storage.len() > 2 * length {
-            let kept = self.bytes().to_vec();
-            self.release();
-            (self.storage, self.end) = (kept.into(), length);
+            self.0 = Some(Box::new(Content {
+                storage,
+                end,
+                ..Content::default()
+            }));
         }
     }
 }
@@ -231,12 +261,12 @@ mod tests {
     fn an_empty_buffer_holds_no_memory_and_the_next_one_reuses_it() {
         let mut first = ReadBuffer::default();
         fill(&mut first, b"abc");
-        let memory = first.storage.as_ptr();
+        let memory = first.bytes().as_ptr();
         first.consume(3);
-        assert!(first.storage.is_empty());
+        assert!(first.0.is_none());
         let mut second = ReadBuffer::default();
         fill(&mut second, b"d");
-        assert_eq!(second.storage.as_ptr(), memory);
+        assert_eq!(second.bytes().as_ptr(), memory);
         assert_eq!(second.bytes(), b"d");
     }
 

@@ -21,7 +21,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use in_call::InCall;
 pub(crate) use peer::PeerEnd;
 use rare::Rare;
 use secure::Secure;
@@ -83,15 +82,9 @@ pub struct Stream {
     at_end: bool,
     /// Whether the URL is a listener's, which is no name of the peer.
     is_accepted: bool,
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
     timed_out: Option<Limit>,
-    /// Where reads may wait in recv(2).
-    in_call: Option<Box<InCall>>,
     received: u64,
     sent: u64,
-    /// What it takes of its listener's connections.
-    place: Option<Place>,
     rare: Option<Box<Rare>>,
 }
 
@@ -160,7 +153,7 @@ impl Stream {
         Self::share_connected(&race, &connected, false)?;
         let mut stream = Self::connected(&race, connected)?;
         // Its descriptor stays non-blocking.
-        stream.in_call = None;
+        stream.forget_in_call();
         Ok(stream)
     }
 
@@ -206,11 +199,14 @@ impl Stream {
             is_inherited,
         } = connected;
         let mut stream = Self::new(socket, url.transport(), peer, origin, options);
-        stream.rare = Rare::boxed(file, prefix);
+        if file.is_some() || prefix.is_some() {
+            let rare = stream.rare_mut();
+            (rare.file, rare.prefix) = (file, prefix);
+        }
         if is_inherited {
             // Who shares the descriptor shares its mode and the time of its reads.
             stream.ours = false;
-            stream.in_call = None;
+            stream.forget_in_call();
         }
         Ok(match race.session()? {
             Some(session) => stream.secured(session),
@@ -246,25 +242,24 @@ impl Stream {
             ours: true,
             at_end: false,
             is_accepted: false,
-            read_timeout: options.read_timeout,
-            write_timeout: options.write_timeout,
             timed_out: None,
-            in_call: options.inheritable.then(Box::default),
             received: 0,
             sent: 0,
-            place: None,
-            rare: None,
+            rare: Rare::of(options),
         }
     }
 
     /// Takes its place among its listener's connections, if it has not; false while none is free.
     pub(crate) fn takes_place(&mut self) -> bool {
-        self.place.as_mut().is_none_or(Place::take)
+        self.place_mut().is_none_or(Place::take)
     }
 
     /// The same stream, as its listener hands it out: with a place among its connections.
     pub(crate) fn accepted(mut self, place: Option<Place>) -> Self {
-        (self.place, self.is_accepted) = (place, true);
+        self.is_accepted = true;
+        if place.is_some() {
+            self.rare_mut().place = place;
+        }
         self
     }
 
@@ -301,13 +296,17 @@ impl Stream {
 
     /// How long one read may take; `None` is without limit, zero looks once.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
-        self.read_timeout = timeout;
+        if timeout != self.read_timeout() {
+            self.rare_mut().read_timeout = timeout;
+        }
         self.timed_out = None;
     }
 
     /// How long one write may take; `None` is without limit, zero tries once.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.write_timeout = timeout;
+        if timeout != self.write_timeout() {
+            self.rare_mut().write_timeout = timeout;
+        }
         self.timed_out = None;
     }
 
@@ -415,7 +414,7 @@ impl Stream {
         mut receive: impl FnMut(BorrowedFd<'_>, &mut ReadBuffer) -> Step,
     ) -> std::result::Result<usize, Stop> {
         self.timed_out = None;
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let mut patience = Patience::new(self.blocking, self.read_timeout());
         let (socket, buffer) = (self.source.as_fd(), &mut self.buffer);
         patience.retry(socket, Events::READ, || receive(socket, buffer))
     }
@@ -444,7 +443,7 @@ impl Stream {
     }
 
     fn send(&mut self, bytes: &[u8], give: Give) -> Result<usize> {
-        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        let mut patience = Patience::new(self.blocking, self.write_timeout());
         self.send_within(&mut patience, bytes, give)
     }
 
@@ -465,8 +464,8 @@ impl Stream {
     /// The error of an operation that ended without a result.
     fn stopped(&mut self, stop: Stop, limit: Limit) -> Error {
         let (action, timeout) = match limit {
-            Limit::Write => ("write to", self.write_timeout),
-            _ => ("read from", self.read_timeout),
+            Limit::Write => ("write to", self.write_timeout()),
+            _ => ("read from", self.read_timeout()),
         };
         match stop {
             Stop::WouldBlock => Error::would_block(),
@@ -508,7 +507,7 @@ impl BufRead for Stream {
     /// On a stream of datagrams, one datagram at a time.
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.buffer.is_empty() && !self.at_end {
-            let mut patience = Patience::new(self.blocking, self.read_timeout);
+            let mut patience = Patience::new(self.blocking, self.read_timeout());
             self.fill(&mut patience)?;
         }
         Ok(self.buffer.bytes())
@@ -539,7 +538,7 @@ impl Write for Stream {
         if self.transport.is_datagram() {
             return self.write(bytes).map(drop);
         }
-        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        let mut patience = Patience::new(self.blocking, self.write_timeout());
         while !bytes.is_empty() {
             let length = self.send_within(&mut patience, bytes, Give::Now)?;
             bytes = &bytes[length..];

@@ -20,7 +20,8 @@ const LACKS: [i32; 2] = [23, 24];
 pub(super) struct Dialler {
     destination: Arc<Destination>,
     begun: Instant,
-    pause: Duration,
+    /// How often it has been tried in vain.
+    tries: u32,
     /// While it has found no descriptor.
     short: Option<Short>,
     _live: Live,
@@ -31,7 +32,7 @@ impl Dialler {
         Self {
             destination,
             begun: Instant::now(),
-            pause: FIRST_PAUSE,
+            tries: 0,
             short: None,
             _live: live,
         }
@@ -51,8 +52,10 @@ impl Dial for Dialler {
         if error.errno().is_some_and(|errno| LACKS.contains(&errno)) {
             self.short = Some(Short::new(&self.destination));
         }
-        let (pause, next) = (self.pause, (self.pause * 2).min(LONGEST_PAUSE));
-        self.pause = next;
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.tries.min(5))
+            .min(LONGEST_PAUSE);
+        self.tries += 1;
         (self.begun.elapsed() + pause <= self.destination.patience().retry).then_some(pause)
     }
 

@@ -20,10 +20,6 @@ pub(super) struct Running {
 }
 
 /// What the loop watches, which must be the same all the time.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each running program, beside which it is nothing"
-)]
 enum Watched {
     /// The program's end.
     End(ChildEnd),

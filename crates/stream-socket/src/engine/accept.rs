@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::control::Counts;
 use super::slot::Limits;
 use super::slots::Token;
-use crate::deadline::clock;
+use crate::deadline::{Moment, clock};
 use crate::gate::Waiting;
 use crate::listener::{Arrival, Listener};
 use crate::peers::{Notices, Subscription};
@@ -175,7 +175,7 @@ impl<T> Acceptor<T> {
             .and_then(|lifetime| now.checked_add(lifetime));
         Limits {
             idle: spans.idle,
-            expires,
+            expires: expires.map(Moment::from),
         }
     }
 

@@ -23,7 +23,7 @@ use super::slots::{Slots, Token};
 use super::task::{Cause, Lent, Next, Task, TaskId, Turn, Wake};
 use super::timers::Timers;
 use crate::crowd::Crowd;
-use crate::deadline::clock;
+use crate::deadline::{Moment, clock};
 use crate::error::{Error, Result, Stage};
 use crate::listener::Listener;
 use crate::peers::Subscription;
@@ -303,7 +303,7 @@ impl<T: Task> Engine<T> {
             return Some(Duration::ZERO);
         }
         let now = clock::now();
-        let timer = self.timers.next();
+        let timer = self.timers.next().map(Moment::instant);
         let accepting = self.acceptors.iter().filter_map(|one| one.due(now)).min();
         let due = timer.into_iter().chain(accepting).min();
         let due = due.map(|due| due.saturating_duration_since(now));
@@ -407,7 +407,7 @@ impl<T: Task> Engine<T> {
         let slots = &self.slots;
         self.timers
             .tidy(|token, at| slots.get(token).is_some_and(|slot| slot.timer.is_at(at)));
-        for (at, token) in self.timers.due(now) {
+        for (at, token) in self.timers.due(now.into()) {
             let Some(slot) = self.slots.get_mut(token) else {
                 continue;
             };
@@ -422,14 +422,14 @@ impl<T: Task> Engine<T> {
         let Some(slot) = self.slots.get_mut(token) else {
             return;
         };
-        let counts = self.control.counts();
-        if slot.limits.expires.is_some_and(|expires| expires <= now) {
+        let (counts, moment) = (self.control.counts(), Moment::from(now));
+        if slot.limits.expires.is_some_and(|expires| expires <= moment) {
             Counts::raise(&counts.lifetime);
             self.give_up(token, Cause::Lifetime);
-        } else if slot.idles_out().is_some_and(|idle| idle <= now) {
+        } else if slot.idles_out().is_some_and(|idle| idle <= moment) {
             Counts::raise(&counts.idle);
             self.give_up(token, Cause::Idle);
-        } else if slot.retry.take_if(|at| *at <= now).is_some() {
+        } else if slot.is_to_retry(moment) {
             self.wake(token, WRITABLE, now);
         } else {
             slot.task_due = None;

@@ -59,7 +59,8 @@ pub struct Relay<D> {
     down: Flow,
     /// How many descriptors the target has had.
     nth: u8,
-    half_closed: Duration,
+    /// In milliseconds, which take a quarter of the memory of a `Duration`.
+    half_closed: u32,
     /// Which side ended first.
     first: Option<Side>,
     /// A side that could take no more, and why; what it has sent is still delivered.
@@ -89,18 +90,18 @@ impl<D: Dial> Relay<D> {
             up: Flow::default(),
             down: Flow::default(),
             nth: 0,
-            half_closed: HALF_CLOSED,
+            half_closed: milliseconds(HALF_CLOSED),
             first: None,
             broken: None,
             is_told: false,
         }
     }
 
-    /// The same, where the other direction may be silent for `silence` after one has ended; 60 s
-    /// by default.
+    /// The same, where the other direction may be silent for `silence` after one has ended, to the
+    /// millisecond; 60 s by default.
     #[must_use]
     pub fn half_closed(mut self, silence: Duration) -> Self {
-        self.half_closed = silence;
+        self.half_closed = milliseconds(silence);
         self
     }
 
@@ -208,7 +209,7 @@ impl<D: Dial> Relay<D> {
     /// Something has moved: once one side has ended, the other's silence begins anew.
     fn renew_patience(&self, turn: &mut Turn<'_>) {
         if self.first.is_some() {
-            turn.set_timer(Some(self.half_closed));
+            turn.set_timer(Some(Duration::from_millis(self.half_closed.into())));
         }
     }
 
@@ -296,6 +297,10 @@ impl<D: Dial> Relay<D> {
             None => self.end(RelayEnding::HalfClosed { first }),
         }
     }
+}
+
+fn milliseconds(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
 
 impl<D: Dial> Task for Relay<D> {

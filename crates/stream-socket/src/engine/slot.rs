@@ -7,7 +7,7 @@ use super::post::RETRY;
 use super::slots::Token;
 use super::task::{Lent, Next, Task, Turn, Wake};
 use super::timers::Timer;
-use crate::deadline::clock;
+use crate::deadline::{Moment, clock};
 use crate::peers::Subscription;
 use crate::select::Interest;
 use crate::sys::Errno;
@@ -25,13 +25,18 @@ pub(super) struct Slot<T> {
     second: Option<(Interest, u8)>,
     pub(super) timer: Timer,
     /// When the task's own timer comes.
-    pub(super) task_due: Option<Instant>,
+    pub(super) task_due: Option<Moment>,
     pub(super) limits: Limits,
-    pub(super) last_active: Instant,
+    pub(super) last_active: Moment,
     /// Of the peer of a listener of datagrams.
-    pub(super) subscription: Option<Subscription>,
-    /// When such a peer tries again to write.
-    pub(super) retry: Option<Instant>,
+    hearing: Option<Box<Hearing>>,
+}
+
+/// How a peer without a descriptor of its own is served.
+struct Hearing {
+    peer: Subscription,
+    /// When it tries again to write.
+    retry: Option<Moment>,
 }
 
 fn put(
@@ -52,7 +57,7 @@ fn put(
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     pub(super) idle: Option<Duration>,
-    pub(super) expires: Option<Instant>,
+    pub(super) expires: Option<Moment>,
 }
 
 impl<T: Task> Slot<T> {
@@ -71,16 +76,15 @@ impl<T: Task> Slot<T> {
             timer: Timer::default(),
             task_due: None,
             limits: limits.unwrap_or_default(),
-            last_active: now,
-            subscription,
-            retry: None,
+            last_active: now.into(),
+            hearing: subscription.map(|peer| Box::new(Hearing { peer, retry: None })),
         }
     }
 
     /// The same, where the loop knows it by `token`.
     pub(super) fn placed(self, token: Token) -> Self {
-        if let Some(peer) = &self.subscription {
-            peer.begin(token.to_u64());
+        if let Some(hearing) = &self.hearing {
+            hearing.peer.begin(token.to_u64());
         }
         self
     }
@@ -88,7 +92,7 @@ impl<T: Task> Slot<T> {
     /// Runs the task, and notes the timer that it set.
     pub(super) fn run(&mut self, wake: Wake, lent: Lent<'_>, now: Instant, draining: bool) -> Next {
         if matches!(wake, Wake::Ready { .. } | Wake::Second { .. } | Wake::Turn) {
-            self.last_active = now;
+            self.last_active = now.into();
         }
         let mut turn = Turn::new(lent, now, draining);
         let next = self.task.run(wake, &mut turn);
@@ -99,7 +103,7 @@ impl<T: Task> Slot<T> {
     /// Notes the timer that was set in a turn.
     pub(super) fn note(&mut self, turn: &Turn<'_>) {
         if let Some(due) = turn.timer {
-            self.task_due = due;
+            self.task_due = due.map(Moment::from);
         }
     }
 
@@ -134,13 +138,14 @@ impl<T: Task> Slot<T> {
     /// Whether it is told of its peer's datagrams, and its descriptor, which is the listener's,
     /// not watched for it alone.
     fn hears(&mut self, interest: Interest) -> bool {
-        let Some(peer) = &self.subscription else {
+        let Some(hearing) = &mut self.hearing else {
             return false;
         };
-        peer.go_on();
-        let hears = peer.is_shared(self.task.descriptor());
+        hearing.peer.go_on();
+        let hears = hearing.peer.is_shared(self.task.descriptor());
         if hears {
-            self.retry = interest.events().write.then(|| clock::now() + RETRY);
+            let retry = interest.events().write.then(|| clock::now() + RETRY);
+            hearing.retry = retry.map(Moment::from);
         }
         hears
     }
@@ -169,17 +174,23 @@ impl<T: Task> Slot<T> {
     }
 
     /// When it will have been idle for too long, if it goes on as it is.
-    pub(super) fn idles_out(&self) -> Option<Instant> {
-        self.last_active.checked_add(self.limits.idle?)
+    pub(super) fn idles_out(&self) -> Option<Moment> {
+        self.last_active.after(self.limits.idle?)
+    }
+
+    /// Whether it is time to try again to write; that is told once.
+    pub(super) fn is_to_retry(&mut self, now: Moment) -> bool {
+        let retry = self.hearing.as_mut().map(|hearing| &mut hearing.retry);
+        retry.is_some_and(|retry| retry.take_if(|at| *at <= now).is_some())
     }
 
     /// When the clock has something to do with it.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Moment> {
         [
             self.task_due,
             self.idles_out(),
             self.limits.expires,
-            self.retry,
+            self.hearing.as_ref().and_then(|hearing| hearing.retry),
         ]
         .into_iter()
         .flatten()

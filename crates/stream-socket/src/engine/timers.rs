@@ -7,15 +7,15 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
 
 use super::slots::Token;
+use crate::deadline::Moment;
 
 /// The timer of one task: when it comes, and when its entry does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Timer {
-    pub(super) due: Option<Instant>,
-    entry: Option<Instant>,
+    pub(super) due: Option<Moment>,
+    entry: Option<Moment>,
 }
 
 /// Stale entries that are put up with, so that few are not tidied up again and again.
@@ -24,21 +24,21 @@ const STALE: usize = 1024;
 /// The entries of all timers.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    entries: BinaryHeap<Reverse<(Instant, Token)>>,
+    entries: BinaryHeap<Reverse<(Moment, Token)>>,
     /// How many of them are of no timer any more.
     stale: usize,
 }
 
 impl Timer {
     /// Whether `at` is the time of its entry.
-    pub(super) fn is_at(&self, at: Instant) -> bool {
+    pub(super) fn is_at(&self, at: Moment) -> bool {
         self.entry == Some(at)
     }
 }
 
 impl Timers {
     /// Moves a task's timer.
-    pub(super) fn set(&mut self, timer: &mut Timer, token: Token, due: Option<Instant>) {
+    pub(super) fn set(&mut self, timer: &mut Timer, token: Token, due: Option<Moment>) {
         timer.due = due;
         let Some(due) = due else { return };
         if timer.entry.is_none_or(|entry| due < entry) {
@@ -49,7 +49,7 @@ impl Timers {
     }
 
     /// When the next entry comes.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Moment> {
         self.entries.peek().map(|Reverse((at, _))| *at)
     }
 
@@ -59,7 +59,7 @@ impl Timers {
     }
 
     /// Throws out stale entries when they are too many; `is_current` tells which are not.
-    pub(super) fn tidy(&mut self, is_current: impl Fn(Token, Instant) -> bool) {
+    pub(super) fn tidy(&mut self, is_current: impl Fn(Token, Moment) -> bool) {
         if self.stale > STALE + self.entries.len() / 2 {
             self.entries
                 .retain(|Reverse((at, token))| is_current(*token, *at));
@@ -68,7 +68,7 @@ impl Timers {
     }
 
     /// The entries that have come. Ask [`come`](Self::come) of each whether its timer has too.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<(Instant, Token)> {
+    pub(super) fn due(&mut self, now: Moment) -> Vec<(Moment, Token)> {
         let mut due = Vec::new();
         while let Some(Reverse((at, token))) = self.entries.peek().filter(|top| top.0.0 <= now) {
             due.push((*at, *token));
@@ -78,7 +78,7 @@ impl Timers {
     }
 
     /// Whether the timer, whose entry for `at` was taken out, has come; else it goes back.
-    pub(super) fn come(&mut self, timer: &mut Timer, token: Token, at: Instant) -> bool {
+    pub(super) fn come(&mut self, timer: &mut Timer, token: Token, at: Moment) -> bool {
         if timer.entry != Some(at) {
             // The entry was overtaken by an earlier one.
             self.stale = self.stale.saturating_sub(1);
@@ -100,7 +100,7 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -111,17 +111,18 @@ mod tests {
 
     /// When a timer comes that was set to each of `settings` in turn.
     fn comes(settings: &[Option<u64>]) -> (Option<u64>, usize) {
-        let start = Instant::now();
+        let start = Moment::from(Instant::now());
         let (mut timers, mut timer) = (Timers::default(), Timer::default());
         for setting in settings {
-            let due = setting.map(|seconds| start + Duration::from_secs(seconds));
+            let due = setting.and_then(|seconds| start.after(Duration::from_secs(seconds)));
             timers.set(&mut timer, TOKEN, due);
         }
         let entries = timers.entries.len();
         while let Some(next) = timers.next() {
             for (at, token) in timers.due(next) {
                 if timers.come(&mut timer, token, at) {
-                    return (Some((next - start).as_secs()), entries);
+                    let passed = next.instant() - start.instant();
+                    return (Some(passed.as_secs()), entries);
                 }
             }
         }
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn entries_of_tasks_that_have_ended_do_not_pile_up() {
-        let start = Instant::now();
+        let start = Moment::from(Instant::now());
         let mut timers = Timers::default();
         for index in 0..100_000 {
             let (mut timer, token) = (
@@ -155,7 +156,7 @@ mod tests {
                     generation: 0,
                 },
             );
-            timers.set(&mut timer, token, Some(start + Duration::from_secs(3600)));
+            timers.set(&mut timer, token, start.after(Duration::from_secs(3600)));
             timers.forget(&timer);
             timers.tidy(|_, _| false);
         }

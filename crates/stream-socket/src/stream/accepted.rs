@@ -39,7 +39,7 @@ impl Stream {
             return Some(Err(error.into()));
         }
         self.timed_out = None;
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let mut patience = Patience::new(self.blocking, self.read_timeout());
         let result = peer.receive(&mut patience, target, &mut self.buffer);
         let length = self.count(result).map(|length| length.min(target.len()));
         Some(length.map_err(io::Error::from))
@@ -60,7 +60,7 @@ impl Stream {
             return Some(Err(error));
         }
         self.timed_out = None;
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let mut patience = Patience::new(self.blocking, self.read_timeout());
         let result = peer.peek(&mut patience, target);
         Some(self.judge(result))
     }

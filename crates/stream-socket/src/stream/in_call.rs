@@ -66,7 +66,7 @@ impl Stream {
     ///
     /// At [`Stage::Io`] when the system refuses.
     pub fn share_descriptor(&mut self) -> Result<(), Error> {
-        let Some(in_call) = self.in_call.take() else {
+        let Some(in_call) = self.forget_in_call() else {
             return Ok(());
         };
         // In a forked child it is the parent's, which goes on relying on it.
@@ -80,10 +80,11 @@ impl Stream {
     /// Receives past the buffer, from a socket of bytes.
     pub(super) fn receive_bytes(&mut self, target: &mut [u8]) -> std::result::Result<usize, Stop> {
         self.timed_out = None;
-        let timeout = self.read_timeout;
+        let timeout = self.read_timeout();
         let mut patience = Patience::new(self.blocking, timeout);
         let socket = self.source.as_fd();
-        if let Some(in_call) = self.in_call.as_mut().filter(|_| self.blocking)
+        if self.blocking
+            && let Some(in_call) = self.rare.as_mut().and_then(|rare| rare.in_call.as_mut())
             && let Some(result) = in_call.receive(socket, target, timeout, &mut patience)
         {
             return result;

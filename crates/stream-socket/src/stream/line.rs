@@ -74,7 +74,7 @@ impl Stream {
                 Error::new(Stage::Io, &self, "the limit is 0 bytes").with_action("read from")
             );
         }
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let mut patience = Patience::new(self.blocking, self.read_timeout());
         let mut searched = self.buffer.searched_for(ending);
         loop {
             let bytes = self.buffer.bytes();

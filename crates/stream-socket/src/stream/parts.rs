@@ -27,7 +27,7 @@ impl Stream {
     /// To be kept as long as the connection is served by somebody to whom the descriptor went,
     /// such as a child process.
     pub fn take_place(&mut self) -> Option<Place> {
-        self.place.take()
+        self.rare.as_mut()?.place.take()
     }
 
     /// Takes the stream apart: the descriptor, and what was received and not yet read.

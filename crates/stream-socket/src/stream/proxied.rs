@@ -143,7 +143,7 @@ impl Stream {
     fn is_told(&mut self, header: ProxyHeader) -> Result<()> {
         self.takes_client(header);
         let ip = self.peer.as_ref().and_then(SocketAddress::ip);
-        let admitted = self.place.as_mut().is_none_or(|place| place.admit(ip));
+        let admitted = self.place_mut().is_none_or(|place| place.admit(ip));
         if admitted {
             return Ok(());
         }

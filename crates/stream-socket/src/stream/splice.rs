@@ -23,7 +23,11 @@ impl Stream {
 
     /// Whether nobody else has its descriptor, or may inherit it.
     pub(crate) fn is_unshared(&self) -> bool {
-        self.ours && self.in_call.is_none() && !self.transport.is_datagram()
+        let is_inheritable = self
+            .rare
+            .as_ref()
+            .is_some_and(|rare| rare.in_call.is_some());
+        self.ours && !is_inheritable && !self.transport.is_datagram()
     }
 
     /// Moves what has come into a pipe, without waiting; zero at the end. The stream is plain and

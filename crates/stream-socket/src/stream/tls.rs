@@ -105,7 +105,7 @@ impl Stream {
     /// when the peer has sent more than 1 MiB that is not read yet; the stream carries TLS still.
     pub fn stop_tls(&mut self) -> Result<()> {
         self.timed_out = None;
-        let mut patience = Patience::new(self.blocking, self.read_timeout);
+        let mut patience = Patience::new(self.blocking, self.read_timeout());
         let result = self.until_done(&mut patience, |secure, rest| {
             // Its rest would go as plain text, and is encrypted already.
             if secure.session().is_amid_write() {
@@ -228,7 +228,7 @@ impl Stream {
             return Ok(taken);
         }
         self.timed_out = None;
-        let mut patience = Patience::new(self.blocking && taken == 0, self.read_timeout);
+        let mut patience = Patience::new(self.blocking && taken == 0, self.read_timeout());
         match self.decrypt(&mut patience, target) {
             Ok(filled) => {
                 self.at_end |= filled == 0;
@@ -265,7 +265,7 @@ impl Stream {
 
     pub(super) fn peek_tls(&mut self, target: &mut [u8]) -> Result<usize> {
         if !self.at_end {
-            let mut patience = Patience::new(self.blocking, self.read_timeout);
+            let mut patience = Patience::new(self.blocking, self.read_timeout());
             self.timed_out = None;
             self.fill_tls(&mut patience)?;
         }
@@ -330,14 +330,14 @@ impl Stream {
         if how == Shutdown::Read || self.is_handshaking() {
             return Ok(());
         }
-        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        let mut patience = Patience::new(self.blocking, self.write_timeout());
         let result = self.until_done(&mut patience, Secure::close);
         result.map_err(|halt| self.halted(halt, Limit::Write))
     }
 
     /// Sends what the socket did not take at once.
     pub(super) fn flush_tls(&mut self) -> Result<()> {
-        let mut patience = Patience::new(self.blocking, self.write_timeout);
+        let mut patience = Patience::new(self.blocking, self.write_timeout());
         let result = self.until_done(&mut patience, |secure, _| secure.flush());
         result.map_err(|halt| self.halted(halt, Limit::Write))
     }

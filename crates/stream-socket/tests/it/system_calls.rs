@@ -270,8 +270,8 @@ fn an_idle_stream_holds_no_buffer() {
         drop(spare_of_another());
     });
     // One spare buffer stays with the thread, none with the stream.
-    assert!(held.bytes_current <= 8 * 1024, "{held:?}");
-    assert!(size_of::<Stream>() <= 256, "{} bytes", size_of::<Stream>());
+    assert!(held.bytes_current <= 8 * 1024 + 64, "{held:?}");
+    assert!(size_of::<Stream>() <= 96, "{} bytes", size_of::<Stream>());
 }
 
 fn spare_of_another() -> (Stream, Stream) {

@@ -13,6 +13,7 @@ use super::super::slot::{Limits, Slot};
 use super::super::slots::Token;
 use super::super::task::{Cause, Next, Second, Task, TaskId, Turn, Wake};
 use super::{Engine, tokens};
+use crate::deadline::Moment;
 use crate::error::{Error, Stage};
 use crate::listener::Listener;
 use crate::select::Interest;
@@ -181,7 +182,7 @@ impl<T: Task> Engine<T> {
             handshake.number = self.handshakes.insert(peer, has_begun, token);
             let work = Work::Handshake(Box::new(handshake));
             let mut slot = Slot::new(work, Some(limits), None, now);
-            slot.task_due = due;
+            slot.task_due = due.map(Moment::from);
             slot
         });
         self.go_on_with(token, next);
@@ -299,6 +300,43 @@ impl<T: Task> Engine<T> {
     pub(super) fn abandon(&mut self, token: Token) {
         if let Some(Work::Handshake(handshake)) = self.slots.remove(token).map(|slot| slot.task) {
             self.forget(&handshake);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connecting::Route;
+    use crate::engine::relay::{Dial, Relay};
+    use crate::error::Result;
+
+    /// What the command's relay knows of a client.
+    struct Known([usize; 6]);
+
+    impl Dial for Known {
+        fn dial(&mut self, client: &Stream) -> Result<Route> {
+            Err(Error::new(
+                Stage::Connect,
+                client,
+                format_args!("{:?}", self.0),
+            ))
+        }
+
+        fn failed(&mut self, _error: &Error) -> Option<std::time::Duration> {
+            None
+        }
+    }
+
+    /// Thousands of pairs that say nothing are to cost as many of these, and nothing more.
+    #[test]
+    fn an_idle_connection_is_small() {
+        for (what, size, most) in [
+            ("a stream", size_of::<Stream>(), 96),
+            ("its slot", size_of::<Slot<Work<Stream>>>(), 168),
+            ("a relay", size_of::<Slot<Work<Relay<Known>>>>(), 400),
+        ] {
+            assert!(size <= most, "{what} takes {size} bytes, not {most}");
         }
     }
 }

@@ -14,7 +14,7 @@ const BULK: u8 = 2;
 /// From one end to the other.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    held: Held,
+    held: Option<Box<Held>>,
     state: State,
     /// Large reads in a row.
     large: u8,
@@ -25,10 +25,8 @@ pub(super) struct Flow {
 }
 
 /// What was received and could not be sent yet: at most one buffer, or one pipe.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Held {
-    #[default]
-    Nothing,
     Bytes(Box<[u8]>, usize),
     Pipe(Loan),
 }
@@ -68,7 +66,7 @@ impl Flow {
     /// Ends it; what it holds is lost.
     pub(super) fn give_up(&mut self, pipes: &mut Pipes) {
         self.state = State::Done;
-        if let Held::Pipe(loan) = std::mem::take(&mut self.held) {
+        if let Some(Held::Pipe(loan)) = self.held.take().map(|held| *held) {
             pipes.give_back(loan);
         }
     }
@@ -165,7 +163,7 @@ impl Flow {
                     self.sent += length as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.held = Held::Bytes(bytes[at..].into(), 0);
+                    self.held = Some(Box::new(Held::Bytes(bytes[at..].into(), 0)));
                     break;
                 }
                 Err(error) => return Err(Fault::Receiver(error)),
@@ -186,7 +184,7 @@ impl Flow {
     ) -> Result<Step, Fault> {
         let filled = from.stream.fill_pipe(&mut loan.pipe);
         if matches!(filled, Ok(1..)) {
-            self.held = Held::Pipe(loan);
+            self.held = Some(Box::new(Held::Pipe(loan)));
             // It is bulk no longer when little comes.
             self.large = if matches!(filled, Ok(LARGE..)) {
                 BULK
@@ -214,12 +212,11 @@ impl Flow {
 
     /// Sends what is held; whether all of it is gone.
     fn flush(&mut self, to: &mut End, turn: &mut Turn<'_>) -> Result<bool, Fault> {
-        while !matches!(self.held, Held::Nothing) {
+        while let Some(held) = self.held.as_deref_mut() {
             if !to.ready.writable {
                 return Ok(false);
             }
-            let sent = match &mut self.held {
-                Held::Nothing => break,
+            let sent = match held {
                 Held::Bytes(bytes, at) => to.write(&bytes[*at..], false),
                 Held::Pipe(loan) => to.drain(&mut loan.pipe),
             };
@@ -234,15 +231,14 @@ impl Flow {
 
     fn has_sent(&mut self, length: usize, turn: &mut Turn<'_>) {
         self.sent += length as u64;
-        let is_gone = match &mut self.held {
-            Held::Nothing => true,
+        let is_gone = |held: &mut Box<Held>| match &mut **held {
             Held::Bytes(bytes, at) => {
                 *at += length;
                 *at >= bytes.len()
             }
             Held::Pipe(loan) => loan.pipe.is_empty(),
         };
-        if is_gone && let Held::Pipe(loan) = std::mem::take(&mut self.held) {
+        if let Some(Held::Pipe(loan)) = self.held.take_if(is_gone).map(|held| *held) {
             turn.pipes.give_back(loan);
         }
     }
