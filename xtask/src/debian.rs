@@ -63,6 +63,18 @@ const PACKAGES: &[Package] = &[
         why: "PHP's own curl, as a client of a server in PHP",
     },
     Package {
+        name: "php-mysql",
+        program: "php:mysqli",
+        steps: &["test"],
+        why: "PHP's drivers of MariaDB, which begin TLS on streams of ours",
+    },
+    Package {
+        name: "mariadb-server-core",
+        program: "mariadbd",
+        steps: &["test"],
+        why: "MariaDB, which those drivers talk to",
+    },
+    Package {
         name: "valgrind",
         program: "valgrind",
         steps: &["memory"],

@@ -14,15 +14,15 @@ foreach ([
     $server = stream_socket_server('tls://127.0.0.1:0', $number, $text, 12, $context);
     $name = stream_socket_get_name($server, false);
     $child = beside(function () use ($name) {
-        $first = stream_socket_client("tls://$name", $number, $text, 5, 4, careless());
+        $first = stream_socket_client("tls://$name", $number, $text, 30, 4, careless());
         fgets($first);
-        $second = stream_socket_client("tcp://$name", $number, $text, 5, 4, careless());
+        $second = stream_socket_client("tcp://$name", $number, $text, 30, 4, careless());
         stream_socket_enable_crypto($second, true, STREAM_CRYPTO_METHOD_TLS_CLIENT, $first);
         fgets($second);
     });
     $resumed = [];
     foreach (['first', 'second'] as $connection) {
-        $served = stream_socket_accept($server, 5);
+        $served = stream_socket_accept($server, 30);
         $resumed[$connection] = stream_get_meta_data($served)['crypto']['session_reused'];
         fwrite($served, "hello\n");
     }

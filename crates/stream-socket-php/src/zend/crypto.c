@@ -197,10 +197,32 @@ static void complain(ss_outcome *outcome, zend_string **why)
 	php_error_docref(NULL, E_WARNING, "SSL: %s", reason);
 }
 
-/* Makes a handshake to its end, a step at a time, in a task; -1 where it is not to be finished. */
-static int shake_parked(ss_socket *socket, int shaking, ss_outcome *outcome)
+/* How long a handshake may take, in nanoseconds: what the context says, else of a client as long as connecting,
+ * of a server as long as a read. */
+static int64_t patience_of(php_stream *stream, const ss_socket *socket)
 {
-	ss_patience patience = ss_patience_for(socket, SS_READ);
+	int64_t given = ss_crypto_handshake_timeout(stream);
+	if (given >= 0) {
+		return given;
+	}
+	struct timeval timeout = socket->netstream.timeout;
+	size_t length;
+
+	if (socket->method & SS_CLIENT) {
+		ss_target_of(socket, &length, &timeout);
+		if (timeout.tv_sec == 0 && timeout.tv_usec == 0) {
+			return INT64_MAX;
+		}
+	}
+	return timeout.tv_sec < 0 || timeout.tv_sec > INT64_MAX / 2000000000
+		? INT64_MAX
+		: timeout.tv_sec * INT64_C(1000000000) + timeout.tv_usec * 1000;
+}
+
+/* Makes a handshake to its end, a step at a time, in a task; -1 where it is not to be finished. */
+static int shake_parked(ss_socket *socket, int shaking, int64_t time, ss_outcome *outcome)
+{
+	ss_patience patience = {time == INT64_MAX ? -1 : time, 0};
 
 	while (shaking == SS_SHAKE_READS || shaking == SS_SHAKE_WRITES) {
 		enum ss_direction direction = shaking == SS_SHAKE_READS ? SS_READ : SS_WRITE;
@@ -216,24 +238,6 @@ static int shake_parked(ss_socket *socket, int shaking, ss_outcome *outcome)
 	return shaking;
 }
 
-/* How long a handshake may take, in nanoseconds: of a client as long as connecting, of a server as long as
- * a read. */
-static int64_t patience_of(const ss_socket *socket)
-{
-	struct timeval timeout = socket->netstream.timeout;
-	size_t length;
-
-	if (socket->method & SS_CLIENT) {
-		ss_target_of(socket, &length, &timeout);
-		if (timeout.tv_sec == 0 && timeout.tv_usec == 0) {
-			return INT64_MAX;
-		}
-	}
-	return timeout.tv_sec < 0 || timeout.tv_sec > INT64_MAX / 2000000000
-		? INT64_MAX
-		: timeout.tv_sec * INT64_C(1000000000) + timeout.tv_usec * 1000;
-}
-
 static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *outcome)
 {
 	ss_reading reading;
@@ -247,9 +251,7 @@ static int begin(php_stream *stream, ss_socket *socket, bool waits, ss_outcome *
 		return SS_SHAKE_FAILED;
 	}
 	ss_crypto_read(stream, socket->method, &reading);
-	if (reading.options.handshake_timeout < 0) {
-		reading.options.handshake_timeout = patience_of(socket);
-	}
+	reading.options.handshake_timeout = patience_of(stream, socket);
 	if (reading.obstacle != NULL && reading.options.is_client) {
 		/* The context has changed meanwhile. */
 		ss_crypto_forget(&reading);
@@ -286,7 +288,7 @@ static int turn_on(php_stream *stream, ss_socket *socket, int protocol, zend_str
 	}
 	int shaking = begin(stream, socket, socket->netstream.is_blocked && !parks, &outcome);
 	if (parks) {
-		shaking = shake_parked(socket, shaking, &outcome);
+		shaking = shake_parked(socket, shaking, patience_of(stream, socket), &outcome);
 	}
 	bool is_lacking = outcome.status == SS_FAILED && outcome.number == EOPNOTSUPP && socket->tls == SS_NO_TLS;
 	if (shaking == SS_SHAKE_FAILED && is_lacking && (socket->method & SS_CLIENT)) {

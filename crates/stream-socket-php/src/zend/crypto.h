@@ -129,6 +129,8 @@ bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, 
 zval *ss_crypto_option(php_stream *stream, const char *name);
 /* With a method of either end. What was read is to be forgotten. */
 void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading);
+/* In nanoseconds; negative where the context has none. */
+int64_t ss_crypto_handshake_timeout(php_stream *stream);
 /* Notes as an obstacle what there is only in OpenSSL. */
 void ss_crypto_examine(ss_reading *reading);
 void ss_crypto_forget(ss_reading *reading);

@@ -368,6 +368,14 @@ void ss_crypto_forget(ss_reading *reading)
 	options->fingerprint_count = 0;
 }
 
+int64_t ss_crypto_handshake_timeout(php_stream *stream)
+{
+	zval *timeout = ss_crypto_option(stream, "handshake_timeout");
+	double seconds = timeout != NULL ? zval_get_double(timeout) : -1.0;
+
+	return seconds >= 0.0 && seconds < 9e9 ? (int64_t) (seconds * 1e9) : -1;
+}
+
 void ss_crypto_examine(ss_reading *reading)
 {
 	ss_outcome outcome = {0};
@@ -382,7 +390,6 @@ void ss_crypto_examine(ss_reading *reading)
 void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 {
 	ss_tls_options *options = &reading->options;
-	zval *timeout = ss_crypto_option(stream, "handshake_timeout");
 
 	memset(options, 0, sizeof(*options));
 	reading->obstacle = NULL;
@@ -409,9 +416,5 @@ void ss_crypto_read(php_stream *stream, zend_long method, ss_reading *reading)
 		read_tickets(stream, reading);
 	}
 	read_security_level(stream, reading);
-	options->handshake_timeout = -1;
-	if (timeout != NULL) {
-		double seconds = zval_get_double(timeout);
-		options->handshake_timeout = seconds >= 0.0 && seconds < 9e9 ? (int64_t) (seconds * 1e9) : -1;
-	}
+	options->handshake_timeout = ss_crypto_handshake_timeout(stream);
 }
