@@ -241,7 +241,8 @@ fn hello() -> Vec<u8> {
     bytes
 }
 
-fn attack(listener: &Listener) -> Vec<TcpStream> {
+/// A thousand of them, from seven addresses.
+pub(super) fn attack(listener: &Listener) -> Vec<TcpStream> {
     let hello = hello();
     let mut attackers = Vec::new();
     for (malice, count) in [
