@@ -147,6 +147,12 @@ const PACKAGES: &[Package] = &[
         why: "what loads that module",
     },
     Package {
+        name: "microsocks",
+        program: "microsocks",
+        steps: &["test"],
+        why: "a SOCKS5 proxy that wants a name and password",
+    },
+    Package {
         name: "ncat",
         program: "ncat",
         steps: &["test", "bench"],

@@ -25,6 +25,15 @@ pub(crate) fn printable(bytes: &[u8]) -> impl fmt::Display {
     })
 }
 
+/// The text of a URL as it may be repeated: without a password that stands in it.
+pub(crate) fn without_password(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    match text[start..].rsplit_once('@') {
+        Some((_, address)) => format!("{}***@{address}", &text[..start]),
+        None => text.to_owned(),
+    }
+}
+
 /// The beginning of `text` on one line, short enough to stand in a sentence.
 pub(crate) fn excerpt(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {

@@ -468,3 +468,35 @@ print(text.count(b\"one\"), text.count(b\"two\"), os.waitpid(pid, 0)[1])' $BIN $
     let log = server.end();
     assert!(log.contains("received=2 answered=2"), "{log}");
 }
+
+#[test]
+fn proxies_that_want_a_name_and_password_are_told_them() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    for (protocol, proxy) in [
+        (
+            "http",
+            "ncat -k -l 127.0.0.1 $FREE --proxy-type http --proxy-auth 'me:p@ss'",
+        ),
+        ("socks5", "microsocks -i 127.0.0.1 -p $FREE -u me -P 'p@ss'"),
+    ] {
+        let script = format!(
+            "FREE=$(python3 -c 'import socket
+print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])')
+            {proxy} & proxy=$!
+            ask() {{
+                (printf hello; sleep 0.3) |
+                    $BIN connect $URL --via {protocol}://$1@127.0.0.1:$FREE
+            }}
+            for i in $(seq 100); do ask me:p%40ss 2>/dev/null && break; sleep 0.05; done
+            ask me:secret && echo let in
+            kill $proxy"
+        );
+        let outcome = shell(&script, &[("URL", echo.url())]);
+        outcome.prints("hello");
+        let refused = outcome.err.contains("407 Proxy Authentication Required")
+            || outcome
+                .err
+                .contains("it does not take the name and password");
+        assert!(refused && !outcome.err.contains("secret"), "{outcome:?}");
+    }
+}

@@ -1,9 +1,11 @@
 //! Options of a connecting stream.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::socket::SocketOptions;
 use super::tls::TlsClientOptions;
+use crate::printable::without_password;
 use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 
 /// How a [`Stream`](crate::Stream) is connected.
@@ -22,7 +24,7 @@ use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 /// let stream = Stream::connect("tcp://example.org:80", &options)?;
 /// # Ok::<(), stream_socket::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectOptions {
     /// What every socket can be given.
@@ -42,6 +44,11 @@ pub struct ConnectOptions {
     /// The proxy by which the target is reached: `socks5://host:port` ([RFC 1928]) or
     /// `http://host:port`, which is asked to CONNECT. The target's name is resolved there. tcp.
     ///
+    /// `name:password@` before the host, percent-encoded, is told to a proxy that wants it
+    /// ([RFC 1929], [RFC 7617]), and in no error; a URL's query, which is shown, must not have it.
+    ///
+    /// [RFC 1929]: https://www.rfc-editor.org/rfc/rfc1929
+    /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     /// [RFC 1928]: https://www.rfc-editor.org/rfc/rfc1928
     pub via: Option<String>,
     /// Begins with a header of the PROXY protocol, written in this version: once over tcp and
@@ -52,4 +59,20 @@ pub struct ConnectOptions {
     pub proxied: Option<ProxyHeader>,
     /// Whom to trust, and the like. tls, ssl, tlsv1.2, tlsv1.3, tls+unix.
     pub tls: TlsClientOptions,
+}
+
+/// Without the password of a proxy.
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("socket", &self.socket)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("attempt_delay", &self.attempt_delay)
+            .field("bind", &self.bind)
+            .field("via", &self.via.as_deref().map(without_password))
+            .field("send_proxy", &self.send_proxy)
+            .field("proxied", &self.proxied)
+            .field("tls", &self.tls)
+            .finish()
+    }
 }

@@ -8,6 +8,7 @@ use super::race::Connected;
 use super::via::{Dialogue, Expected, Turn, Via};
 use crate::error::{Error, Result, Stage};
 use crate::options::ConnectOptions;
+use crate::printable::without_password;
 use crate::proxy_protocol::{ProxyHeader, ProxyVersion};
 use crate::sys::socket::{Give, Take};
 use crate::sys::wait::Events;
@@ -171,14 +172,20 @@ pub(super) fn via(options: &ConnectOptions, url: &SocketUrl) -> Result<Option<Vi
     let Some(text) = &options.via else {
         return Ok(None);
     };
-    let refused = |expected| {
+    let refused = |expected: String| {
         let reason = format!(
             "option via is {:?}, but takes {expected}",
-            Via::masked(text)
+            without_password(text)
         );
         Error::new(Stage::Parse, url.without_query(), reason)
     };
-    Via::parse(text).map(Some).map_err(refused)
+    let via = Via::parse(text).map_err(refused)?;
+    let is_shown = url.query().any(|(name, _)| name == "via");
+    if is_shown && via.has_credentials() {
+        let expected = "no name and password in the query of a URL, which is shown";
+        return Err(refused(expected.to_owned()));
+    }
+    Ok(Some(via))
 }
 
 /// The header that is sent: what the caller says, or the connection's own two ends.

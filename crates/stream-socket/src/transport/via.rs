@@ -1,4 +1,5 @@
-//! By way of a proxy: SOCKS5 ([RFC 1928]) and HTTP's CONNECT ([RFC 9110 section 9.3.6]).
+//! By way of a proxy: SOCKS5 ([RFC 1928]) and HTTP's CONNECT ([RFC 9110 section 9.3.6]), with a
+//! name and password or without.
 //!
 //! What is said and how answers are read, without I/O. Names are sent to the proxy as they are, so
 //! that they are resolved there.
@@ -6,6 +7,9 @@
 //! [RFC 1928]: https://www.rfc-editor.org/rfc/rfc1928
 //! [RFC 9110 section 9.3.6]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
 
+mod credentials;
+
+use self::credentials::Credentials;
 use crate::error::{Error, Result, Stage};
 use crate::printable::{excerpt, printable};
 use crate::url::{Host, Port, SocketUrl, Target};
@@ -16,10 +20,11 @@ pub(super) struct Via {
     protocol: Protocol,
     /// Where it listens.
     url: SocketUrl,
+    credentials: Option<Credentials>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
     Socks5,
     Http,
 }
@@ -45,6 +50,8 @@ pub(super) struct Dialogue {
 enum State {
     /// SOCKS5: which methods there are.
     Method,
+    /// SOCKS5: whether it takes the name and password.
+    Authentication,
     /// The first five bytes of the answer to the request.
     Reply,
     /// The address that it ends with.
@@ -61,31 +68,33 @@ pub(super) enum Turn {
 }
 
 impl Via {
-    /// Reads `socks5://host:port` or `http://host:port`.
+    /// Reads `socks5://host:port` or `http://host:port`, with `name:password@` before the host or
+    /// without. What is wrong is told without a word of these.
     pub(super) fn parse(text: &str) -> std::result::Result<Self, String> {
         let (protocol, rest) = match text.split_once("://") {
             Some(("socks5", rest)) => (Protocol::Socks5, rest),
             Some(("http", rest)) => (Protocol::Http, rest.trim_end_matches('/')),
             _ => return Err("socks5://host:port or http://host:port".to_owned()),
         };
-        if rest.contains('@') {
-            return Err("a proxy without a name and password, which it is not told".to_owned());
-        }
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((text, address)) => (Some(Credentials::parse(protocol, text)?), address),
+            None => (None, rest),
+        };
         let url = format!("tcp://{rest}").parse::<SocketUrl>();
         let url = url.map_err(|error| format!("a proxy: {}", error.reason()))?;
         if url.query().next().is_some() {
             return Err("a proxy without options of its own".to_owned());
         }
-        Ok(Self { protocol, url })
+        Ok(Self {
+            protocol,
+            url,
+            credentials,
+        })
     }
 
-    /// The text as errors may repeat it: without a password that somebody put there.
-    pub(super) fn masked(text: &str) -> String {
-        let start = text.find("://").map_or(0, |at| at + 3);
-        match text[start..].rsplit_once('@') {
-            Some((_, address)) => format!("{}***@{address}", &text[..start]),
-            None => text.to_owned(),
-        }
+    /// Whether it is told a name and a password.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
     }
 
     pub(super) fn url(&self) -> &SocketUrl {
@@ -105,11 +114,21 @@ impl Dialogue {
     /// What to say first.
     pub(super) fn begin(via: Via, target: &SocketUrl) -> Result<(Self, Vec<u8>, Expected)> {
         let (state, words, expected) = match via.protocol {
-            // Version 5, one method: no authentication.
-            Protocol::Socks5 => (State::Method, vec![5, 1, 0], Expected::Bytes(2)),
+            // Version 5, and the methods: no authentication, name and password.
+            Protocol::Socks5 => {
+                let methods: &[u8] = match via.credentials {
+                    Some(_) => &[5, 2, 0, 2],
+                    None => &[5, 1, 0],
+                };
+                (State::Method, methods.to_vec(), Expected::Bytes(2))
+            }
             Protocol::Http => {
                 let authority = authority(target)?;
-                let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+                let credentials = via.credentials.as_ref().map(Credentials::to_http);
+                let request = format!(
+                    "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
+                    credentials.unwrap_or_default()
+                );
                 (State::Http, request.into_bytes(), Expected::Head)
             }
         };
@@ -119,13 +138,24 @@ impl Dialogue {
 
     /// Goes on after an answer.
     pub(super) fn hear(&mut self, answer: &[u8]) -> Result<Turn> {
-        match (self.state, answer) {
-            (State::Method, [5, 0]) => {
+        match (self.state, answer, &self.via.credentials) {
+            (State::Method, [5, 0], _) | (State::Authentication, [1, 0], _) => {
                 self.state = State::Reply;
                 Ok(Turn::Say(socks5_request(&self.target)?, Expected::Bytes(5)))
             }
-            (State::Method, [5, 0xff]) => Err(self.refused("it wants us to authenticate")),
-            (State::Reply, [5, 0, 0, kind, first]) => {
+            (State::Method, [5, 2], Some(credentials)) => {
+                let words = credentials.to_socks5();
+                self.state = State::Authentication;
+                Ok(Turn::Say(words, Expected::Bytes(2)))
+            }
+            (State::Authentication, [1, _], _) => {
+                Err(self.refused("it does not take the name and password"))
+            }
+            (State::Method, [5, 0xff], None) => Err(self.refused("it wants us to authenticate")),
+            (State::Method, [5, 0xff], Some(_)) => {
+                Err(self.refused("it wants us to authenticate otherwise than by name and password"))
+            }
+            (State::Reply, [5, 0, 0, kind, first], _) => {
                 self.state = State::Bound;
                 // Of the address one byte is read already; two of the port follow.
                 let left = match kind {
@@ -136,9 +166,9 @@ impl Dialogue {
                 };
                 Ok(Turn::Read(Expected::Bytes(left)))
             }
-            (State::Reply, [5, code, 0, ..]) => Err(self.refused(socks5_reason(*code))),
-            (State::Bound, _) => Ok(Turn::Done),
-            (State::Http, head) => self.hear_http(head),
+            (State::Reply, [5, code, 0, ..], _) => Err(self.refused(socks5_reason(*code))),
+            (State::Bound, _, _) => Ok(Turn::Done),
+            (State::Http, head, _) => self.hear_http(head),
             _ => Err(self.garbled()),
         }
     }

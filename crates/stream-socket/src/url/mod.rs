@@ -18,6 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::host::Host;
+pub(crate) use self::percent::decode;
 pub use self::port::Port;
 use self::query::Query;
 pub use self::target::Target;

@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use crate::printable::excerpt;
 
 /// The bytes that `text` stands for, or the reason why it stands for none.
-pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

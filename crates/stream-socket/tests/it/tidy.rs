@@ -39,6 +39,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 
 /// Where the library may name a crate that is not its own; a path that ends in `/` is a folder.
 const FOREIGN: &[(&str, &str)] = &[
+    ("base64", "transport/via/"),
     ("dns_lookup", "sys/"),
     ("libc", "sys/"),
     ("memchr", ""),

@@ -25,6 +25,22 @@ const SOCKS5_V6: Script = &[
         b"\x05\0\0\x0410.0.0.1 a v6 on12hi",
     ),
 ];
+const SOCKS5_NAMED: Script = &[
+    (&[5, 2, 0, 2], &[5, 2]),
+    (b"\x01\x05alice\x0asec:ret@%/", &[1, 0]),
+    (
+        b"\x05\x01\0\x03\x0bexample.org\0\x50",
+        &[5, 0, 0, 1, 10, 0, 0, 1, 0, 80, b'h', b'i'],
+    ),
+];
+const HTTP_NAMED: Script = &[(
+    b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\
+      Proxy-Authorization: Basic YWxpY2U6c2VjOnJldEAlLw==\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\nhi",
+)];
+/// Before the host, and what a proxy is told of it above.
+const NAMED: &str = "alice:sec:ret%40%25%2F@";
+
 const HTTP: Script = &[(
     b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n",
     b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\nhi",
@@ -76,10 +92,16 @@ fn begin(options: &ConnectOptions) -> Result<Stream> {
 
 #[test]
 fn what_follows_the_answer_is_the_peers() {
-    for (protocol, script) in [("socks5", SOCKS5), ("socks5", SOCKS5_V6), ("http", HTTP)] {
+    for (protocol, name, script) in [
+        ("socks5", "", SOCKS5),
+        ("socks5", "", SOCKS5_V6),
+        ("socks5", NAMED, SOCKS5_NAMED),
+        ("http", "", HTTP),
+        ("http", NAMED, HTTP_NAMED),
+    ] {
         for (is_slow, own_loop) in [(false, false), (true, false), (false, true), (true, true)] {
             let (address, played) = proxy(script, is_slow);
-            let options = options(protocol, &address);
+            let options = options(protocol, &format!("{name}{address}"));
             let mut stream = if own_loop {
                 begin(&options).unwrap()
             } else {
@@ -115,6 +137,7 @@ fn the_header_of_the_proxy_protocol_comes_after_the_proxy() {
 #[rustfmt::skip]
 const REFUSALS: &[(&str, Script, &str)] = &[
     ("socks5", &[(&[5, 1, 0], &[5, 0xff])], "it wants us to authenticate"),
+    ("socks5", &[(&[5, 1, 0], &[5, 2])], "what it answers can't be understood"),
     ("socks5", &[(&[5, 1, 0], b"HTTP")], "what it answers can't be understood"),
     ("socks5", &[(&[5, 1, 0], b"")], "it has closed the connection"),
     ("socks5", &[(&[5, 1, 0], &[5, 0]), (b"\x05\x01\0\x03\x0bexample.org\0\x50", &[5, 5, 0, 1, 0])],
@@ -139,6 +162,34 @@ fn a_proxy_that_refuses_is_quoted() {
     }
 }
 
+#[rustfmt::skip]
+const REFUSALS_OF_NAMES: &[(&str, Script, &str)] = &[
+    ("socks5", &[(&[5, 2, 0, 2], &[5, 0xff])],
+        "it wants us to authenticate otherwise than by name and password"),
+    ("socks5", &[SOCKS5_NAMED[0], (SOCKS5_NAMED[1].0, &[1, 1])],
+        "it does not take the name and password"),
+    ("http", &[(HTTP_NAMED[0].0, b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")],
+        "407 Proxy Authentication Required"),
+];
+
+#[test]
+fn a_name_and_password_are_told_to_nobody_else() {
+    for (protocol, script, reason) in REFUSALS_OF_NAMES {
+        let (address, _played) = proxy(script, false);
+        let options = options(protocol, &format!("{NAMED}{address}"));
+        let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
+        let sentence = format!(
+            "cannot connect to tcp://example.org:80: the proxy {protocol}://{address}: {reason}"
+        );
+        assert_eq!(error.to_string(), sentence);
+        let connecting = Connecting::start("tcp://example.org:80", &options).unwrap();
+        for shown in [format!("{options:?}"), format!("{connecting:?}")] {
+            assert!(!shown.contains("ret"), "{shown}");
+            assert!(!shown.contains("[115, 101, 99"), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -160,9 +211,9 @@ fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
             "option via is \"socks5://h:1?ttl=3\", but takes a proxy without options of its own",
         ),
         (
-            "http://me:secret@h:1",
-            "option via is \"http://***@h:1\", but takes a proxy without a name and password, \
-             which it is not told",
+            "socks5://secret@h:1",
+            "option via is \"socks5://***@h:1\", but takes a name and password of 1 to 255 bytes \
+             for SOCKS5",
         ),
     ] {
         options.via = Some(via.to_owned());
