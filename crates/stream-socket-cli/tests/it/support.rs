@@ -4,8 +4,10 @@ pub(crate) mod certificates;
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -344,10 +346,16 @@ impl Folder {
     }
 }
 
-/// A port that was free just now, for what does not tell which one it was given.
+/// A port that was free just now, for what does not tell which one it was given: below those that
+/// connections come from (`ip_local_port_range`), of which other tests make thousands.
 pub(crate) fn free_port() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port().to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut ports = std::iter::repeat_with(|| {
+        let number = std::process::id() * 100 + NEXT.fetch_add(1, Ordering::Relaxed);
+        20_000 + number % 12_000
+    });
+    let is_free = |port: &u32| TcpListener::bind(format!("127.0.0.1:{port}")).is_ok();
+    ports.find(is_free).unwrap().to_string()
 }
 
 /// A name in the abstract namespace that no other test has.

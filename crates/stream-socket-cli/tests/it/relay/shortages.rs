@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::exhaustion::{ALL_ANSWERED, fates, queue};
-use crate::support::{BINARY, Folder, LIMIT, Script, Server, is_root, shell};
+use crate::support::{BINARY, Folder, LIMIT, Script, Server, free_port, is_root, shell};
 
 /// Sends a word through the relay to an echo.
 const ASK: &str = "printf hello | $BIN connect $URL --timeout 20s";
@@ -46,9 +46,7 @@ fn all_are_given_up(relay: &Server, count: usize) -> Duration {
 
 #[test]
 fn a_target_that_refuses_is_tried_for_a_time() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = format!("tcp://{}", free.local_addr().unwrap());
-    drop(free);
+    let target = format!("tcp://127.0.0.1:{}", free_port());
     let relay = Server::relay(&format!("tcp://127.0.0.1:0 {target} --retry 300ms"));
     all_are_given_up(&relay, 1);
     // It is closed before it reads an end.
