@@ -6,7 +6,7 @@ require __DIR__ . '/../report.php';
 function child(string $part, array $sockets, string $variables): string
 {
     $command = ['sh', '-c', "$variables exec \"\$@\"", 'sh', PHP_BINARY, __FILE__, $part];
-    $spec = [['file', '/dev/null', 'r'], ['pipe', 'w'], STDERR];
+    $spec = [['file', '/dev/null', 'r'], ['pipe', 'w']];
     foreach ($sockets as $index => $socket) {
         $spec[3 + $index] = $socket;
     }

@@ -23,6 +23,8 @@ struct Counted {
     peers: u64,
     /// Datagrams that came faster than they were read.
     overflowed: u64,
+    /// Datagrams without the header of a proxy that is believed.
+    unproxied: u64,
 }
 
 impl Refusals {
@@ -38,6 +40,7 @@ impl Refusals {
             exhausted,
             peers,
             overflowed,
+            unproxied,
         } = counted;
         if go_on && !self.go_on {
             tracing::warn!(
@@ -46,7 +49,8 @@ impl Refusals {
                 exhausted,
                 peers,
                 overflowed,
-                "refused for lack of places or descriptors; counted since the start"
+                unproxied,
+                "refused for lack of places, descriptors or headers; counted since the start"
             );
         } else if self.go_on && !go_on {
             tracing::info!(
@@ -55,6 +59,7 @@ impl Refusals {
                 exhausted,
                 peers,
                 overflowed,
+                unproxied,
                 "no longer refused; counted since the start"
             );
         }
@@ -75,10 +80,12 @@ impl Counted {
             let dropped = listener.peers().unwrap_or_default();
             counted.peers += dropped.refused;
             counted.overflowed += dropped.overflowed;
+            counted.unproxied += dropped.unproxied;
         }
         // Of listeners that are gone, what was counted last remains.
         counted.peers = counted.peers.max(self.peers);
         counted.overflowed = counted.overflowed.max(self.overflowed);
+        counted.unproxied = counted.unproxied.max(self.unproxied);
         counted
     }
 }

@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use proptest::prelude::*;
 use stream_socket::php::{self, PhpTarget, TargetKind};
-use stream_socket::{Host, Port, SocketAddress, SocketUrl, Stage, Target, Transport, UnixAddress};
+use stream_socket::{
+    Host, Port, SocketAddress, SocketUrl, Stage, Target, Transport, UnixAddress, VsockAddress,
+};
 
 const REGISTERED: [(&[u8], TargetKind); 4] = [
     (b"tcp", TargetKind::Inet),
@@ -19,8 +21,9 @@ fn url_like() -> impl Strategy<Value = String> {
     let host = r"[a-z0-9.]{0,12}|\[[0-9a-f:]{2,9}(%[a-z0-9]{1,3})?\]|\*|::1|[ -~]{0,9}";
     let inet = format!(r"((tcp|udp)://)?({host}):([0-9]{{0,6}}|[a-z-]{{1,9}}|[ -~]{{0,4}})");
     let unix = r"(unix|udg)://(@|%00|\x00)?([a-z/.:?#%]|%[0-9a-fA-F]{2}|\PC){0,40}";
+    let other = r"((tls\+)?(vsock|fd|systemd))://([a-z0-9:*%]|\PC){0,12}";
     let query = r"(\?([a-z_]{1,3}=([a-z&?/]|%[0-9a-f]{2}){0,9}&?){0,3})?";
-    let address = prop_oneof![proptest::string::string_regex(&inet).unwrap(), unix];
+    let address = prop_oneof![proptest::string::string_regex(&inet).unwrap(), unix, other];
     (address, query).prop_map(|(address, query)| address + &query)
 }
 
@@ -48,6 +51,10 @@ fn target() -> impl Strategy<Value = Target> {
         (host, port).prop_map(|(host, port)| Target::Inet { host, port }),
         unix_address().prop_map(Target::Unix),
         Just(Target::Autobind),
+        (any::<u32>(), any::<u32>())
+            .prop_map(|(cid, port)| Target::Vsock(VsockAddress { cid, port })),
+        any::<u32>().prop_map(Target::Descriptor),
+        prop::option::of(".*").prop_map(Target::Activated),
     ]
 }
 
