@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use stream_socket::{ConnectOptions, SocketUrl, Stream, Target};
+use stream_socket::{ConnectOptions, SocketAddress, SocketUrl, Stream, Target};
 
 use crate::args::{ConnectArguments, LogFormat, Messages};
 use crate::connect::{Exchange, Limits, Standard};
@@ -41,9 +41,12 @@ struct Secured {
 impl Secured {
     fn of(stream: &Stream, url: &SocketUrl, options: &ConnectOptions) -> Option<Self> {
         let facts = stream.tls()?;
-        let host = match url.target() {
-            Target::Inet { host, .. } => host.to_string(),
-            target => target.to_string(),
+        let ip = stream.peer_addr().and_then(SocketAddress::ip);
+        let host = match (url.target(), ip) {
+            (Target::Inet { host, .. }, _) => host.to_string(),
+            // Of what is inherited.
+            (_, Some(ip)) => ip.to_string(),
+            (target, None) => target.to_string(),
         };
         let (alpn, tls) = (facts.alpn.as_deref(), &options.tls);
         let is_weakened = tls.danger_accept_any_certificate || tls.danger_accept_any_name;

@@ -131,4 +131,12 @@ fn verbose_tells_what_was_agreed_upon() {
         ("TLS 1.3", "h2", "127.0.0.1"),
         "{told}"
     );
+    // Of a connection that is open already the name is its peer's address.
+    let script = "exec 7<>/dev/tcp/127.0.0.1/$PORT; \
+                  $BIN connect tls+fd://7 --ca $CA --verbose </dev/null";
+    let outcome = shell(script, &[("PORT", server.port()), ("CA", &authority())]);
+    assert!(
+        outcome.err.ends_with("is verified for 127.0.0.1"),
+        "{outcome:?}"
+    );
 }
