@@ -141,6 +141,11 @@ pub(crate) fn merged_connecting(
 ) -> Result<ConnectOptions, Failure> {
     let mut merged = options.clone();
     for (name, value) in url.query() {
+        if name == "via" && value.contains('@') {
+            let url = url.without_query();
+            let sentence = format!("{url} shows a proxy's name and password: give them by --via");
+            return Err(Failure::Usage(sentence));
+        }
         merged.set(name, value)?;
     }
     Ok(merged)

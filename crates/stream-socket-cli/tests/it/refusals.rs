@@ -18,6 +18,14 @@ const NONSENSE: &[(&str, &str)] = &[
     ),
     ("serve daytime", "no URL is given to listen on"),
     (
+        "connect tcp://h:1?via=http://me:secret@p:1&linger=1500ms",
+        "tcp://h:1 shows a proxy's name and password: give them by --via",
+    ),
+    (
+        "relay tcp://127.0.0.1:0 tcp://h:1?via=http://me:secret@p:1",
+        "tcp://h:1 shows a proxy's name and password: give them by --via",
+    ),
+    (
         "serve tcp://127.0.0.1:0 echo --threads 0",
         "0 is not in 1..=1024",
     ),

@@ -59,8 +59,7 @@ pub struct Relay<D> {
     down: Flow,
     /// How many descriptors the target has had.
     nth: u8,
-    /// In milliseconds, which take a quarter of the memory of a `Duration`.
-    half_closed: u32,
+    half_closed: Silence,
     /// Which side ended first.
     first: Option<Side>,
     /// A side that could take no more, and why; what it has sent is still delivered.
@@ -90,7 +89,7 @@ impl<D: Dial> Relay<D> {
             up: Flow::default(),
             down: Flow::default(),
             nth: 0,
-            half_closed: milliseconds(HALF_CLOSED),
+            half_closed: Silence::of(HALF_CLOSED),
             first: None,
             broken: None,
             is_told: false,
@@ -98,10 +97,10 @@ impl<D: Dial> Relay<D> {
     }
 
     /// The same, where the other direction may be silent for `silence` after one has ended, to the
-    /// millisecond; 60 s by default.
+    /// millisecond; 60 s by default, and for ever from 50 days on.
     #[must_use]
     pub fn half_closed(mut self, silence: Duration) -> Self {
-        self.half_closed = milliseconds(silence);
+        self.half_closed = Silence::of(silence);
         self
     }
 
@@ -209,7 +208,7 @@ impl<D: Dial> Relay<D> {
     /// Something has moved: once one side has ended, the other's silence begins anew.
     fn renew_patience(&self, turn: &mut Turn<'_>) {
         if self.first.is_some() {
-            turn.set_timer(Some(Duration::from_millis(self.half_closed.into())));
+            turn.set_timer(self.half_closed.span());
         }
     }
 
@@ -299,8 +298,19 @@ impl<D: Dial> Relay<D> {
     }
 }
 
-fn milliseconds(span: Duration) -> u32 {
-    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+/// A span in milliseconds, which take a quarter of the memory of a `Duration`. The longest one has
+/// no end.
+#[derive(Clone, Copy, Debug)]
+struct Silence(u32);
+
+impl Silence {
+    fn of(span: Duration) -> Self {
+        Self(u32::try_from(span.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn span(self) -> Option<Duration> {
+        (self.0 < u32::MAX).then(|| Duration::from_millis(self.0.into()))
+    }
 }
 
 impl<D: Dial> Task for Relay<D> {
@@ -357,5 +367,26 @@ impl<D> fmt::Debug for Relay<D> {
             .field("client", &self.client)
             .field("target", &self.target)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_may_be_without_end() {
+        let day = Duration::from_secs(86_400);
+        for (span, expected) in [
+            (
+                Duration::from_micros(300_900),
+                Some(Duration::from_millis(300)),
+            ),
+            (49 * day, Some(49 * day)),
+            (50 * day, None),
+            (Duration::MAX, None),
+        ] {
+            assert_eq!(Silence::of(span).span(), expected, "{span:?}");
+        }
     }
 }

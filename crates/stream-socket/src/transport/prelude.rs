@@ -1,6 +1,7 @@
 //! What is said on a new connection before it is the caller's: to a proxy on the way, and then the
 //! header of the PROXY protocol.
 
+use std::fmt;
 use std::os::fd::AsFd;
 
 use super::plan::Plan;
@@ -19,7 +20,6 @@ use crate::url::SocketUrl;
 const HEAD: usize = 8 * 1024;
 
 /// A connection on which something is said first.
-#[derive(Debug)]
 pub(super) struct Prelude {
     connected: Connected,
     outgoing: Vec<u8>,
@@ -29,6 +29,16 @@ pub(super) struct Prelude {
     incoming: Vec<u8>,
     /// The header that follows.
     header: Vec<u8>,
+}
+
+/// Without what is said, which may be a password.
+impl fmt::Debug for Prelude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prelude")
+            .field("connected", &self.connected)
+            .field("dialogue", &self.dialogue)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a new connection stands.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stream_socket::{ConnectOptions, Connecting, Interest, Member, Result, Stage, Stream, select};
 
@@ -188,6 +188,19 @@ fn a_name_and_password_are_told_to_nobody_else() {
             assert!(!shown.contains("[115, 101, 99"), "{shown}");
         }
     }
+    // Nor when it has been said, and the answer is waited for.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let options = options("http", &format!("{NAMED}{address}"));
+    let mut connecting = Connecting::start("tcp://example.org:80", &options).unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(50) {
+        assert!(connecting.advance().unwrap().is_none());
+    }
+    let shown = format!("{connecting:?}");
+    assert!(shown.contains("Prelude"), "{shown}");
+    // "Authorization".
+    assert!(!shown.contains("65, 117, 116, 104"), "{shown}");
 }
 
 #[test]
