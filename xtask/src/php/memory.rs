@@ -11,7 +11,9 @@ use std::{io, thread};
 use super::extension;
 use crate::shell::{Shell, Trouble};
 
-const FOLDERS: [&str; 4] = ["same", "differ", "ours", "serve"];
+const FOLDERS: [&str; 5] = ["same", "differ", "ours", "serve", CLIENTS];
+/// Where clients of TLS are to be the library's, which by default are PHP's.
+const CLIENTS: &str = "clients";
 const SUPPRESSIONS: &str = "tests/php/valgrind.supp";
 /// Watches over its processes by pidfd_open(2), which valgrind 3.19 does not know.
 const UNKNOWN_TO_VALGRIND: &str = "workers.php";
@@ -107,11 +109,21 @@ fn scripts(root: &Path) -> Vec<Case> {
     paths
         .iter()
         .map(|path| Case {
-            words: vec![path.display().to_string()],
+            words: words(path),
             allocator: Allocator::System,
             code: 0,
         })
         .collect()
+}
+
+fn words(script: &Path) -> Vec<String> {
+    let named = vec![script.display().to_string()];
+    let folder = script.parent().and_then(Path::file_name);
+    if folder != Some(OsStr::new(CLIENTS)) {
+        return named;
+    }
+    let setting = ["-d", "stream_socket.tls=all"].map(str::to_owned);
+    setting.into_iter().chain(named).collect()
 }
 
 /// Error handlers that throw, and such as end the request.
