@@ -31,7 +31,7 @@ pub(super) fn verifier(
         option: "client_ca",
         path,
     });
-    let authorities = place.map(|place| Authorities::load(url, Some(place)));
+    let authorities = place.map(|place| Authorities::of(url, Some(place)));
     let authorities = authorities.transpose()?;
     let chain = match (&authorities, place) {
         (Some(authorities), Some(place)) => {

@@ -1,18 +1,21 @@
 //! Certificates that are trusted as such.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{env, fmt};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
+use super::cache::Cache;
 use super::pem::Named;
 use super::reason::reason;
 use super::unusable;
 use crate::error::Result;
+use crate::sys::file::{Stamp, stamps};
 
 /// Those that a file or folder holds, or the system.
 #[derive(Debug)]
@@ -22,10 +25,32 @@ pub(super) struct Authorities {
     known: HashSet<Vec<u8>>,
 }
 
+/// Where they come from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Place(PathBuf, Vec<Option<Stamp>>),
+    /// The values of `VARIABLES`.
+    System([Option<OsString>; 2]),
+}
+
+/// By which OpenSSL, and rustls-native-certs after it, find the system's in another place.
+const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// The system's are more than a hundred, which take milliseconds to read.
+static LOADED: Cache<Source, Authorities> = Cache::new();
+
 impl Authorities {
     /// Those of a file, or of a folder in which they are named by their hash; the system's where
-    /// neither is given.
-    pub(super) fn load(url: &impl fmt::Display, place: Option<Named<'_>>) -> Result<Self> {
+    /// neither is given. They are read again where a file has changed, the system's are not.
+    pub(super) fn of(url: &impl fmt::Display, place: Option<Named<'_>>) -> Result<Arc<Self>> {
+        let source = match place {
+            Some(Named { path, .. }) => Source::Place(path.to_owned(), stamps(path)),
+            None => Source::System(VARIABLES.map(env::var_os)),
+        };
+        LOADED.get(source, || Self::load(url, place))
+    }
+
+    fn load(url: &impl fmt::Display, place: Option<Named<'_>>) -> Result<Self> {
         let found = match place {
             Some(place) if place.path.is_dir() => of_folder(place.path),
             Some(place) => return Self::of_file(url, place),

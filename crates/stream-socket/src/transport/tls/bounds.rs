@@ -26,7 +26,7 @@ pub(super) enum Purpose {
 pub(super) struct Bounds {
     pub(super) purpose: Purpose,
     /// Who is trusted, where it matters who issued a certificate.
-    pub(super) authorities: Option<Authorities>,
+    pub(super) authorities: Option<Arc<Authorities>>,
     /// How many certificates up the authority may be.
     pub(super) depth: Option<u32>,
     pub(super) accepts_self_signed: bool,

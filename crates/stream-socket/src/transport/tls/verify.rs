@@ -29,7 +29,7 @@ pub(super) fn verifier(
     let authorities = if looks_at_chains(options) {
         let path = options.ca.as_deref();
         let place = path.map(|path| Named { option: "ca", path });
-        Some(Authorities::load(url, place)?)
+        Some(Authorities::of(url, place)?)
     } else {
         None
     };
