@@ -38,10 +38,10 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     help: "\
 Usage: cargo xtask bench [NAME...] [--full] [--runs N] [--json FILE] [--list]
 
-Builds our command, the peers and the load in release form, installs the missing Debian packages,
-and measures one case after another: each contender once a round, the server on one core and the
-load on another, every reply compared. Prints medians, spreads, and ratios within a round; a `*`
-says that the load was the limit. It takes some nine minutes after the builds.
+Builds our command, the load and what else takes part, in release form, installs the missing Debian
+packages, and measures one case after another: each contender once a round, the server on one core
+and the load on another, every reply compared. Prints medians, spreads, and ratios within a round; a
+`*` says that the load was the limit. All rows take some nine minutes after the builds.
 
   NAME         only this row, or this group: `relay` is every row whose name begins with `relay-`
   --full       3 s a run instead of 0.7, nine rounds instead of three: more than an hour
@@ -94,7 +94,7 @@ fn run(arguments: &[String]) -> Result<ExitCode, Refusal> {
     let cores = machine::cores()?;
     let unable = |trouble: Trouble| Refusal::Unable(make::reason(trouble));
     let mut shell = Shell::open("bench", "building what takes part").map_err(unable)?;
-    let ground = match make::make(&mut shell, arguments.form, cores) {
+    let ground = match make::make(&mut shell, arguments.form, cores, &chosen) {
         Ok(ground) => ground,
         Err(trouble) => {
             shell.finish("bench", "failed");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::ground::{Form, Ground};
+use super::row::Row;
 use crate::shell::{Shell, Trouble};
 
 /// What is made of `bench/c`: its name, its source, and what the compiler is told besides.
@@ -18,47 +19,66 @@ const FLOORS: &[(&str, &str, &[&str])] = &[
 
 const MANIFEST: &str = "bench/Cargo.toml";
 
-/// Builds all of it, in release form, from the tree that this is in.
-pub(super) fn make(shell: &mut Shell, form: Form, cores: [usize; 2]) -> Result<Ground, Trouble> {
+/// Builds what takes part in the rows, in release form, from the tree that this is in.
+pub(super) fn make(
+    shell: &mut Shell,
+    form: Form,
+    cores: [usize; 2],
+    rows: &[&Row],
+) -> Result<Ground, Trouble> {
     let main = main_target(&shell.target_folder(), shell.root());
-    let mut command = shell.cargo(&["build", "--release", "-p", "stream-socket-cli"]);
-    command.arg("--target-dir").arg(&main);
-    shell.run(command)?;
+    member(shell, &main, "stream-socket-cli")?;
     let ours = main.join("release/stream-socket");
-
-    let mut command = shell.cargo(&["build", "--release", "-p", "stream-socket-php"]);
-    command.arg("--target-dir").arg(&main);
-    let extension = match shell.run(command) {
-        Ok(_) => Ok(main.join("release/libstream_socket_php.so")),
-        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
-    };
-
     // Apart from the project's own, or each build would throw away what the other compiled.
     let target = main.join("bench");
     cargo(shell, &target, "bench-load")?;
-    let tokio = match cargo(shell, &target, "bench-tokio") {
-        Ok(()) => Ok(target.join("release/bench-tokio")),
-        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
-    };
-    let rustls = match cargo(shell, &target, "bench-rustls") {
-        Ok(()) => Ok(target.join("release/bench-rustls")),
-        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
-    };
     let floors = target.join("c");
     compile(shell, &floors)?;
     certify(shell, &floors)?;
-    Ok(Ground {
+    let mut ground = Ground {
         form,
         root: shell.root().to_owned(),
         serve_help: serve_help(shell, &ours),
         ours,
         floors,
         load: target.join("release/bench-load"),
-        tokio,
-        rustls,
-        extension,
+        tokio: Ok(target.join("release/bench-tokio")),
+        rustls: Ok(target.join("release/bench-rustls")),
+        extension: Ok(main.join("release/libstream_socket_php.so")),
         cores,
-    })
+    };
+    let words = command_lines(&ground, rows);
+    let takes_part = |part: &Result<PathBuf, String>| {
+        let path = part.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+        words.iter().any(|word| word.contains(&*path))
+    };
+    let parts = [&ground.tokio, &ground.rustls, &ground.extension].map(takes_part);
+    if parts[0] {
+        ground.tokio = built(ground.tokio, cargo(shell, &target, "bench-tokio"));
+    }
+    if parts[1] {
+        ground.rustls = built(ground.rustls, cargo(shell, &target, "bench-rustls"));
+    }
+    if parts[2] {
+        ground.extension = built(ground.extension, member(shell, &main, "stream-socket-php"));
+    }
+    Ok(ground)
+}
+
+/// All words of the command lines in the rows, if everything could be built.
+fn command_lines(ground: &Ground, rows: &[&Row]) -> Vec<String> {
+    let cases = rows.iter().flat_map(|row| (row.cases)(ground));
+    let contenders = cases.flat_map(|case| case.contenders);
+    let lines = contenders.filter_map(|contender| contender.command.ok());
+    lines.flatten().collect()
+}
+
+/// What was to be built, or why it could not be.
+fn built(part: Result<PathBuf, String>, result: Result<(), Trouble>) -> Result<PathBuf, String> {
+    match result {
+        Ok(()) => part,
+        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
+    }
 }
 
 /// Where to build what is measured. In a target folder outside the tree another checkout may have
@@ -69,6 +89,13 @@ fn main_target(folder: &Path, root: &Path) -> PathBuf {
     }
     let tree = root.to_string_lossy().replace(MAIN_SEPARATOR, "-");
     folder.join(format!("bench-of{tree}"))
+}
+
+/// Builds a crate of the project itself.
+fn member(shell: &mut Shell, target: &Path, package: &str) -> Result<(), Trouble> {
+    let mut command = shell.cargo(&["build", "--release", "-p", package]);
+    command.arg("--target-dir").arg(target);
+    shell.run(command)
 }
 
 fn cargo(shell: &mut Shell, target: &Path, package: &str) -> Result<(), Trouble> {
