@@ -78,7 +78,8 @@ pub struct ListenOptions {
     /// rest, see [`without_header`](crate::DatagramSocket::without_header).
     pub proxy_protocol: Option<ProxyReading>,
     /// The networks whose headers are believed, as in `10.0.0.0/8`; who comes from elsewhere is
-    /// refused. Needed where a header is required over tcp or udp.
+    /// refused. Needed where a header is required over tcp or udp. Over unix and vsock whoever can
+    /// connect is believed.
     pub proxy_from: Vec<String>,
     /// How long a header may take; 5 s by default. tcp, unix.
     pub proxy_timeout: Option<Duration>,

@@ -12,7 +12,8 @@ use crate::transport::{Inherited, Race};
 
 impl Stream {
     /// A connected stream over a socket that this process was started with; what `options` say of
-    /// connecting comes too late for it, and is refused.
+    /// connecting comes too late for it, and is refused. Over TLS its peer's certificate
+    /// must be of the peer's address, where no other name is given.
     ///
     /// # Errors
     ///

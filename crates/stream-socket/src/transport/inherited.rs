@@ -136,6 +136,9 @@ impl Inherited {
         };
         let url = match asked {
             Some(asked) => asked.found_as(transport, target),
+            // A peer may have a name that no URL can have, and a stream needs none.
+            None if is_connected => SocketUrl::new(transport, target)
+                .or_else(|_| SocketUrl::new(transport, Target::Autobind))?,
             None => SocketUrl::new(transport, target)?,
         };
         Ok(Self {

@@ -290,6 +290,10 @@ fn a_client_bound_to_108_bytes_is_named_in_full() {
         panic!("{:?} is no unix address", served.peer_addr());
     };
     assert_eq!(peer.as_path(), Some(&*path));
+    // No URL can have such a name, and a stream needs none.
+    let (socket, _) = served.into_parts().unwrap();
+    let served = Stream::try_from(socket).unwrap();
+    assert!(served.peer_addr().is_some());
     drop(served);
     client.finish();
 }
