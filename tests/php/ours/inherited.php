@@ -1,6 +1,7 @@
 <?php
 // Sockets that PHP was started with: this script starts itself, and passes them on.
 require __DIR__ . '/../report.php';
+require __DIR__ . '/../certificate.php';
 
 /** Starts PHP with these sockets from 3 on; what it says. */
 function child(string $part, array $sockets, string $variables): string
@@ -51,6 +52,31 @@ $parts = [
             === 'socket:[' . fstat($own)['ino'] . ']', range(0, 40)), true);
         say(preg_replace('/\d+ was/', 'N was', refused("fd://$number")[2]), is_resource($own));
     },
+    'over TLS' => function () {
+        $ssl = ['local_cert' => certificate()];
+        $context = stream_context_create(['ssl' => $ssl]);
+        $flags = STREAM_SERVER_BIND | STREAM_SERVER_LISTEN;
+        $listener = stream_socket_server('tls+fd://3', $number, $text, $flags, $context);
+        $path = socket_path();
+        $unix = stream_socket_server("tls+unix://$path", $number, $text, $flags, $context);
+        $trusting = stream_context_create(['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]);
+        $child = pcntl_fork();
+        if ($child === 0) {
+            $name = 'tls://' . stream_socket_get_name($listener, false);
+            $client = stream_socket_client($name, $number, $text, 30, STREAM_CLIENT_CONNECT, $trusting);
+            fwrite($client, "secret\n");
+            fgets($client);
+            posix_kill(getmypid(), SIGKILL);
+        }
+        $served = stream_socket_accept($listener, 30);
+        say(fgets($served), stream_get_meta_data($served)['crypto']['protocol']);
+        posix_kill($child, SIGKILL);
+        pcntl_waitpid($child, $status);
+        $plain = stream_socket_client("unix://$path");
+        fwrite($plain, "not TLS\n");
+        say(@stream_socket_accept($unix, 0.1), stream_get_meta_data($unix)['handshakes']['failed']);
+        say(refused('tls+unix://' . $path, false)[2]);
+    },
     'by name' => function () {
         say(refused('systemd://webb'), refused('systemd://peer'));
         $listener = stream_socket_server('systemd://web');
@@ -78,6 +104,8 @@ $client = stream_socket_client("unix://$path");
 fwrite($client, 'olleh');
 $passed = 'LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=web:peer:file';
 say(child('by name', [$listener, $theirs, fopen('/dev/null', 'r')], $passed), fread($client, 100));
+$listener = stream_socket_server('tcp://127.0.0.1:0');
+say(child('over TLS', [$listener], ''));
 say(child('for another', [$listener], 'LISTEN_PID=1 LISTEN_FDS=1'));
 say(refused('vsock://local'), refused('vsock://nobody:1', false), refused('vsock://any:any?backlog=3'));
 // A kernel without vsock says so.

@@ -159,6 +159,16 @@ void ss_crypto_capture(php_stream *stream, ss_socket *socket);
 /* Decrypted bytes are put into PHP's buffer: whoever waits for the descriptor does not see them. */
 void ss_crypto_uncover(php_stream *stream, ss_socket *socket);
 
+/* The place of `tls` among the names of transports. */
+#define SS_PROTOCOL_TLS 1
+
+/* ---- tls_over.c ---- */
+
+void ss_tls_over_begin(void);
+void ss_tls_over_end(void);
+/* Whether it is the name of one of them. */
+bool ss_tls_over_names(const char *name, size_t length);
+
 /* ---- shim.c ---- */
 
 /* `stream_socket.tls`, and whether a transport is ours. */

@@ -1022,7 +1022,8 @@ static void check_list(const char *list)
 
 	for (const char *name; (name = next_name(&list, &length)) != NULL;) {
 		if (!is_name(name, length, "all") && !is_name(name, length, "server")
-			&& transport_named(name, length) == -1 && !ss_crypto_names(name, length)) {
+			&& transport_named(name, length) == -1 && !ss_crypto_names(name, length)
+			&& !ss_tls_over_names(name, length)) {
 			php_error_docref(NULL, E_WARNING, "stream_socket.transports names \"%.*s\", which is neither"
 				" a transport of the extension nor \"all\" or \"server\"", (int) length, name);
 		}
@@ -1227,6 +1228,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 			php_stream_xport_register(names[index], factory);
 		}
 	}
+	ss_tls_over_begin();
 	if (SSG(strict)) {
 		stock_server = ss_take_over("stream_socket_server", server);
 		stock_get_name = ss_take_over("stream_socket_get_name", get_name);
@@ -1249,6 +1251,7 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 			php_stream_xport_unregister(names[index]);
 		}
 	}
+	ss_tls_over_end();
 	ss_crypto_end();
 	ss_give_back("stream_socket_server", stock_server);
 	ss_give_back("stream_socket_get_name", stock_get_name);
