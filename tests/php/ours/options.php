@@ -42,3 +42,8 @@ say(decoct(fileperms($path) & 0777));
 fclose($listener);
 clearstatcache();
 say(file_exists($path));
+
+// An object is 1, of which no handler hears, who could change the context while it is read.
+set_error_handler(fn (int $level, string $text) => say($text));
+say(is_resource(listen(['so_linger' => new stdClass, 'peer_idle_timeout' => new stdClass])));
+restore_error_handler();

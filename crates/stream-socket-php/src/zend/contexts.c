@@ -12,6 +12,16 @@ static const char *const writers[] = {
 
 static zif_handler stock[WRITERS];
 
+zend_long ss_context_long(zval *value)
+{
+	return Z_TYPE_P(value) == IS_OBJECT ? 1 : zval_get_long(value);
+}
+
+double ss_context_double(zval *value)
+{
+	return Z_TYPE_P(value) == IS_OBJECT ? 1.0 : zval_get_double(value);
+}
+
 /* Whether the context came to the stream without anybody having asked for it. */
 static bool is_borrowed(const php_stream *stream)
 {

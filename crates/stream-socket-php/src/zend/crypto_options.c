@@ -244,7 +244,7 @@ static void read_client_verification(php_stream *stream, ss_reading *reading)
 
 	options->accepts_self_signed = is_on(stream, "allow_self_signed");
 	options->must_show = has_fingerprints || has_name || is_on(stream, "verify_peer");
-	options->depth = depth != NULL ? zval_get_long(depth) : -1;
+	options->depth = depth != NULL ? ss_context_long(depth) : -1;
 	options->is_asked = !is_refused && (options->must_show || options->accepts_self_signed
 		|| ss_crypto_option(stream, "cafile") != NULL || ss_crypto_option(stream, "capath") != NULL);
 	if (!options->is_asked) {
@@ -302,7 +302,7 @@ static void read_server_verification(php_stream *stream, ss_reading *reading)
 		options->peer_name_length = options->host_length;
 	}
 	read_fingerprints(stream, reading);
-	options->depth = depth != NULL ? zval_get_long(depth) : -1;
+	options->depth = depth != NULL ? ss_context_long(depth) : -1;
 	options->accepts_self_signed = is_on(stream, "allow_self_signed");
 	options->is_asked = is_left_on(stream, "verify_peer");
 	if (options->is_asked) {
@@ -322,7 +322,7 @@ static void read_server_verification(php_stream *stream, ss_reading *reading)
 static void read_security_level(php_stream *stream, ss_reading *reading)
 {
 	zval *value = ss_crypto_option(stream, "security_level");
-	zend_long level = value != NULL ? zval_get_long(value) : 2;
+	zend_long level = value != NULL ? ss_context_long(value) : 2;
 
 	bool would_be_weaker = reading->takes_older || reading->options.is_asked || reading->options.is_client;
 	if (level < 0 || level > 2 || (level < 2 && would_be_weaker)) {
@@ -334,7 +334,7 @@ static void read_security_level(php_stream *stream, ss_reading *reading)
 static void read_tickets(php_stream *stream, ss_reading *reading)
 {
 	zval *value = ss_crypto_option(stream, "num_tickets");
-	zend_long count = value != NULL ? zval_get_long(value) : -1;
+	zend_long count = value != NULL ? ss_context_long(value) : -1;
 
 	if (value != NULL && (count < 0 || count > 100)) {
 		reading->obstacle = "num_tickets";
@@ -371,7 +371,7 @@ void ss_crypto_forget(ss_reading *reading)
 int64_t ss_crypto_handshake_timeout(php_stream *stream)
 {
 	zval *timeout = ss_crypto_option(stream, "handshake_timeout");
-	double seconds = timeout != NULL ? zval_get_double(timeout) : -1.0;
+	double seconds = timeout != NULL ? ss_context_double(timeout) : -1.0;
 
 	return seconds >= 0.0 && seconds < 9e9 ? (int64_t) (seconds * 1e9) : -1;
 }

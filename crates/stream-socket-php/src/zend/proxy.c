@@ -70,7 +70,7 @@ void ss_proxy_collect(php_stream *stream, ss_options *options)
 		options->proxy_from_length = ZSTR_LEN(networks);
 	}
 	if (timeout != NULL) {
-		double seconds = zval_get_double(timeout);
+		double seconds = ss_context_double(timeout);
 		options->proxy_timeout.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
 		options->proxy_timeout.given = true;
 	}

@@ -150,7 +150,7 @@ static ss_number integer(php_stream *stream, const char *name)
 	ss_number number = {0, false};
 
 	if (value != NULL) {
-		number.value = zval_get_long(value);
+		number.value = ss_context_long(value);
 		number.given = true;
 	}
 	return number;
@@ -183,7 +183,7 @@ static ss_number milliseconds(php_stream *stream, const char *name)
 	ss_number number = {0, false};
 
 	if (value != NULL) {
-		double seconds = zval_get_double(value);
+		double seconds = ss_context_double(value);
 		number.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
 		number.given = true;
 	}
@@ -475,7 +475,12 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 			return -1;
 		}
 		if (parks) {
+			/* Another Fiber may change the context meanwhile. */
+			zend_string *held = options.bindto != NULL ? zend_string_copy(Z_STR_P(bindto)) : NULL;
 			ss_parked_connect_inet(socket, ips, count, port, timeout, &options, &outcome);
+			if (held != NULL) {
+				zend_string_release(held);
+			}
 		} else {
 			ss_connect_inet(socket, ips, count, port, timeout, begin, &options, &outcome);
 		}

@@ -174,6 +174,10 @@ extern const php_stream_ops *const ss_operations[];
 /* contexts.c */
 void ss_contexts_begin(void);
 void ss_contexts_end(void);
+/* Numbers as PHP converts them, but of an object 1 and no warning: a handler of that could change the
+ * context while texts of it are borrowed. */
+zend_long ss_context_long(zval *value);
+double ss_context_double(zval *value);
 /* Has a stream of ours a context that nobody else has. */
 void ss_context_own(php_stream *stream);
 
