@@ -22,6 +22,21 @@ foreach (['fclose', 'gzclose', 'pclose'] as $close) {
     echo "$close: ", json_encode([stream_socket_join($reader), is_resource($client)]), "\n";
 }
 
+// A handler of errors, which may park, keeps the stream in whose operation it runs.
+foreach (['by another' => true, 'by nobody else' => false] as $how => $closes) {
+    $server = listen();
+    $client = connect($server);
+    $served = stream_socket_accept($server);
+    set_error_handler(function () use ($served, $how) {
+        usleep(1000);
+        echo "closed $how: ", json_encode([is_resource($served), fclose($served)]), "\n";
+    });
+    $writer = stream_socket_spawn(fn () => fwrite($served, str_repeat('x', 1 << 24)) < 1 << 24);
+    $closed = stream_socket_join(stream_socket_spawn(fn () => $closes ? fclose($served) : fclose($client)));
+    echo json_encode([stream_socket_join($writer), $closed, is_resource($served)]), "\n";
+    restore_error_handler();
+}
+
 $server = listen(['max_connections' => 1]);
 $clients = [connect($server), connect($server)];
 $accepted = stream_socket_accept($server);

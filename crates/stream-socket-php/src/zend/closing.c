@@ -10,6 +10,35 @@ static zif_handler stock_pclose;
 /* What zlib and bz2 call fclose. */
 static const char *const others[] = {"gzclose", "bzclose"};
 
+/* ---- holding ---- */
+
+ss_hold ss_hold_begin(ss_socket *socket)
+{
+	ss_task *task = ss_current_task();
+
+	if (task == NULL) {
+		return (ss_hold) {0};
+	}
+	ss_hold hold = {task->number, task->held};
+	task->held = socket;
+	socket->waiting++;
+	return hold;
+}
+
+void ss_hold_end(ss_socket *socket, ss_hold hold)
+{
+	if (hold.number == 0) {
+		return;
+	}
+	socket->waiting--;
+	ss_task *task = ss_task_numbered(hold.number);
+	if (task != NULL) {
+		task->held = hold.before;
+	}
+}
+
+/* ---- closing ---- */
+
 /* Whether nobody is in an operation of the stream any more. */
 static bool is_left(ss_socket *socket)
 {
@@ -42,6 +71,11 @@ static bool may_close(zend_execute_data *execute_data)
 	}
 	if (socket == NULL || socket->waiting == 0) {
 		return true;
+	}
+	ss_task *task = ss_current_task();
+	if (task != NULL && task->held == socket) {
+		php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
+		return false;
 	}
 	if (ss_manner_now() != SS_PARKS) {
 		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");

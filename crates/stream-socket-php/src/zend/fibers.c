@@ -282,8 +282,10 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 		return SS_CLOSED;
 	}
 	if (waited == SS_BUSY) {
+		ss_hold hold = ss_hold_begin(socket);
 		php_error_docref(NULL, E_WARNING, "Another Fiber is %s this stream",
 			direction == SS_READ ? "reading from" : "writing to");
+		ss_hold_end(socket, hold);
 	}
 	if (waited != SS_BEGUN) {
 		return waited;

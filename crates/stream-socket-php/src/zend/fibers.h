@@ -102,6 +102,8 @@ struct ss_task {
 	ss_socket *socket;
 	enum ss_direction direction;
 	bool visits;
+	/* The stream in an operation of which a handler of the script's runs. */
+	const ss_socket *held;
 	/* What it runs. */
 	ss_server *server;
 	ss_callable callee;
@@ -239,6 +241,15 @@ void ss_sleeping_begin(void);
 void ss_sleeping_end(void);
 void ss_closing_begin(void);
 void ss_closing_end(void);
+
+/* Keeps a stream open while an operation of it calls a handler of the script's, which in a task may park. */
+typedef struct {
+	uint64_t number;
+	const ss_socket *before;
+} ss_hold;
+
+ss_hold ss_hold_begin(ss_socket *socket);
+void ss_hold_end(ss_socket *socket, ss_hold hold);
 
 /* ---- parked_poll.c ---- */
 

@@ -729,6 +729,17 @@ static int transport_operation(php_stream *stream, ss_socket *socket, php_stream
 
 /* ---- operations of a stream ---- */
 
+static void tell_progress(php_stream *stream, ssize_t moved)
+{
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
+
+	if (context != NULL && context->notifier != NULL) {
+		ss_hold hold = ss_hold_begin(stream->abstract);
+		php_stream_notify_progress_increment(context, moved, 0);
+		ss_hold_end(stream->abstract, hold);
+	}
+}
+
 static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 {
 	ss_socket *socket = stream->abstract;
@@ -743,11 +754,13 @@ static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 	bool failed = outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT;
 	ss_settle(&outcome);
 	if (failed && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
+		ss_hold hold = ss_hold_begin(socket);
 		php_error_docref(NULL, E_NOTICE, "Send of " ZEND_LONG_FMT " bytes failed with errno=%d %s",
 			(zend_long) count, outcome.number, strerror(outcome.number));
+		ss_hold_end(socket, hold);
 	}
 	if (sent > 0) {
-		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), sent, 0);
+		tell_progress(stream, sent);
 	}
 	return sent;
 }
@@ -784,7 +797,7 @@ static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
 	}
 	ss_settle(&outcome);
 	if (came > 0) {
-		php_stream_notify_progress_increment(PHP_STREAM_CONTEXT(stream), came, 0);
+		tell_progress(stream, came);
 	}
 	return came;
 }
