@@ -105,6 +105,7 @@ foreach ([
     [[], [], STREAM_CRYPTO_METHOD_ANY_CLIENT],
     [[], [], STREAM_CRYPTO_METHOD_TLSv1_1_CLIENT],
     [[], $old],
+    [$old, [], STREAM_CRYPTO_METHOD_TLSv1_3_CLIENT],
     [$old, ['min_proto_version' => STREAM_CRYPTO_PROTO_TLSv1_3]],
     [$old, ['ciphers' => 'ECDHE+CHACHA20']],
     [$old + ['ciphers' => 'ECDHE-ECDSA-AES128-SHA'], ['ciphers' => 'ALL:@SECLEVEL=0']],

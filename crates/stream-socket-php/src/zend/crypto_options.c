@@ -62,13 +62,15 @@ static void read_versions(php_stream *stream, zend_long method, ss_reading *read
 	bool is_lenient = method & SS_CLIENT;
 	zval *least = ss_crypto_option(stream, "min_proto_version"), *most = ss_crypto_option(stream, "max_proto_version");
 	zend_long versions = method & SS_ANY_SERVER;
-	bool is_all = (versions & SS_TLS_SERVER) == SS_TLS_SERVER || (is_lenient && versions >= SS_TLS_1_2);
+	bool has_older = versions & (SS_TLS_1_2 - 1);
+	bool is_all = (versions & SS_TLS_SERVER) == SS_TLS_SERVER
+		|| (is_lenient && has_older && versions >= SS_TLS_1_2);
 	zend_long oldest = is_all ? SS_TLS_1_2 : versions & -versions;
 	zend_long newest = versions & SS_TLS_1_3 ? SS_TLS_1_3 : versions & SS_TLS_1_2;
 
 	reading->takes_older = is_all && least == NULL;
-	oldest = least != NULL ? zval_get_long(least) : oldest;
-	newest = most != NULL ? zval_get_long(most) : newest;
+	oldest = least != NULL ? ss_context_long(least) : oldest;
+	newest = most != NULL ? ss_context_long(most) : newest;
 	if (oldest < SS_TLS_1_2 || newest < oldest || newest > SS_TLS_1_3) {
 		reading->obstacle = "crypto_method";
 		return;
