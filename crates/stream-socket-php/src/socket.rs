@@ -19,7 +19,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream, Transport,
+    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream,
+    TlsServerOptions, Transport,
 };
 
 use crate::counters::{self, count};
@@ -116,6 +117,8 @@ pub(crate) struct Socket {
     /// Whether the loop of Fibers hears of its datagrams.
     is_heard: bool,
     idle: Idle,
+    /// Of a listener of TLS, the options that it serves by.
+    served: Option<Box<TlsServerOptions>>,
 }
 
 #[derive(Debug)]
@@ -185,6 +188,7 @@ impl Socket {
             known: None,
             is_heard: false,
             idle: Idle::default(),
+            served: None,
         }
     }
 

@@ -80,6 +80,15 @@ say($peer, fgets($accepted), array_key_exists('crypto', stream_get_meta_data($ac
 $left = listen($trusting, 'tls://127.0.0.1:0', ['ssl' => $ssl + ['crypto_method' => 8]]);
 client($left, V1);
 say(stream_socket_accept($left, 0.1));
+try {
+    stream_socket_serve($left, fn () => stream_socket_serve_stop());
+} catch (Error $error) {
+    say($error->getMessage());
+}
+$client = client($listener, V1);
+$served = stream_socket_accept($listener, 5);
+$shaken = stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLSv1_0_SERVER);
+say($shaken, stream_socket_get_name($served, true));
 
 // In a Fiber for each connection.
 $client = client($listener, V1 . "served\n");

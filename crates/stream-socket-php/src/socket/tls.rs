@@ -34,12 +34,20 @@ pub(crate) enum Handshake {
 }
 
 impl Socket {
-    /// Has the connections of a listener carry TLS from now on.
-    pub(crate) fn serve_tls(&self, options: &TlsServerOptions) -> Result<(), Failure> {
-        match &self.object {
-            Object::Listener(listener) => Ok(listener.start_tls(options)?),
-            _ => Err(Failure::of_system(failure::NO_SOCKET)),
+    /// Has the connections of a listener carry TLS from now on. Where the options are what they
+    /// were, and their files can't be used, these are being replaced: what was read before is good
+    /// still.
+    pub(crate) fn serve_tls(&mut self, options: &TlsServerOptions) -> Result<(), Failure> {
+        let Object::Listener(listener) = &self.object else {
+            return Err(Failure::of_system(failure::NO_SOCKET));
+        };
+        let is_known = self.served.as_deref() == Some(options);
+        match listener.start_tls(options) {
+            Ok(()) if !is_known => self.served = Some(Box::new(options.clone())),
+            Err(error) if !is_known => return Err(error.into()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Begins TLS as the server's end.
@@ -128,14 +136,6 @@ impl Socket {
         match &self.object {
             Object::Listener(listener) => listener.is_readable(),
             _ => true,
-        }
-    }
-
-    /// Whether a listener has a certificate.
-    pub(crate) fn has_certificate(&self) -> bool {
-        match &self.object {
-            Object::Listener(listener) => listener.fingerprint().is_some(),
-            _ => false,
         }
     }
 

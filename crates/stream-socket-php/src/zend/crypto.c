@@ -71,64 +71,47 @@ static zend_long method_of(php_stream *stream, const ss_socket *socket)
 	zval *chosen = ss_crypto_option(stream, "crypto_method");
 	zend_long method = methods[socket->protocol];
 
-	return method == SS_TLS_SERVER && chosen != NULL ? zval_get_long(chosen) : method;
+	return method == SS_TLS_SERVER && chosen != NULL ? ss_context_long(chosen) : method;
 }
 
-bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
+enum ss_prepared ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
 {
 	ss_reading reading;
 	ss_outcome outcome = {0};
 	char reason[512];
 
 	if (socket->tls != SS_TLS_LISTENER || socket->kind != SS_LISTENER) {
-		return true;
+		return SS_PREPARED;
 	}
 	ss_crypto_read(stream, method_of(stream, socket), &reading);
-	if (is_new && !reading.has_certificate && reading.options.identity_count == 0) {
-		/* It may be told before the first accept. */
-		return true;
-	}
+	bool is_nameless = !reading.has_certificate && reading.options.identity_count == 0;
 	if (reading.obstacle == NULL && reading.has_certificate) {
 		ss_tls_serve(socket, &reading.options, &outcome);
 	} else {
 		outcome.status = SS_FAILED;
 	}
 	ss_crypto_forget(&reading);
-	if (outcome.status == SS_OK) {
-		return true;
+	if (outcome.status == SS_OK || (is_new && is_nameless)) {
+		/* A certificate may be told before the first accept. */
+		return SS_PREPARED;
 	}
-	if (outcome.number != 0 && outcome.number != EOPNOTSUPP) {
-		/* What can't be read, OpenSSL complains of as well. */
-		ss_forget(&outcome);
-	}
-	if (outcome.number == EOPNOTSUPP) {
-		/* There are ciphers, or kinds of fingerprints, that only OpenSSL has. */
-		reading.obstacle = "ciphers";
+	if (outcome.number != 0) {
+		/* What can't be read, OpenSSL complains of as well, and what only OpenSSL has, its user knows. */
 		ss_forget(&outcome);
 	}
 	/* What options ask for is known to who gave them, of a certificate nobody knows. */
 	snprintf(reason, sizeof(reason), "%.*s", (int) outcome.text_length,
 		outcome.text_length ? outcome.text : "");
 	ss_settle(&outcome);
-	if (EG(exception) != NULL) {
-		return true;
-	}
-	ss_handshakes handshakes;
-	bool serves = ss_tls_tell_handshakes(socket, &handshakes, &outcome);
-	ss_settle(&outcome);
-	if (serves && reading.obstacle == NULL) {
-		/* A file is being replaced: what was read before is good still. */
-		return true;
-	}
 	/* Nobody there knows of the header that comes first. */
-	if (socket->proxied || !hand_over(stream, socket->protocol)) {
-		return true;
+	if (EG(exception) != NULL || socket->proxied || !hand_over(stream, socket->protocol)) {
+		return SS_UNPREPARED;
 	}
 	if (reason[0] != '\0') {
 		php_error_docref(NULL, E_NOTICE, "TLS is left to OpenSSL, so that a silent client can hold up "
 			"accept: %s", reason);
 	}
-	return false;
+	return SS_THEIRS;
 }
 
 /* ---- streams ---- */
@@ -287,7 +270,7 @@ static int turn_on(php_stream *stream, ss_socket *socket, int protocol, zend_str
 		return -1;
 	}
 	int shaking = begin(stream, socket, socket->netstream.is_blocked && !parks, &outcome);
-	if (parks) {
+	if (parks && shaking != SS_SHAKE_FAILED) {
 		shaking = shake_parked(socket, shaking, patience_of(stream, socket), &outcome);
 	}
 	bool is_lacking = outcome.status == SS_FAILED && outcome.number == EOPNOTSUPP && socket->tls == SS_NO_TLS;
@@ -335,6 +318,12 @@ static int turn_off(ss_socket *socket)
 
 static int hand_over_and_repeat(php_stream *stream, ss_socket *socket, int value, void *parameter)
 {
+	if (socket->proxied) {
+		/* OpenSSL's stream would have the proxy's address for the client's. */
+		php_error_docref(NULL, E_WARNING, "SSL: behind a proxy TLS is not left to OpenSSL");
+		((php_stream_xport_crypto_param *) parameter)->outputs.returncode = -1;
+		return PHP_STREAM_OPTION_RETURN_OK;
+	}
 	if (!ss_is_tcp(socket) || socket->tls != SS_NO_TLS || !hand_over(stream, -1)) {
 		return PHP_STREAM_OPTION_RETURN_NOTIMPL;
 	}
@@ -365,18 +354,6 @@ int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *
 	}
 	param->outputs.returncode = param->inputs.activate ? turn_on(stream, socket, -1, NULL) : turn_off(socket);
 	return PHP_STREAM_OPTION_RETURN_OK;
-}
-
-bool ss_crypto_serves(const ss_socket *socket)
-{
-	ss_outcome outcome = {0};
-
-	if (socket->tls != SS_TLS_LISTENER) {
-		return true;
-	}
-	bool serves = ss_tls_is_served(socket, &outcome);
-	ss_settle(&outcome);
-	return serves;
 }
 
 /* ---- clients ---- */

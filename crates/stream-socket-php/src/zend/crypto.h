@@ -108,7 +108,8 @@ typedef struct {
 /* How far a handshake is: what it waits to do is an enum ss_direction. */
 enum ss_shaking { SS_SHAKE_FAILED = -1, SS_SHAKE_READS, SS_SHAKE_WRITES, SS_SHAKE_DONE };
 
-void ss_tls_serve(const ss_socket *socket, const ss_tls_options *options, ss_outcome *outcome);
+/* As before where files can't be read that these very options name. */
+void ss_tls_serve(ss_socket *socket, const ss_tls_options *options, ss_outcome *outcome);
 int ss_tls_start(ss_socket *socket, const ss_tls_options *options, bool waits, ss_outcome *outcome);
 int ss_tls_shake(ss_socket *socket, bool waits, ss_outcome *outcome);
 /* Goes on in plain. */
@@ -119,8 +120,6 @@ bool ss_tls_has_arrival(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell(const ss_socket *socket, ss_tls_facts *facts, ss_outcome *outcome);
 /* One of those that the peer showed, in DER: the outcome's text. */
 bool ss_tls_certificate(const ss_socket *socket, size_t index, ss_outcome *outcome);
-/* Whether a listener has a certificate. */
-bool ss_tls_is_served(const ss_socket *socket, ss_outcome *outcome);
 bool ss_tls_tell_handshakes(const ss_socket *socket, ss_handshakes *handshakes, ss_outcome *outcome);
 
 /* ---- crypto_options.c ---- */
@@ -143,11 +142,10 @@ void ss_crypto_end(void);
 /* Whether it is the name of one of them. */
 bool ss_crypto_names(const char *name, size_t length);
 int ss_crypto_operation(php_stream *stream, ss_socket *socket, int value, void *parameter);
-/* Before a listener is used, with certificates and options as they are by now. False: it has become
- * a stream of the transport that was registered before. */
-bool ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
-/* Whether a listener of TLS can make handshakes by now, and any other. */
-bool ss_crypto_serves(const ss_socket *socket);
+/* Whether a listener serves by certificates and options as they are by now, has become a stream of the
+ * transport that was registered before, or neither. */
+enum ss_prepared { SS_PREPARED, SS_THEIRS, SS_UNPREPARED };
+enum ss_prepared ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new);
 /* Before a stream is connected, as the one above. */
 bool ss_crypto_may_connect(php_stream *stream, ss_socket *socket);
 /* Begins TLS where it is due: as a result of connecting. */

@@ -216,12 +216,12 @@ unsafe fn wishes(options: &Options) -> TlsWishes<'_> {
 /// Pointers are as `shim.h` says.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn ss_tls_serve(
-    socket: *const Socket,
+    socket: *mut Socket,
     options: *const Options,
     outcome: *mut Outcome,
 ) {
-    // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
-    let socket = unsafe { &*socket };
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
     // SAFETY: C passes options that it has just filled in.
     let options = unsafe { &*options };
     // SAFETY: their texts are C's, and stay during the call.
@@ -312,23 +312,6 @@ pub(super) unsafe extern "C" fn ss_tls_knows(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     outcome.of(|| Ok(wishes.to_serve().is_ok())) == Some(true)
-}
-
-/// Whether a listener has a certificate.
-///
-/// # Safety
-///
-/// Pointers are as `shim.h` says.
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_tls_is_served(
-    socket: *const Socket,
-    outcome: *mut Outcome,
-) -> bool {
-    // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
-    let socket = unsafe { &*socket };
-    // SAFETY: C passes a zeroed outcome on its stack.
-    let outcome = unsafe { &mut *outcome };
-    outcome.of(|| Ok(socket.has_certificate())) == Some(true)
 }
 
 /// Whether a listener has a connection to accept, after its descriptor became readable.

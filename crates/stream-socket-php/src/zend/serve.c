@@ -286,8 +286,10 @@ static bool listen_all(ss_server *server)
 		ss_outcome outcome = {0};
 		php_stream *stream = listener_of(server, index);
 
-		if (!ss_crypto_prepare(stream, ss_socket_of(stream), false)) {
-			zend_throw_error(NULL, "stream_socket_serve() cannot serve TLS on server %u by itself", index);
+		if (ss_crypto_prepare(stream, ss_socket_of(stream), false) != SS_PREPARED) {
+			if (EG(exception) == NULL) {
+				zend_throw_error(NULL, "stream_socket_serve() cannot serve TLS on server %u by itself", index);
+			}
 			return false;
 		}
 		ss_server_listen(ss_socket_of(stream), (uintptr_t) server, index, &outcome);

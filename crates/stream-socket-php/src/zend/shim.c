@@ -523,14 +523,15 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 {
 	ss_outcome outcome = {0};
 
-	if (!ss_crypto_prepare(stream, socket, false)) {
+	enum ss_prepared prepared = ss_crypto_prepare(stream, socket, false);
+	if (prepared == SS_THEIRS) {
 		stream->ops->set_option(stream, PHP_STREAM_OPTION_XPORT_API, 0, param);
 		return param->outputs.returncode;
 	}
-	if (socket->proxied && !ss_crypto_serves(socket)) {
+	if (prepared == SS_UNPREPARED) {
 		if (param->want_errortext) {
-			param->outputs.error_text =
-				zend_string_init(ZEND_STRL("behind a proxy TLS is not left to OpenSSL"), 0);
+			param->outputs.error_text = strpprintf(0, "%s TLS is not left to OpenSSL",
+				socket->proxied ? "behind a proxy" : "while a Fiber waits");
 		}
 		return -1;
 	}
