@@ -87,9 +87,10 @@ pub(crate) struct Head {
     method: u8,
     followed: u32,
     proxied: bool,
+    write_timeout: i64,
 }
 
-const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 64);
+const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 72);
 
 /// `enum ss_kind`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,6 @@ pub(crate) struct Socket {
     target: Box<[u8]>,
     connect_timeout: TimeVal,
     last_error: i32,
-    write_timeout: Option<Duration>,
     /// What is known of its readiness, once a Fiber has waited on it.
     known: Option<Rc<Readiness>>,
     /// Whether the loop of Fibers hears of its datagrams.
@@ -179,12 +179,12 @@ impl Socket {
                 method: 0,
                 followed: 0,
                 proxied: false,
+                write_timeout: -1,
             },
             object: Object::Empty,
             target: target.into(),
             connect_timeout,
             last_error: 0,
-            write_timeout: None,
             known: None,
             is_heard: false,
             idle: Idle::default(),

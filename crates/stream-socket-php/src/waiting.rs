@@ -491,6 +491,15 @@ impl Waiting {
         self.events.borrow_mut().pop_front()
     }
 
+    /// The Fibers of the next events, or 0.
+    pub(crate) fn coming(&self) -> [Fiber; 2] {
+        let events = self.events.borrow();
+        [0, 1].map(|index| match events.get(index) {
+            Some(Event::Woken(fiber, _)) => *fiber,
+            _ => 0,
+        })
+    }
+
     /// Whether it waits for nothing but signals.
     pub(crate) fn is_idle(&self) -> bool {
         let watches = self.engine.len() <= 1 && self.engine.listeners().next().is_none();

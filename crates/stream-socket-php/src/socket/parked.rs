@@ -62,18 +62,10 @@ impl Socket {
         }
     }
 
-    /// Limits in time that its server has set.
-    pub(crate) fn limit(&mut self, idle: Option<Duration>, write: Option<Duration>) {
+    /// Limits in time that its server has set: that of a write in nanoseconds, or negative.
+    pub(crate) fn limit(&mut self, idle: Option<Duration>, write: i64) {
         self.idle.limit = idle;
-        self.write_timeout = write;
-    }
-
-    /// How long a Fiber waits in one read or write.
-    pub(crate) fn patience(&self, direction: Direction) -> Option<Duration> {
-        match (direction, self.write_timeout) {
-            (Direction::Write, Some(timeout)) => Some(timeout),
-            _ => self.head.net.timeout.span(),
-        }
+        self.head.write_timeout = write;
     }
 
     /// When it will have been idle for too long, for a wait that begins now.

@@ -16,8 +16,6 @@ typedef struct {
 	HashTable tasks;
 	bool is_set_up;
 	uint64_t last_number;
-	/* The one whose Fiber is about to call ss_task_main. */
-	ss_task *starting;
 	ss_task *idle;
 	uint32_t idle_count;
 	ss_task *done;
@@ -173,37 +171,74 @@ enum ss_waited ss_task_park(ss_task *task)
 	release_arguments(task);
 	set_buffers_aside(task);
 	task->parked = EG(current_fiber_context);
+	task->frame = __builtin_frame_address(0);
+	task->execute_data = EG(current_execute_data)->prev_execute_data;
 	ZVAL_NULL(&transfer.value);
 	zend_fiber_switch_context(&transfer);
 	EG(active_fiber) = active;
 	bool goes_on = received(&transfer);
 	/* One that is ended from under a Fiber of its own may be gone before that Fiber is. */
-	task = ss_task_numbered(number);
-	if (task != NULL) {
-		task->parked = NULL;
-		task->since = 0;
-		take_buffers_back(task);
+	if (!goes_on && ss_task_numbered(number) == NULL) {
+		return SS_ENDED;
 	}
-	return goes_on && task != NULL ? task->waited : SS_ENDED;
+	task->parked = NULL;
+	task->since = 0;
+	take_buffers_back(task);
+	return goes_on ? task->waited : SS_ENDED;
 }
 
-void ss_task_wake(ss_task *task, enum ss_waited waited)
+/* The stacks of a thousand tasks don't stay in the processor's caches. What one will need is fetched while
+ * those before it run: of C's stack what is between the switch and the interpreter, of PHP's the frames
+ * of the operation and of its caller. */
+static void fetch(const void *from, size_t size)
 {
-	zend_fiber *active = EG(active_fiber);
-	zend_fiber_transfer transfer = {.context = task->parked};
+	for (size_t offset = 0; offset < size; offset += 64) {
+		__builtin_prefetch((const char *) from + offset);
+	}
+}
 
+#define BELOW_FRAME 320
+
+void ss_task_foresee(const ss_task *task)
+{
 	if (task->parked == NULL) {
 		return;
 	}
-	task->waited = waited;
-	task->parked = NULL;
+	fetch((const char *) task->frame - BELOW_FRAME, BELOW_FRAME + 960);
+	fetch(task->execute_data, 384);
+	fetch(task->fiber, sizeof(*task->fiber));
+	fetch(task->socket, 320);
+}
+
+/* Switches there, until it comes back. */
+static void switch_to(ss_task *task, zend_fiber_context *context, zend_fiber *fiber)
+{
+	zend_fiber *active = EG(active_fiber);
+	zend_fiber_transfer transfer = {.context = context};
+
+	if (active != NULL) {
+		active->execute_data = EG(current_execute_data);
+	}
 	task->fiber->caller = EG(current_fiber_context);
-	/* What called it when it parked is not there any more, and the collector walks this way. */
-	task->fiber->stack_bottom->prev_execute_data = EG(current_execute_data);
+	EG(active_fiber) = fiber;
 	ZVAL_NULL(&transfer.value);
 	zend_fiber_switch_context(&transfer);
 	EG(active_fiber) = active;
 	received(&transfer);
+}
+
+void ss_task_wake(ss_task *task, enum ss_waited waited)
+{
+	zend_fiber_context *context = task->parked;
+
+	if (context == NULL) {
+		return;
+	}
+	task->waited = waited;
+	task->parked = NULL;
+	/* What called it when it parked is not there any more, and the collector walks this way. */
+	task->fiber->stack_bottom->prev_execute_data = EG(current_execute_data);
+	switch_to(task, context, EG(active_fiber));
 }
 
 bool ss_give_way(void)
@@ -232,11 +267,6 @@ bool ss_give_way(void)
 
 /* ---- waiting ---- */
 
-ss_patience ss_patience_for(const ss_socket *socket, enum ss_direction direction)
-{
-	return (ss_patience) {ss_patience_ns(socket, direction), 0};
-}
-
 ss_patience ss_patience_of_time(const struct timeval *timeout)
 {
 	if (timeout == NULL || timeout->tv_sec < 0) {
@@ -246,6 +276,12 @@ ss_patience ss_patience_of_time(const struct timeval *timeout)
 		return (ss_patience) {-1, 0};
 	}
 	return (ss_patience) {timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * INT64_C(1000), 0};
+}
+
+ss_patience ss_patience_for(const ss_socket *socket, enum ss_direction direction)
+{
+	return direction == SS_WRITE && socket->write_timeout >= 0 ? (ss_patience) {socket->write_timeout, 0}
+		: ss_patience_of_time(&socket->netstream.timeout);
 }
 
 enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience)
@@ -263,7 +299,7 @@ enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience)
 	ss_loop_arm();
 	task->visits = true;
 	enum ss_waited waited = ss_task_park(task);
-	if (ss_task_numbered(number) != NULL) {
+	if (waited != SS_ENDED || ss_task_numbered(number) != NULL) {
 		task->visits = false;
 		ss_visit_end((uintptr_t) task);
 	}
@@ -299,7 +335,7 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 	if (waited == SS_ENDED) {
 		ss_wait_cancel(socket, direction, (uintptr_t) task);
 	}
-	if (ss_task_numbered(number) != NULL) {
+	if (waited != SS_ENDED || ss_task_numbered(number) != NULL) {
 		task->socket = NULL;
 	}
 	if (waited == SS_IDLE) {
@@ -412,6 +448,9 @@ zend_fiber *ss_task_fiber(ss_task *task)
 static void finish(ss_task *task)
 {
 	release_arguments(task);
+	if (task->fiber != NULL) {
+		task->fiber->context.reserved[slot] = NULL;
+	}
 	task->is_done = true;
 	task->next_idle = tasks.done;
 	tasks.done = task;
@@ -422,7 +461,6 @@ static void not_begun(ss_task *task)
 {
 	zend_object *exception = EG(exception);
 
-	tasks.starting = NULL;
 	if (exception != NULL) {
 		GC_ADDREF(exception);
 		zend_clear_exception();
@@ -436,18 +474,9 @@ void ss_task_begin(ss_task *task)
 {
 	if (task->parked != NULL) {
 		ss_task_wake(task, SS_READY);
-		return;
-	}
-	if (ss_task_fiber(task) != NULL) {
-		zend_function *start = zend_hash_str_find_ptr(&zend_ce_fiber->function_table, ZEND_STRL("start"));
-		zval ignored;
-
-		ZVAL_UNDEF(&ignored);
-		tasks.starting = task;
-		zend_call_known_function(start, &task->fiber->std, zend_ce_fiber, &ignored, 0, NULL, NULL);
-		zval_ptr_dtor(&ignored);
-	}
-	if (task->fiber == NULL || task->fiber->context.status == ZEND_FIBER_STATUS_INIT) {
+	} else if (ss_task_fiber(task) != NULL && ss_coroutine_make(task->fiber)) {
+		switch_to(task, &task->fiber->context, task->fiber);
+	} else {
 		not_begun(task);
 	}
 }
@@ -583,19 +612,28 @@ static bool rests(ss_task *task)
 	return ss_task_park(task) != SS_ENDED;
 }
 
+/* A script has started its Fiber, or calls by itself what stands for a task. */
+static void refuse_start(ss_task *task)
+{
+	if (task != NULL && task->callee.call.retval == NULL
+		&& &task->fiber->context == EG(current_fiber_context)) {
+		ss_loop_forget((uintptr_t) task);
+		ss_task_finished(task, true);
+		finish(task);
+	}
+	zend_throw_error(NULL, "a task begins by itself, in its turn");
+}
+
 ZEND_NAMED_FUNCTION(ss_task_main)
 {
-	ss_task *task = tasks.starting;
-
 	ZEND_PARSE_PARAMETERS_NONE();
-	tasks.starting = NULL;
-	if (task == NULL) {
-		zend_throw_error(NULL, "%s is not for scripts", SS_TASK_MAIN);
-		RETURN_THROWS();
-	}
+	refuse_start(ss_current_task());
+}
+
+void ss_task_run(ss_task *task, zval *result)
+{
 	do {
-		run(task, return_value);
+		run(task, result);
 	} while (EG(exception) == NULL && rests(task));
-	task->fiber->context.reserved[slot] = NULL;
 	finish(task);
 }

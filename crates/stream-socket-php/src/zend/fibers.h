@@ -75,7 +75,6 @@ ssize_t ss_try_peek(ss_socket *socket, char *buffer, size_t count, ss_outcome *o
 ssize_t ss_try_write(ss_socket *socket, const char *bytes, size_t count, ss_outcome *outcome);
 /* Notes that an attempt by other means found that it would wait. */
 void ss_exhausted(ss_socket *socket, int direction);
-int64_t ss_patience_ns(const ss_socket *socket, int direction);
 
 /* ---- tasks: fibers.c ---- */
 
@@ -95,8 +94,10 @@ struct ss_task {
 	uint64_t number;
 	/* Owned until the task is reaped. */
 	zend_fiber *fiber;
-	/* Where it goes on, while it is parked. */
+	/* Where it goes on, while it is parked, and where on the stacks of C and PHP that is. */
 	zend_fiber_context *parked;
+	void *frame;
+	zend_execute_data *execute_data;
 	enum ss_waited waited;
 	/* What it waits on, so that the wait can be ended. */
 	ss_socket *socket;
@@ -135,6 +136,8 @@ ss_task *ss_task_numbered(uint64_t number);
 ss_task *ss_task_new(ss_server *server);
 void ss_task_begin(ss_task *task);
 zend_fiber *ss_task_fiber(ss_task *task);
+/* It will go on soon. */
+void ss_task_foresee(const ss_task *task);
 /* Goes on with one that is parked. */
 void ss_task_wake(ss_task *task, enum ss_waited waited);
 /* Parks the current task until it is woken by hand. */
@@ -157,6 +160,12 @@ void ss_task_finished(ss_task *task, bool was_ended);
 void ss_spawned_reaped(ss_task *task);
 void ss_spawned_shut_down(void);
 
+/* What its Fiber runs, from beginning to end. */
+void ss_task_run(ss_task *task, zval *result);
+/* coroutine.c: makes a Fiber's context, in which that runs; false after an Error. */
+bool ss_coroutine_make(zend_fiber *fiber);
+
+/* What a Fiber of ours shows as its callable. */
 ZEND_NAMED_FUNCTION(ss_task_main);
 #define SS_TASK_MAIN "{stream_socket task}"
 
@@ -166,6 +175,8 @@ typedef struct {
 	int kind;
 	int detail;
 	uintptr_t key;
+	/* What has the next turns: tasks, servers, or 0. */
+	uintptr_t coming[2];
 } ss_event;
 
 enum ss_event_kind { SS_WOKEN, SS_ARRIVED, SS_SIGNAL };
@@ -182,15 +193,9 @@ void ss_loop_arm(void);
 int ss_loop_foreign(void);
 /* In a worker: nothing of what its parent waits for is its own. */
 void ss_loop_forsake(void);
+/* At the end of a request; there is none again before the reset. */
 void ss_loop_shut_down(void);
-void ss_signals_take(void);
-void ss_signals_give_back(void);
-int ss_signals(void);
-void ss_signals_raise(void);
-/* Readable when a signal has come, until it is silenced; whether it was. */
-int ss_signal_descriptor(void);
-bool ss_signals_silence(void);
-void ss_signals_run_handlers(void);
+void ss_loop_reset(void);
 bool ss_loop_exists(void);
 int64_t ss_now(void);
 
@@ -211,12 +216,26 @@ void ss_visit_begin(int descriptor, uintptr_t fiber, ss_patience *patience, ss_o
 void ss_visit_end(uintptr_t fiber);
 void ss_idle_out(ss_socket *socket);
 
+/* ---- signals.c ---- */
+
+void ss_signals_take(void);
+void ss_signals_give_back(void);
+void ss_signals_forsake(void);
+int ss_signals(void);
+void ss_signals_raise(void);
+/* Readable when a signal has come, until it is silenced; whether it was. */
+int ss_signal_descriptor(void);
+bool ss_signals_silence(void);
+void ss_signals_run_handlers(void);
+
 /* ---- servers: serve.c ---- */
 
 /* An event for a server: a client of its `index`th listener has arrived, or its time to drain is
  * over. */
 void ss_server_arrived(ss_server *server, int index);
-bool ss_server_due(uintptr_t key);
+/* The key of an event that is of no task. */
+#define SS_IS_SERVER(key) ((key) & 1)
+void ss_server_due(uintptr_t key);
 void ss_servers_drain(bool at_once);
 void ss_servers_shut_down(void);
 /* A task of it is done, or was ended. */
@@ -265,7 +284,7 @@ bool ss_is_tcp(const ss_socket *socket);
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
 void ss_forget(ss_outcome *outcome);
 
-_Static_assert(sizeof(ss_event) == 16, "Happened in parking.rs mirrors it");
+_Static_assert(sizeof(ss_event) == 32, "Happened in parking.rs mirrors it");
 _Static_assert(sizeof(ss_patience) == 16, "Patience in parking.rs mirrors it");
 
 #endif

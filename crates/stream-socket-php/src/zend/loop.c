@@ -1,9 +1,7 @@
 /* The loop: turns the engine and goes on with the tasks that it wakes. */
 #include "fibers.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +11,8 @@
 typedef struct {
 	bool exists;
 	bool is_running;
+	/* The request is over: what it still runs, to close what is left, is to begin nothing. */
+	bool is_over;
 	/* A loop of the script's own watches ours: an epoll descriptor over it and a timer. */
 	int foreign;
 	int timer;
@@ -20,24 +20,12 @@ typedef struct {
 
 ZEND_TLS ss_loop loop = {.foreign = -1, .timer = -1};
 
-/* Signals are the process's, and so are these. */
-static volatile sig_atomic_t signals;
-static int signal_descriptor = -1;
-
 int64_t ss_now(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-int ss_signal_descriptor(void)
-{
-	if (signal_descriptor == -1) {
-		signal_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	}
-	return signal_descriptor;
 }
 
 bool ss_loop_exists(void)
@@ -66,6 +54,10 @@ bool ss_loop_ensure(void)
 	if (loop.exists) {
 		return true;
 	}
+	if (loop.is_over) {
+		zend_throw_error(NULL, "the request is over, and no task can begin");
+		return false;
+	}
 	ss_loop_begin(ss_signal_descriptor(), &outcome);
 	if (outcome.status != SS_OK) {
 		throw_failure("cannot make a loop", &outcome);
@@ -75,102 +67,14 @@ bool ss_loop_ensure(void)
 	return true;
 }
 
-/* ---- signals ---- */
-
-static void note_signal(int number)
-{
-	uint64_t one = 1;
-	int before = errno;
-
-	(void) number;
-	signals++;
-	if (write(signal_descriptor, &one, sizeof(one)) < 0) {
-		/* It is readable already. */
-	}
-	errno = before;
-}
-
-static const int ending[] = {SIGTERM, SIGINT};
-static struct sigaction before[2];
-static bool is_taken[2];
-
-/* Only what the script has left to the system: a handler of its own may call
- * stream_socket_serve_stop. */
-void ss_signals_take(void)
-{
-	struct sigaction ours = {.sa_handler = note_signal};
-
-	ss_signal_descriptor();
-	signals = 0;
-	sigemptyset(&ours.sa_mask);
-	for (int index = 0; index < 2; index++) {
-		zend_sigaction(ending[index], &ours, &before[index]);
-		is_taken[index] = before[index].sa_handler == SIG_DFL;
-		if (!is_taken[index]) {
-			zend_sigaction(ending[index], &before[index], NULL);
-		}
-	}
-}
-
-void ss_signals_give_back(void)
-{
-	for (int index = 0; index < 2; index++) {
-		if (is_taken[index]) {
-			zend_sigaction(ending[index], &before[index], NULL);
-			is_taken[index] = false;
-		}
-	}
-}
-
-void ss_signals_raise(void)
-{
-	note_signal(0);
-}
-
-int ss_signals(void)
-{
-	return signals;
-}
-
-bool ss_signals_silence(void)
-{
-	uint64_t count;
-
-	return read(signal_descriptor, &count, sizeof(count)) > 0;
-}
+/* ---- turning ---- */
 
 static void hear_signals(void)
 {
-	if (ss_signals_silence()) {
-		ss_servers_drain(signals > 1);
+	if (ss_signals_silence() && ss_signals() > 0) {
+		ss_servers_drain(ss_signals() > 1);
 	}
 }
-
-/* Handlers that a script has set run between two opcodes, and while the loop waits there is none. */
-void ss_signals_run_handlers(void)
-{
-#if PHP_VERSION_ID >= 80200
-	if (!zend_atomic_bool_exchange_ex(&EG(vm_interrupt), false)) {
-		return;
-	}
-	if (zend_atomic_bool_load_ex(&EG(timed_out))) {
-		zend_timeout();
-	}
-#else
-	if (!EG(vm_interrupt)) {
-		return;
-	}
-	EG(vm_interrupt) = 0;
-	if (EG(timed_out)) {
-		zend_timeout();
-	}
-#endif
-	if (zend_interrupt_function != NULL) {
-		zend_interrupt_function(EG(current_execute_data));
-	}
-}
-
-/* ---- turning ---- */
 
 static void go_on(ss_task *task, enum ss_waited waited)
 {
@@ -181,11 +85,25 @@ static void go_on(ss_task *task, enum ss_waited waited)
 	}
 }
 
+static void foresee(const ss_event *event)
+{
+	uintptr_t next = event->coming[0], second = event->coming[1];
+
+	if (next != 0 && !SS_IS_SERVER(next)) {
+		ss_task_foresee((const ss_task *) next);
+	}
+	__builtin_prefetch((const char *) second);
+	__builtin_prefetch((const char *) second + 64);
+}
+
 static void handle(const ss_event *event)
 {
+	foresee(event);
 	switch (event->kind) {
 		case SS_WOKEN:
-			if (!ss_server_due(event->key)) {
+			if (SS_IS_SERVER(event->key)) {
+				ss_server_due(event->key);
+			} else {
 				go_on((ss_task *) event->key, event->detail);
 			}
 			break;
@@ -299,14 +217,16 @@ static void close_foreign(void)
 void ss_loop_forsake(void)
 {
 	close_foreign();
-	if (signal_descriptor != -1) {
-		close(signal_descriptor);
-		signal_descriptor = -1;
-	}
+	ss_signals_forsake();
 }
 
 void ss_loop_shut_down(void)
 {
-	ss_signals_give_back();
-	close_foreign();
+	ss_loop_forsake();
+	loop.is_over = true;
+}
+
+void ss_loop_reset(void)
+{
+	loop.is_over = false;
 }

@@ -45,6 +45,8 @@ pub(super) struct Happened {
     detail: c_int,
     /// The Fiber or the server.
     key: usize,
+    /// The Fibers that have the next turns, or 0.
+    coming: [Fiber; 2],
 }
 
 /// `enum ss_event_kind`
@@ -111,20 +113,28 @@ pub(super) unsafe extern "C" fn ss_loop_turn(timeout: i64, outcome: *mut Outcome
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn ss_loop_next(happened: *mut Happened) -> bool {
     let next = guarded(|| {
-        waiting(|waiting| match waiting.next_event()? {
-            Event::Woken(fiber, waited) => Some((WOKEN, waited as c_int, fiber)),
-            Event::Signal => Some((SIGNAL, 0, 0)),
-            Event::Arrived(server, index, arrived) => {
-                waiting.arrived = Some(arrived);
-                Some((ARRIVED, index, server))
-            }
+        waiting(|waiting| {
+            let (kind, detail, key) = match waiting.next_event()? {
+                Event::Woken(fiber, waited) => (WOKEN, waited as c_int, fiber),
+                Event::Signal => (SIGNAL, 0, 0),
+                Event::Arrived(server, index, arrived) => {
+                    waiting.arrived = Some(arrived);
+                    (ARRIVED, index, server)
+                }
+            };
+            Some(Happened {
+                kind,
+                detail,
+                key,
+                coming: waiting.coming(),
+            })
         })
     });
-    let Ended::Well(Some((kind, detail, key))) = next else {
+    let Ended::Well(Some(next)) = next else {
         return false;
     };
     // SAFETY: C passes room on its stack.
-    unsafe { happened.write(Happened { kind, detail, key }) };
+    unsafe { happened.write(next) };
     true
 }
 
@@ -279,21 +289,6 @@ pub(super) unsafe extern "C" fn ss_try_write(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     outcome.of(|| socket.try_write(data)).map_or(-1, length)
-}
-
-/// How long one read or write of a stream may wait: nanoseconds, or -1.
-///
-/// # Safety
-///
-/// Pointers are as `shim.h` says.
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn ss_patience_ns(socket: *const Socket, way: c_int) -> i64 {
-    // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
-    let socket = unsafe { &*socket };
-    let timeout = socket.patience(direction(way));
-    timeout.map_or(-1, |span| {
-        i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
-    })
 }
 
 /// Begins a Fiber's wait on a stream's socket, or says why there is none: `enum ss_waited`.
@@ -545,7 +540,7 @@ pub(super) unsafe extern "C" fn ss_take_arrived(
     });
     match made.flatten() {
         Some((mut socket, name)) => {
-            socket.limit(span(idle), span(write));
+            socket.limit(span(idle), write);
             outcome.tell(name);
             Box::into_raw(socket)
         }
@@ -562,5 +557,5 @@ pub(super) unsafe extern "C" fn ss_take_arrived(
 pub(super) unsafe extern "C" fn ss_limit(socket: *mut Socket, idle: i64, write: i64) {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
     let socket = unsafe { &mut *socket };
-    socket.limit(span(idle), span(write));
+    socket.limit(span(idle), write);
 }

@@ -212,6 +212,12 @@ static void accept_last(ss_server *server)
 	}
 }
 
+/* Under which its time to drain is waited for, among the tasks. */
+static uintptr_t key_of(const ss_server *server)
+{
+	return (uintptr_t) server | 1;
+}
+
 static void drain(ss_server *server)
 {
 	ss_outcome outcome = {0};
@@ -227,7 +233,7 @@ static void drain(ss_server *server)
 		accept_last(server);
 	}
 	ss_server_close((uintptr_t) server);
-	ss_visit_begin(-1, (uintptr_t) server, &patience, &outcome);
+	ss_visit_begin(-1, key_of(server), &patience, &outcome);
 	ss_forget(&outcome);
 	wake_caller(server);
 }
@@ -259,16 +265,15 @@ void ss_servers_drain(bool at_once)
 	}
 }
 
-bool ss_server_due(uintptr_t key)
+void ss_server_due(uintptr_t key)
 {
 	for (ss_server *server = servers; server != NULL; server = server->next) {
-		if ((uintptr_t) server == key) {
+		if (key_of(server) == key) {
 			ss_visit_end(key);
 			end_tasks(server);
-			return true;
+			return;
 		}
 	}
-	return false;
 }
 
 static bool is_over(void *what)
@@ -377,7 +382,7 @@ void ss_serve_here(ss_server *server)
 	EG(exception) = NULL;
 	leave_listeners(server, true);
 	end_tasks(server);
-	ss_visit_end((uintptr_t) server);
+	ss_visit_end(key_of(server));
 	ss_server_end((uintptr_t) server);
 	ss_tasks_reap();
 	delist(server);

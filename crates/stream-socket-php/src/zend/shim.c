@@ -1299,6 +1299,13 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 	return SUCCESS;
 }
 
+/* After streams that were left open have been closed, which may run code of the script. */
+static ZEND_MODULE_POST_ZEND_DEACTIVATE_D(stream_socket)
+{
+	ss_loop_reset();
+	return SUCCESS;
+}
+
 static void info_row(const char *name, uint64_t value)
 {
 	char text[32];
@@ -1375,7 +1382,7 @@ static zend_module_entry entry = {
 	PHP_MODULE_GLOBALS(stream_socket),
 	PHP_GINIT(stream_socket),
 	NULL,
-	NULL,
+	ZEND_MODULE_POST_ZEND_DEACTIVATE_N(stream_socket),
 	STANDARD_MODULE_PROPERTIES_EX,
 };
 

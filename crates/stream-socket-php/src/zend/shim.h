@@ -129,6 +129,8 @@ typedef struct {
 	/* Of a listener, whether its connections begin with a header of the PROXY protocol; of a stream,
 	 * whether it did. */
 	bool proxied;
+	/* How long a Fiber may wait in one write, in nanoseconds; -1: as long as in a read. */
+	int64_t write_timeout;
 } ss_socket;
 
 ss_socket *ss_new(int transport, const struct timeval *timeout, const struct timeval *connect_timeout, const char *target, size_t length, ss_outcome *outcome);
@@ -212,7 +214,7 @@ _Static_assert(sizeof(ss_number) == 16, "ss_number");
 _Static_assert(sizeof(ss_ip) == 24, "ss_ip");
 _Static_assert(sizeof(ss_outcome) == 24, "ss_outcome");
 
-_Static_assert(sizeof(ss_socket) == 64, "Head in socket.rs mirrors it");
+_Static_assert(sizeof(ss_socket) == 72, "Head in socket.rs mirrors it");
 
 zend_module_entry *ss_module(void);
 

@@ -145,7 +145,8 @@ static bool has_ended(void *what)
 {
 	const zend_fiber *fiber = what;
 
-	return fiber->context.status == ZEND_FIBER_STATUS_DEAD;
+	/* One that there was no memory for has not begun, and never will. */
+	return fiber->context.status == ZEND_FIBER_STATUS_DEAD || ss_task_of(fiber) == NULL;
 }
 
 static bool await_end(zend_fiber *fiber, ss_task *joined)
@@ -185,7 +186,7 @@ ZEND_FUNCTION(stream_socket_join)
 	ZEND_PARSE_PARAMETERS_END();
 	zend_fiber *fiber = (zend_fiber *) object;
 	ss_task *joined = ss_task_of(fiber);
-	if (joined == NULL && !has_ended(fiber)) {
+	if (joined == NULL && fiber->context.status != ZEND_FIBER_STATUS_DEAD) {
 		zend_argument_value_error(1, "must be a Fiber of stream_socket_spawn()");
 		RETURN_THROWS();
 	}
@@ -197,7 +198,8 @@ ZEND_FUNCTION(stream_socket_join)
 			zend_object *exception = Z_OBJ(fiber->result);
 			GC_ADDREF(exception);
 			zend_throw_exception_internal(exception);
-		} else if (fiber->flags & (ZEND_FIBER_FLAG_THREW | ZEND_FIBER_FLAG_DESTROYED)) {
+		} else if (fiber->context.status == ZEND_FIBER_STATUS_INIT
+			|| fiber->flags & (ZEND_FIBER_FLAG_THREW | ZEND_FIBER_FLAG_DESTROYED)) {
 			zend_throw_error(NULL, "the task was ended before it was done");
 		} else if (!Z_ISUNDEF(fiber->result)) {
 			RETVAL_COPY(&fiber->result);

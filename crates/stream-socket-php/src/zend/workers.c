@@ -68,7 +68,6 @@ static void settle(ss_crew *crew, zend_long index, pid_t parent)
 			close(crew->workers[other].descriptor);
 		}
 	}
-	ss_signals_give_back();
 	ss_loop_forsake();
 	/* A terminal interrupts all of its processes: the parent hears it and tells the workers. */
 	sigemptyset(&ignored.sa_mask);
