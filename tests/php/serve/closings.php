@@ -48,12 +48,50 @@ stream_socket_join(stream_socket_spawn(function () use ($server) {
 }));
 echo 'closed without a place: ', json_encode(stream_socket_join($accepting)), "\n";
 
+// A select holds what it waits for, also streams of PHP's own and those that an array refers to.
+$server = listen();
+foreach (['ours' => connect($server), 'stock' => ($pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0))[0]] as $whose => $stream) {
+    $selecting = stream_socket_spawn(function () use (&$stream) {
+        [$read, $write, $except] = [[&$stream], null, null];
+        return [stream_select($read, $write, $except, 60), error_get_last()['message'] ?? ''];
+    });
+    stream_socket_join(stream_socket_spawn(function () use (&$stream) {
+        usleep(1000);
+        fclose($stream);
+    }));
+    echo "$whose in a select: ", preg_replace('/max_fd=\d+/', 'max_fd=N', json_encode(stream_socket_join($selecting))), "\n";
+}
+$stream = connect($server);
+$selecting = stream_socket_spawn(function () use (&$stream) {
+    [$read, $write, $except] = [[&$stream], null, null];
+    return stream_select($read, $write, $except, 0, 2000);
+});
+stream_socket_join(stream_socket_spawn(function () use (&$stream) {
+    usleep(1000);
+    $stream = null;
+}));
+echo 'let go of in a select: ', json_encode(stream_socket_join($selecting)), "\n";
+
+// A task begins by itself.
+$task = stream_socket_spawn(fn () => 'never');
+try {
+    $task->start();
+} catch (Error $error) {
+    echo $error->getMessage(), "\n";
+}
+try {
+    stream_socket_join($task);
+} catch (Error $error) {
+    echo $error->getMessage(), "\n";
+}
+
 $server = listen();
 stream_socket_spawn(function () use ($server) {
     $child = pcntl_fork();
     if ($child === 0) {
         fclose($server);
-        posix_kill(getmypid(), SIGKILL);
+        posix_kill(getmypid(), SIGTERM);
+        sleep(60);
     }
     pcntl_waitpid($child, $status);
     $client = connect($server);
@@ -62,3 +100,25 @@ stream_socket_spawn(function () use ($server) {
     stream_socket_serve_stop();
 });
 stream_socket_serve($server, fn ($connection) => fwrite($connection, 'served'));
+
+// After the request nothing begins: this stream is closed when all else is gone.
+class Late
+{
+    public $context;
+
+    function stream_open()
+    {
+        return true;
+    }
+
+    function stream_close()
+    {
+        try {
+            stream_socket_spawn(fn () => print("too late\n"));
+        } catch (Error $error) {
+            file_put_contents('php://stdout', $error->getMessage() . "\n");
+        }
+    }
+}
+stream_wrapper_register('late', 'Late');
+$kept = fopen('late://', 'r');

@@ -39,17 +39,86 @@ void ss_hold_end(ss_socket *socket, ss_hold hold)
 
 /* ---- closing ---- */
 
-/* Whether nobody is in an operation of the stream any more. */
-static bool is_left(ss_socket *socket)
+/* They stand on the stacks of those who wait. */
+ZEND_TLS ss_holder *holders;
+
+void ss_holder_enter(ss_holder *holder)
 {
-	socket->closing = true;
-	ss_wake_waiters(socket);
+	holder->task = ss_current_task();
+	holder->next = holders;
+	holders = holder;
+}
+
+void ss_holder_leave(ss_holder *holder)
+{
+	ss_holder **place = &holders;
+
+	while (*place != holder) {
+		place = &(*place)->next;
+	}
+	*place = holder->next;
+}
+
+/* After a fatal error the stacks are gone. */
+void ss_closing_shut_down(void)
+{
+	holders = NULL;
+}
+
+static bool holds(const ss_holder *holder, const void *socket, const void *resource)
+{
+	for (uint32_t index = 0; index < holder->count; index++) {
+		if (holder->held[index] == resource || (socket != NULL && holder->held[index] == socket)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* How many hold it; they are woken. */
+static uint32_t wake_holders(const ss_socket *socket, const zend_resource *resource)
+{
+	uint32_t count = 0;
+
+	for (ss_holder *holder = holders; holder != NULL; holder = holder->next) {
+		if (!holds(holder, socket, resource)) {
+			continue;
+		}
+		count++;
+		if (!holder->is_closing) {
+			holder->is_closing = true;
+			ss_loop_wake((uintptr_t) holder->task);
+		}
+	}
+	return count;
+}
+
+static bool is_held(const ss_socket *socket, const zend_resource *resource)
+{
+	for (const ss_holder *holder = holders; holder != NULL; holder = holder->next) {
+		if (holds(holder, socket, resource)) {
+			return true;
+		}
+	}
+	return socket != NULL && socket->waiting > 0;
+}
+
+/* Whether nobody is in an operation of the stream any more. Who is has its turn before this task. */
+static bool is_left(ss_socket *socket, const zend_resource *resource)
+{
 	ss_task *task = ss_current_task();
-	while (socket->waiting > 0) {
+
+	if (socket != NULL) {
+		socket->closing = true;
+		ss_wake_waiters(socket);
+	}
+	while (wake_holders(socket, resource) > 0 || (socket != NULL && socket->waiting > 0)) {
 		ss_loop_wake((uintptr_t) task);
 		if (ss_task_park(task) == SS_ENDED) {
 			ss_loop_forget((uintptr_t) task);
-			socket->closing = false;
+			if (socket != NULL) {
+				socket->closing = false;
+			}
 			return false;
 		}
 	}
@@ -69,11 +138,11 @@ static bool may_close(zend_execute_data *execute_data)
 		php_error_docref(NULL, E_WARNING, "Another Fiber is closing this stream");
 		return false;
 	}
-	if (socket == NULL || socket->waiting == 0) {
+	if (stream == NULL || !is_held(socket, stream->res)) {
 		return true;
 	}
 	ss_task *task = ss_current_task();
-	if (task != NULL && task->held == socket) {
+	if (task != NULL && socket != NULL && task->held == socket) {
 		php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
 		return false;
 	}
@@ -81,7 +150,7 @@ static bool may_close(zend_execute_data *execute_data)
 		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");
 		return false;
 	}
-	return is_left(socket);
+	return is_left(socket, stream->res);
 }
 
 static ZEND_NAMED_FUNCTION(close_)

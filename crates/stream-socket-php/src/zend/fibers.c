@@ -370,8 +370,13 @@ static enum ss_waited after_moment(enum ss_waited waited, ss_patience *patience)
 /* Waits for the time alone, while the stream stays. */
 static enum ss_waited await_time(ss_socket *socket, ss_patience *patience)
 {
+	const void *held[] = {socket};
+	ss_holder holder = {.held = held, .count = 1};
+
 	socket->waiting++;
+	ss_holder_enter(&holder);
 	enum ss_waited waited = ss_await_descriptor(-1, patience);
+	ss_holder_leave(&holder);
 	socket->waiting--;
 	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
 }

@@ -255,11 +255,27 @@ bool ss_has_room(const ss_socket *socket);
 bool ss_is_to_be_looked_at(const ss_socket *socket);
 void ss_losses(uint64_t *exhausted, uint64_t *lost);
 
+/* A wait of which the loop does not know that it is for streams: for the time alone, or for several at
+ * once. Who closes one of them ends it. */
+typedef struct ss_holder {
+	struct ss_holder *next;
+	ss_task *task;
+	/* Sockets, or resources of streams. */
+	const void *const *held;
+	uint32_t count;
+	/* One of them is about to be closed. */
+	bool is_closing;
+} ss_holder;
+
+void ss_holder_enter(ss_holder *holder);
+void ss_holder_leave(ss_holder *holder);
+
 /* sleeping.c, closing.c: functions of PHP's that park a task. */
 void ss_sleeping_begin(void);
 void ss_sleeping_end(void);
 void ss_closing_begin(void);
 void ss_closing_end(void);
+void ss_closing_shut_down(void);
 
 /* Keeps a stream open while an operation of it calls a handler of the script's, which in a task may park. */
 typedef struct {
@@ -272,7 +288,8 @@ void ss_hold_end(ss_socket *socket, ss_hold hold);
 
 /* ---- parked_poll.c ---- */
 
-int ss_parked_poll(struct pollfd *polled, uint32_t count, const struct timespec *timeout);
+int ss_parked_poll(struct pollfd *polled, uint32_t count, const void *const *held, uint32_t held_count,
+	const struct timespec *timeout);
 
 /* ---- shim.c ---- */
 

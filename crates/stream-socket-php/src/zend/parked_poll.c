@@ -40,11 +40,13 @@ static enum ss_waited park(const struct pollfd *polled, uint32_t count, ss_patie
 	return waited;
 }
 
-/* As ppoll(2), with the reason in errno. */
-int ss_parked_poll(struct pollfd *polled, uint32_t count, const struct timespec *timeout)
+/* As ppoll(2), with the reason in errno: EBADF where somebody closes one of what is held. */
+int ss_parked_poll(struct pollfd *polled, uint32_t count, const void *const *held,
+	uint32_t held_count, const struct timespec *timeout)
 {
 	static const struct timespec none;
 	ss_patience patience = {-1, 0};
+	ss_holder holder = {.held = held, .count = held_count};
 
 	if (timeout != NULL && timeout->tv_sec < INT64_MAX / 2000000000) {
 		patience.timeout = timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
@@ -54,14 +56,15 @@ int ss_parked_poll(struct pollfd *polled, uint32_t count, const struct timespec 
 		if (ready != 0 || patience.timeout == 0) {
 			return ready;
 		}
-		switch (park(polled, count, &patience)) {
-			case SS_READY:
-				break;
-			case SS_TOO_LATE:
-				return 0;
-			default:
-				errno = ECANCELED;
-				return -1;
+		ss_holder_enter(&holder);
+		enum ss_waited waited = park(polled, count, &patience);
+		ss_holder_leave(&holder);
+		if (waited == SS_TOO_LATE) {
+			return 0;
+		}
+		if (waited != SS_READY || holder.is_closing) {
+			errno = waited == SS_READY ? EBADF : ECANCELED;
+			return -1;
 		}
 	}
 }

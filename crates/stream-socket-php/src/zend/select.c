@@ -47,8 +47,6 @@ typedef struct {
 	int highest;
 	/* Whether something is ready already. */
 	bool buffered;
-	/* Whether what ended the wait was a step of a handshake. */
-	bool advanced;
 	ss_ready ready[SS_SETS];
 } ss_selection;
 
@@ -222,13 +220,43 @@ static void end(ss_selection *selection)
 
 static const struct timespec no_time;
 
-/* Waits. A signal ends it, so that its handler gets its turn. */
+/* Parks, and holds the streams meanwhile: an array may be the script's to change. */
+static int park(ss_selection *selection, const struct timespec *timeout)
+{
+	uint32_t count = 0, most = 1;
+
+	for (int which = 0; which < SS_SETS; which++) {
+		most += selection->sets[which].count;
+	}
+	zend_resource **held = safe_emalloc(most, sizeof(*held), 0);
+	for (int which = 0; which < SS_SETS; which++) {
+		const ss_set *set = &selection->sets[which];
+		for (uint32_t index = 0; index < set->count; index++) {
+			zval *element = ss_element(set->table, set->members[index].place);
+			ZVAL_DEREF(element);
+			if (Z_TYPE_P(element) == IS_RESOURCE) {
+				held[count++] = Z_RES_P(element);
+				Z_ADDREF_P(element);
+			}
+		}
+	}
+	int ready = ss_parked_poll(selection->polled, selection->polled_count, (const void *const *) held, count, timeout);
+	int error = errno;
+	while (count > 0) {
+		zend_list_delete(held[--count]);
+	}
+	efree(held);
+	errno = error;
+	return ready;
+}
+
+/* Waits, until one is ready or may be. A signal ends it, so that its handler gets its turn. */
 static int wait_for(ss_selection *selection, const struct timespec *timeout)
 {
 	enum ss_manner manner = selection->buffered ? SS_BLOCKS : ss_manner_now();
 
 	if (manner == SS_PARKS) {
-		return ss_parked_poll(selection->polled, selection->polled_count, timeout);
+		return park(selection, timeout);
 	}
 	if (selection->buffered || manner == SS_FAILS) {
 		timeout = &no_time;
@@ -245,7 +273,11 @@ static int wait_for(ss_selection *selection, const struct timespec *timeout)
 	struct pollfd *set = &selection->polled[selection->polled_count];
 	*set = (struct pollfd) {ss_watch_descriptor(), POLLIN, 0};
 	int count = ppoll(selection->polled, selection->polled_count + 1, timeout, NULL);
-	return count > 0 && set->revents != 0 ? ss_watch_wait(&no_time) : count;
+	if (count > 0 && set->revents != 0 && ss_watch_wait(&no_time) < 0) {
+		return -1;
+	}
+	/* What the set had to tell may be gone again, which is not the end of the time. */
+	return count;
 }
 
 /* Whether what a listener of TLS was found ready for is a connection. Its handshakes go on first. */
@@ -265,7 +297,6 @@ static bool has_connection(ss_selection *selection, const ss_set *set, const ss_
 	ss_settle(&outcome);
 	if (!has && member->polled != NOT_POLLED) {
 		selection->polled[member->polled].revents = 0;
-		selection->advanced = true;
 	}
 	return has;
 }
@@ -294,20 +325,16 @@ static void collect(ss_selection *selection, int which)
 }
 
 /* Leaves out what ended the wait and is ready for nobody: a hang-up, say, where only urgent bytes are
- * waited for. Whether there was such. */
-static bool ignore_unasked(ss_selection *selection)
+ * waited for. */
+static void ignore_unasked(ss_selection *selection)
 {
-	bool unasked = false;
-
 	for (uint32_t index = 0; index < selection->polled_count; index++) {
 		struct pollfd *polled = &selection->polled[index];
 		if (polled->revents != 0) {
 			polled->fd = -1;
 			polled->revents = 0;
-			unasked = true;
 		}
 	}
-	return unasked;
 }
 
 static bool names_closed(const ss_selection *selection)
@@ -355,17 +382,18 @@ static zend_long ready_of(ss_selection *selection, const struct timespec *timeou
 			errno = EBADF;
 			return -1;
 		}
-		bool all_asked = selection->turn == 0 || ss_watch_collect(selection->ready);
+		if (selection->turn != 0) {
+			ss_watch_collect(selection->ready);
+		}
 		zend_long ready = 0;
-		selection->advanced = false;
 		for (int which = 0; which < SS_SETS; which++) {
 			collect(selection, which);
 			ready += selection->ready[which].descriptors;
 		}
-		bool goes_on = ignore_unasked(selection) || !all_asked || selection->advanced;
-		if (ready > 0 || count == 0 || !goes_on || (timeout && left.tv_sec == 0 && left.tv_nsec == 0)) {
+		if (ready > 0 || count == 0 || (timeout && left.tv_sec == 0 && left.tv_nsec == 0)) {
 			return ready;
 		}
+		ignore_unasked(selection);
 		if (timeout != NULL) {
 			reduce(&left, &began, timeout);
 		}

@@ -1289,6 +1289,7 @@ static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 	ss_spawned_shut_down();
 	ss_servers_shut_down();
 	ss_tasks_shut_down();
+	ss_closing_shut_down();
 	ss_loop_shut_down();
 	ss_watch_end();
 	if (SSG(unowned) != NULL) {

@@ -573,12 +573,10 @@ static void add_places(ss_ready *ready, int which, const ss_followed *followed)
 	ready->descriptors++;
 }
 
-/* Adds what is ready. False after one that nobody asked of: a hang-up, say, where only urgent bytes
- * are waited for. It would end each wait at once, and is left out of the set until the next call. */
-bool ss_watch_collect(ss_ready ready[SS_SETS])
+/* Adds what is ready. One that nobody asked of, a hang-up, say, where only urgent bytes are waited for,
+ * would end each wait at once, and is left out of the set until the next call. */
+void ss_watch_collect(ss_ready ready[SS_SETS])
 {
-	bool all_asked = true;
-
 	for (uint32_t index = 0; index < watch.unread.count; index++) {
 		ss_followed *followed = &watch.followed[watch.unread.numbers[index]];
 		followed->told = watch.turn;
@@ -599,11 +597,9 @@ bool ss_watch_collect(ss_ready ready[SS_SETS])
 			}
 		}
 		if (!asked && followed->socket != NULL) {
-			all_asked = false;
 			tell(number, 0);
 			touch(number);
 		}
 	}
 	watch.events_count = 0;
-	return all_asked;
 }

@@ -33,6 +33,6 @@ int ss_watch_descriptor(void);
 int ss_watch_highest(void);
 bool ss_watch_has_unread(void);
 int ss_watch_wait(const struct timespec *timeout);
-bool ss_watch_collect(ss_ready ready[SS_SETS]);
+void ss_watch_collect(ss_ready ready[SS_SETS]);
 
 #endif
