@@ -28,7 +28,7 @@ function serve(array $identity, array $options = []): string
 function meeting(string $url, array $options, ?string &$text = null): mixed
 {
     $options += ['peer_name' => 'site.test'];
-    return stream_socket_client($url, $number, $text, 10, 4, stream_context_create(['ssl' => $options]));
+    return stream_socket_client($url, $number, $text, 60, 4, stream_context_create(['ssl' => $options]));
 }
 
 say('what is said of a certificate that is not trusted, and of one for another name');
@@ -38,7 +38,7 @@ say(meeting($url, ['peer_name' => 'other.test'] + $trusted, $text), $text);
 
 say('a certificate that was refused for its name');
 $context = stream_context_create(['ssl' => ['capture_peer_cert' => true] + $trusted]);
-@stream_socket_client($url, $number, $text, 10, 4, $context);
+@stream_socket_client($url, $number, $text, 60, 4, $context);
 say(isset(stream_context_get_options($context)['ssl']['peer_certificate']));
 
 say('suites of old');

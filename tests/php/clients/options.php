@@ -31,7 +31,7 @@ function joined(array $server_options, array $client_options, int $method = STRE
     $listener = stream_socket_server('tcp://127.0.0.1:0', $number, $text, 12, $context);
     $name = stream_socket_get_name($listener, false);
     $client = stream_socket_client("tcp://$name", context: stream_context_create(['ssl' => $client_options]));
-    $served = stream_socket_accept($listener, 5);
+    $served = stream_socket_accept($listener, 60);
     stream_set_blocking($client, false);
     stream_set_blocking($served, false);
     [$ours, $theirs] = [0, 0];

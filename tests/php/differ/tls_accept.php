@@ -8,7 +8,7 @@ ini_set('default_socket_timeout', '1');
 function greet(string $name): int
 {
     return beside(function () use ($name) {
-        $client = stream_socket_client("tls://$name", $number, $text, 10, 4, careless());
+        $client = stream_socket_client("tls://$name", $number, $text, 60, 4, careless());
         fwrite($client, "hello\n");
         fgets($client);
     });
@@ -35,14 +35,14 @@ $second = stream_socket_client("tcp://$name");
 usleep(10_000);
 $child = greet($name);
 $served = timed(function () use ($server, &$peer) {
-    return @stream_socket_accept($server, 5, $peer);
+    return @stream_socket_accept($server, 60, $peer);
 });
 say($served ? fgets($served) : 'nobody', $peer === null ? 'no name' : 'a name');
 if ($served) {
     fwrite($served, "bye\n");
 } else {
     // It waits behind the silent ones.
-    $served = @stream_socket_accept($server, 5);
+    $served = @stream_socket_accept($server, 60);
     say($served ? fgets($served) : 'nobody');
 }
 pcntl_waitpid($child, $status);

@@ -27,7 +27,7 @@ function showing(string $name, array $identity): int
 {
     return beside(function () use ($name, $identity) {
         $context = careless(['local_cert' => $identity['file']]);
-        $client = @stream_socket_client("tls://$name", $number, $text, 10, 4, $context);
+        $client = @stream_socket_client("tls://$name", $number, $text, 60, 4, $context);
         @fgets($client);
     });
 }
@@ -53,7 +53,7 @@ usleep(10_000);
 $child = showing($name, $one);
 $first = @stream_socket_accept($server, 0.9);
 say($first ? 'served' : 'nobody');
-$first = $first ?: @stream_socket_accept($server, 5);
+$first = $first ?: @stream_socket_accept($server, 60);
 say(stream_get_meta_data($server)['handshakes']['finished'] ?? 'not told');
 if (!$first) {
     exit("not even then\n");
@@ -61,7 +61,7 @@ if (!$first) {
 
 say('to each his own');
 $other = showing($name, $two);
-$second = @stream_socket_accept($server, 5);
+$second = @stream_socket_accept($server, 60);
 say(captured($first), captured($second), captured($context));
 ended($child, $other);
 

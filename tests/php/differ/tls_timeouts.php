@@ -8,7 +8,7 @@ $file = stream_context_get_options($context)['ssl']['local_cert'];
 $server = stream_socket_server('tls://127.0.0.1:0', $number, $text, 12, $context);
 $name = stream_socket_get_name($server, false);
 $child = beside(function () use ($name, $file) {
-    $client = stream_socket_client("tls://$name", $number, $text, 5, 4, trusting($file));
+    $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
     fwrite($client, "hello\n");
     fgets($client);
     fwrite($client, "late\n");
@@ -18,7 +18,7 @@ $child = beside(function () use ($name, $file) {
     fwrite($client, $left === '' ? "cut\n" : "close_notify\n");
     fgets($client);
 });
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 say(fgets($served));
 stream_set_timeout($served, 0, 30000);
 say(fgets($served), stream_get_meta_data($served)['timed_out']);

@@ -20,7 +20,7 @@ function child(string $part, array $sockets, string $variables): string
 /** An answer to whoever comes. */
 function answer(mixed $listener): string
 {
-    $served = stream_socket_accept($listener, 5);
+    $served = stream_socket_accept($listener, 60);
     $question = fread($served, 100);
     fwrite($served, strrev($question));
     return $question;

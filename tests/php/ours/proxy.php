@@ -40,7 +40,7 @@ say(strstr(stream_socket_get_name($listener, false), ':', true));
 $v6 = inet_pton('2001:db8::1') . inet_pton('2001:db8::2') . pack('nn', 1, 2) . "\x02\0\x0bexample.org";
 foreach ([V1, "PROXY UNKNOWN\r\n", v2(1, $v6), v2(0, '')] as $header) {
     $client = client($listener, $header . "and this\n");
-    $served = stream_socket_accept($listener, 5, $peer);
+    $served = stream_socket_accept($listener, 60, $peer);
     $own = stream_socket_get_name($client, false);
     $told = stream_get_meta_data($served)['proxy'];
     $names = [$peer, stream_socket_get_name($served, true), stream_socket_get_name($served, false)];
@@ -54,9 +54,9 @@ client($listener, substr(V1, 0, 9));
 $wrong = client($listener, "GET / HTTP/1.0\r\n\r\n");
 say(await($listener, 0.05), @stream_socket_accept($listener, 0.05), handshakes($listener));
 $honest = client($listener, V1);
-say(await($listener), is_resource(stream_socket_accept($listener, 5)), stream_get_contents($wrong));
+say(await($listener), is_resource(stream_socket_accept($listener, 60)), stream_get_contents($wrong));
 fwrite($silent, substr(V1, 9));
-stream_socket_accept($listener, 5, $peer);
+stream_socket_accept($listener, 60, $peer);
 say($peer);
 $impatient = listen(['timeout' => 0.05] + $trusting);
 $late = client($impatient, 'PROXY');
@@ -86,7 +86,7 @@ try {
     say($error->getMessage());
 }
 $client = client($listener, V1);
-$served = stream_socket_accept($listener, 5);
+$served = stream_socket_accept($listener, 60);
 $shaken = stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLSv1_0_SERVER);
 say($shaken, stream_socket_get_name($served, true));
 
@@ -106,7 +106,7 @@ foreach (['question', 'and another'] as $question) {
     fwrite($proxy, $question);
     fwrite($proxy, str_replace("\x21\x21", "\x21\x12", v2(1, $ends)) . $question);
 }
-$served = stream_socket_accept($datagrams, 5, $peer);
+$served = stream_socket_accept($datagrams, 60, $peer);
 say($peer, stream_socket_get_name($served, false), fread($served, 100), fread($served, 100));
 say(stream_get_meta_data($served)['proxy']['client'], fwrite($served, 'answer'), fread($proxy, 100));
 

@@ -12,7 +12,7 @@ function from(int $number, string $name, array $options = []): mixed
 {
     $address = '127.0.0.' . (2 + $number % 8) . ':0';
     $context = stream_context_create(['socket' => ['bindto' => $address]] + $options);
-    return stream_socket_client($name, $code, $text, 10, STREAM_CLIENT_CONNECT, $context);
+    return stream_socket_client($name, $code, $text, 60, STREAM_CLIENT_CONNECT, $context);
 }
 
 /** The hostile ones come, and then the honest: how many were answered, and how long each took. */

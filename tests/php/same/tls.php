@@ -10,7 +10,7 @@ foreach (['tcp', 'tls'] as $transport) {
     $address = "$transport://" . stream_socket_get_name($listener, false);
     $child = pcntl_fork();
     if ($child === 0) {
-        $client = stream_socket_client($address, $number, $text, 5, 4, $client_context);
+        $client = stream_socket_client($address, $number, $text, 60, 4, $client_context);
         if ($transport === 'tcp') {
             fgets($client);
             stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT);
@@ -19,7 +19,7 @@ foreach (['tcp', 'tls'] as $transport) {
         fgets($client);
         posix_kill(posix_getpid(), SIGKILL);
     }
-    $served = stream_socket_accept($listener, 5);
+    $served = stream_socket_accept($listener, 60);
     if ($transport === 'tcp') {
         fwrite($served, "begin\n");
         say(stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER));

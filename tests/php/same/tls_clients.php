@@ -81,11 +81,11 @@ $server = stream_socket_server('tls://127.0.0.1:0', context: stream_context_crea
 $address = stream_socket_get_name($server, false);
 $child = beside(function () use ($address) {
     for ($i = 0; $i < 2; $i++) {
-        @stream_socket_client("tls://$address", $number, $text, 5, 4, careless());
+        @stream_socket_client("tls://$address", $number, $text, 60, 4, careless());
     }
 });
 foreach ([[], ['verify_peer' => true, 'cafile' => '/nowhere']] as $options) {
     stream_context_set_option($server, ['ssl' => $options]);
-    say(is_resource(@stream_socket_accept($server, 5)));
+    say(is_resource(@stream_socket_accept($server, 60)));
 }
 pcntl_waitpid($child, $status);

@@ -6,7 +6,7 @@ require __DIR__ . '/../certificate.php';
 /** Speaks as much FTP as a download needs. */
 function serve_file(mixed $server, mixed $context): void
 {
-    $control = stream_socket_accept($server, 5);
+    $control = stream_socket_accept($server, 60);
     $tell = fn (string $line) => fwrite($control, "$line\r\n");
     $data = null;
     $tell('220 ready');
@@ -32,7 +32,7 @@ function serve_file(mixed $server, mixed $context): void
                 break;
             case 'RETR':
                 $tell('150 here it comes');
-                $file = stream_socket_accept($data, 5);
+                $file = stream_socket_accept($data, 60);
                 stream_socket_enable_crypto($file, true, STREAM_CRYPTO_METHOD_TLS_SERVER);
                 fwrite($file, str_repeat('0123456789', 10_000));
                 fclose($file);

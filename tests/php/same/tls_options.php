@@ -30,7 +30,7 @@ function seen(array $server_options, array $client_options): string
     $file = tempnam(sys_get_temp_dir(), 'tls');
     $child = beside(function () use ($name, $client_options, $file) {
         $context = careless($client_options + ['capture_peer_cert' => true]);
-        $client = @stream_socket_client("tls://$name", $number, $text, 5, 4, $context);
+        $client = @stream_socket_client("tls://$name", $number, $text, 60, 4, $context);
         if ($client) {
             $certificate = stream_context_get_options($context)['ssl']['peer_certificate'];
             $crypto = stream_get_meta_data($client)['crypto'];
@@ -81,7 +81,7 @@ say('-- the end of TLS before that of the stream');
 $server = stream_socket_server('tls://127.0.0.1:0', $number, $text, 12, serving());
 $name = stream_socket_get_name($server, false);
 $child = beside(function () use ($name) {
-    $client = stream_socket_client("tls://$name", $number, $text, 5, 4, careless());
+    $client = stream_socket_client("tls://$name", $number, $text, 60, 4, careless());
     fwrite($client, "in secret\n");
     fgets($client);
     stream_socket_enable_crypto($client, false);
@@ -89,7 +89,7 @@ $child = beside(function () use ($name) {
     fwrite($client, "in plain\n");
     fgets($client);
 });
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 say(fgets($served));
 fwrite($served, "now off\n");
 say(stream_socket_enable_crypto($served, false), isset(stream_get_meta_data($served)['crypto']));

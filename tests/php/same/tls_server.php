@@ -23,12 +23,12 @@ foreach (['tls', 'ssl', 'tlsv1.2', 'tlsv1.3'] as $transport) {
     say("-- $transport");
     [$server, $name, $file] = server($transport);
     $child = beside(function () use ($transport, $name, $file) {
-        $client = stream_socket_client("$transport://$name", $number, $text, 5, 4, trusting($file));
+        $client = stream_socket_client("$transport://$name", $number, $text, 60, 4, trusting($file));
         fwrite($client, "over $transport\n" . str_repeat('x', 200_000) . "\n");
         fgets($client);
         fclose($client);
     });
-    $served = stream_socket_accept($server, 5, $peer);
+    $served = stream_socket_accept($server, 60, $peer);
     say(is_string($peer), stream_get_meta_data($served)['stream_type'], facts($served));
     say(fgets($served), strlen(stream_get_contents($served, 200_001)));
     say(fwrite($served, "end\n"), fread($served, 100), feof($served), fread($served, 100));
@@ -52,10 +52,10 @@ foreach ([
 ] as [$options, $wishes]) {
     [$server, $name, $file] = server('tls', $options);
     $child = beside(function () use ($name, $file, $wishes) {
-        $client = stream_socket_client("tls://$name", $number, $text, 5, 4, trusting($file, $wishes));
+        $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file, $wishes));
         fgets($client);
     });
-    $served = stream_socket_accept($server, 5);
+    $served = stream_socket_accept($server, 60);
     say(facts($served));
     fclose($served);
     pcntl_waitpid($child, $status);
@@ -63,16 +63,16 @@ foreach ([
 
 say('-- no certificate, none that is one, and one that is told later');
 $careless = fn (string $name) => beside(function () use ($name) {
-    @stream_socket_client("tls://$name", $number, $text, 5, 4, careless());
+    @stream_socket_client("tls://$name", $number, $text, 60, 4, careless());
 });
 $server = stream_socket_server('tls://127.0.0.1:0');
 $child = $careless(stream_socket_get_name($server, false));
-say(stream_socket_accept($server, 5));
+say(stream_socket_accept($server, 60));
 pcntl_waitpid($child, $status);
 $server = stream_socket_server('tls://127.0.0.1:0');
 stream_context_set_option($server, 'ssl', 'local_cert', certificate());
 $child = $careless(stream_socket_get_name($server, false));
-say(is_resource(stream_socket_accept($server, 5)));
+say(is_resource(stream_socket_accept($server, 60)));
 pcntl_waitpid($child, $status);
 
 say('-- several connections at once, in a loop of select');
@@ -80,7 +80,7 @@ say('-- several connections at once, in a loop of select');
 $children = [];
 for ($i = 0; $i < 5; $i++) {
     $children[] = beside(function () use ($name, $file, $i) {
-        $client = stream_socket_client("tls://$name", $number, $text, 5, 4, trusting($file));
+        $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
         fwrite($client, str_repeat('abcdefghij', 10_000) . "$i\n");
         fgets($client);
     });
@@ -92,7 +92,7 @@ while (count($lengths) < 5) {
     stream_select($read, $write, $except, 5);
     foreach ($read as $stream) {
         if ($stream === $server) {
-            $streams[] = stream_socket_accept($server, 5);
+            $streams[] = stream_socket_accept($server, 60);
             stream_set_blocking(end($streams), false);
             continue;
         }
@@ -114,7 +114,7 @@ say('-- https');
 [$server, $name, $file] = server('ssl');
 $child = beside(function () use ($server) {
     for ($i = 0; $i < 2; $i++) {
-        $served = stream_socket_accept($server, 5);
+        $served = stream_socket_accept($server, 60);
         while (rtrim(fgets($served)) !== '') {
         }
         fwrite($served, "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nhello over https\n");

@@ -31,7 +31,7 @@ function converse(mixed $stream): array
 
 function send_mail(string $name, string $file): array
 {
-    $client = stream_socket_client("tcp://$name", $number, $text, 5, 4, trusting($file));
+    $client = stream_socket_client("tcp://$name", $number, $text, 60, 4, trusting($file));
     $seen = [fgets($client)];
     $ask = function (string $line) use ($client, &$seen) {
         fwrite($client, "$line\r\n");
@@ -57,7 +57,7 @@ say('-- blocking');
 $child = beside(function () use ($name, $file) {
     file_put_contents("$file.seen", implode("\n", send_mail($name, $file)));
 });
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 say(...converse($served));
 pcntl_waitpid($child, $status);
 say(file_get_contents("$file.seen"));
@@ -67,14 +67,14 @@ say(stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER))
 
 say('-- not blocking');
 $child = beside(function () use ($name, $file) {
-    $client = stream_socket_client("tcp://$name", $number, $text, 5, 4, trusting($file));
+    $client = stream_socket_client("tcp://$name", $number, $text, 60, 4, trusting($file));
     fgets($client);
     usleep(50_000);
     stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT);
     fwrite($client, "in secret\n");
     fgets($client);
 });
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 fwrite($served, "begin\n");
 stream_set_blocking($served, false);
 $results = [];
@@ -94,18 +94,18 @@ $child = beside(function () use ($name) {
     $client = stream_socket_client("tcp://$name");
     fgets($client);
 });
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 fwrite($served, "begin\n");
 say(@stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER));
 pcntl_waitpid($child, $status);
 $silent = stream_socket_client("tcp://$name");
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 stream_set_timeout($served, 0, 200_000);
 say(stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER));
 
 say('-- without a certificate, and without a method');
 $server = stream_socket_server('tcp://127.0.0.1:0');
 $client = stream_socket_client('tcp://' . stream_socket_get_name($server, false));
-$served = stream_socket_accept($server, 5);
+$served = stream_socket_accept($server, 60);
 attempt(fn () => stream_socket_enable_crypto($served, true));
 say(stream_socket_enable_crypto($served, false));

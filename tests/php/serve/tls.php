@@ -22,13 +22,13 @@ $child = beside(function () use ($name, $plain_name, $file) {
     fgets($slow);
     $clients = [];
     for ($i = 0; $i < 5; $i++) {
-        $clients[] = stream_socket_client("tls://$name", $number, $text, 5, 4, trusting($file));
+        $clients[] = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
     }
     foreach (array_reverse($clients, true) as $i => $client) {
         fwrite($client, str_repeat('x', 50_000) . " $i\n");
         fwrite(STDOUT, fgets($client));
     }
-    $client = stream_socket_client("tcp://$plain_name", $number, $text, 5, 4, trusting($file));
+    $client = stream_socket_client("tcp://$plain_name", $number, $text, 60, 4, trusting($file));
     fgets($client);
     stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT);
     fwrite($client, "in secret\n");
@@ -54,7 +54,7 @@ say($counts['accepted'], $counts['failed']);
 
 // The same by hand: accept parks only the Fiber that calls it.
 $fiber = stream_socket_spawn(function () use ($server) {
-    $stream = stream_socket_accept($server, 5);
+    $stream = stream_socket_accept($server, 60);
     return fgets($stream) . stream_get_meta_data($server)['handshakes']['finished'];
 });
 $ticks = stream_socket_spawn(function () use (&$fiber) {
@@ -65,7 +65,7 @@ $ticks = stream_socket_spawn(function () use (&$fiber) {
 });
 $child = beside(function () use ($name, $file) {
     usleep(100_000);
-    $client = stream_socket_client("tls://$name", $number, $text, 5, 4, trusting($file));
+    $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
     fwrite($client, "by hand\n");
     fgets($client);
 });
