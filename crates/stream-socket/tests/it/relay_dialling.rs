@@ -1,13 +1,11 @@
 //! What goes on in a relay before its target is there, and what a connection through it costs.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use stream_socket::Listener;
-use stream_socket::engine::Engine;
 
-use crate::relay::{SHORT, SOON, turned_by_hand};
+use crate::relay::{SOON, turned_by_hand};
 
 /// A listener that leaves those who come unanswered, and whoever makes it so.
 fn silent() -> (Listener, Vec<TcpStream>) {
@@ -50,9 +48,14 @@ fn a_target_is_not_waited_for_on_behalf_of_a_client_that_is_gone() {
 
 #[cfg(feature = "simulation")]
 mod simulated {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use stream_socket::engine::Engine;
     use stream_socket::simulation::{Call, Fault, Plan, calls};
 
     use super::*;
+    use crate::relay::SHORT;
 
     const ENOSPC: i32 = 28;
 
