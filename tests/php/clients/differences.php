@@ -65,8 +65,8 @@ fwrite($served, "go ahead\nand believe this\n");
 say(fgets($client));
 stream_set_blocking($client, false);
 stream_set_blocking($served, false);
-stream_context_set_option($client, ['ssl' => $trusted + ['peer_name' => 'site.test']]);
-stream_context_set_option($served, ['ssl' => ['local_cert' => $site['file']]]);
+stream_context_set_params($client, ['options' => ['ssl' => $trusted + ['peer_name' => 'site.test']]]);
+stream_context_set_params($served, ['options' => ['ssl' => ['local_cert' => $site['file']]]]);
 for ($i = 0, $began = $answered = 0; $i < 1000 && $began === 0; $i++) {
     $began = stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT);
     $answered = $answered === 0 ? @stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER) : $answered;

@@ -70,7 +70,7 @@ $ssl = ['local_cert' => certificate()];
 $secure = listen($trusting, 'tls://127.0.0.1:0', ['ssl' => $ssl]);
 $client = client($secure, V1);
 stream_set_blocking($client, false);
-stream_context_set_option($client, ['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]);
+stream_context_set_params($client, ['options' => ['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]]);
 do {
     $shaken = stream_socket_enable_crypto($client, true, STREAM_CRYPTO_METHOD_TLS_CLIENT);
     $accepted = @stream_socket_accept($secure, 0.01, $peer) ?: ($accepted ?? null);

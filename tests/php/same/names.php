@@ -63,7 +63,7 @@ table([
     'sendto: the other family' => fn () => stream_socket_sendto($udp, 'x', 0, '[::1]:9'),
     'sendto: itself' => fn () => [stream_socket_sendto($udp, 'me', 0, $udp_address), $received($udp, 9)],
     'sendto: a name' => fn () => [stream_socket_sendto($udp, 'me', 0,
-        str_replace('127.0.0.1', 'localhost', $udp_address)), await($udp), $received($udp, 9)],
+        str_replace('127.0.0.1', 'localhost', $udp_address)), await($udp) ? $received($udp, 9) : null],
     'sendto: empty' => fn () => [stream_socket_sendto($udp, '', 0, $udp_address), $received($udp, 9)],
     'sendto: too long' => fn () => stream_socket_sendto($udp, str_repeat('x', 70000), 0, $udp_address),
     'sendto: a file' => fn () => stream_socket_sendto($file, 'x'),

@@ -85,7 +85,7 @@ $child = beside(function () use ($address) {
     }
 });
 foreach ([[], ['verify_peer' => true, 'cafile' => '/nowhere']] as $options) {
-    stream_context_set_option($server, ['ssl' => $options]);
+    stream_context_set_params($server, ['options' => ['ssl' => $options]]);
     say(is_resource(@stream_socket_accept($server, 60)));
 }
 pcntl_waitpid($child, $status);

@@ -45,18 +45,6 @@ static int reported_errors(void)
 	return errors == 0 && INI_STR("error_reporting") == NULL ? E_ALL : (int) errors;
 }
 
-#ifdef ZEND_CHECK_STACK_LIMIT
-/* C's stack ends in the page that this is called in. */
-static void limit_stack(void)
-{
-	uintptr_t page = REAL_PAGE_SIZE;
-	uintptr_t base = ((uintptr_t) __builtin_frame_address(0) + page) & ~(page - 1);
-
-	EG(stack_base) = (void *) base;
-	EG(stack_limit) = (char *) base - EG(fiber_stack_size) + EG(reserved_stack_size);
-}
-#endif
-
 /* What is left at the end of a task: an exception that is on its way out, if it concerns anybody. */
 static void hand_over(zend_fiber *fiber, zend_fiber_transfer *transfer)
 {
@@ -103,7 +91,8 @@ static ZEND_STACK_ALIGNED void run(zend_fiber_transfer *transfer)
 	zend_first_try {
 		EG(error_reporting) = reported_errors();
 #ifdef ZEND_CHECK_STACK_LIMIT
-		limit_stack();
+		EG(stack_base) = zend_fiber_stack_base(fiber->context.stack);
+		EG(stack_limit) = zend_fiber_stack_limit(fiber->context.stack);
 #endif
 		set_up(fiber, &first.page);
 		ss_task_run(ss_task_of(fiber), &fiber->result);
@@ -122,7 +111,9 @@ bool ss_coroutine_make(zend_fiber *fiber)
 		zend_throw_error(NULL, "a task can't begin here, where Fibers can't be switched");
 		return false;
 	}
-	if (!zend_fiber_init_context(&fiber->context, zend_ce_fiber, run, EG(fiber_stack_size))) {
+	/* What it returns is true in some versions of PHP where it is false in others. */
+	zend_fiber_init_context(&fiber->context, zend_ce_fiber, run, EG(fiber_stack_size));
+	if (fiber->context.stack == NULL) {
 		return false;
 	}
 	fiber->previous = &fiber->context;

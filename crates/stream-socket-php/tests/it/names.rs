@@ -1,5 +1,6 @@
 //! Names that are looked up within the time that connecting has.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use super::{LIBRARY, PHP, PHP_SETTINGS, bounded, root, settings};
@@ -14,6 +15,19 @@ mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf
 mount --bind \"$1/resolv.conf\" /etc/resolv.conf
 shift
 exec \"$@\"";
+
+/// Whether PHP lives in a folder of another system's, where such mounts don't reach it.
+#[allow(clippy::print_stderr, reason = "says why it is skipped")]
+fn lives_elsewhere() -> bool {
+    let mut command = Command::new(&*PHP);
+    command.args(["-n", "-r", "echo fileinode('/etc');"]);
+    let told = String::from_utf8_lossy(&bounded(command).stdout).into_owned();
+    let elsewhere = told != std::fs::metadata("/etc").unwrap().ino().to_string();
+    if elsewhere {
+        eprintln!("skipped: this PHP has another /etc, and asks the name server that stands there");
+    }
+    elsewhere
+}
 
 /// What a script of `tests/php/names` says there.
 fn said(script: &str, is_ours: bool) -> String {
@@ -38,6 +52,9 @@ fn said(script: &str, is_ours: bool) -> String {
 
 #[test]
 fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
+    if lives_elsewhere() {
+        return;
+    }
     assert_eq!(
         said("slow.php", true),
         "failed, 110, Connection timed out, in time\nasked\n"
@@ -49,6 +66,9 @@ fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
 
 #[test]
 fn addresses_are_tried_beside_each_other_where_a_context_asks_for_it() {
+    if lives_elsewhere() {
+        return;
+    }
     const CONNECTED: &str = "connected to 127.0.0.N:4000\n";
     const TIMED_OUT: &str = "failed, 110\n";
     let outcomes = [TIMED_OUT, &CONNECTED.repeat(4), TIMED_OUT].concat();
