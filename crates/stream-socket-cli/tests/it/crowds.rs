@@ -262,7 +262,7 @@ sys.stdin.read()' $PORT";
 fn eight_threads_share_a_burst() {
     let _alone = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);
     let mut seen = Vec::new();
-    let is_fair = (0..10).any(|_| {
+    let is_fair = (0..40).any(|_| {
         seen.push(shares_of_a_burst());
         seen.last().is_some_and(|shares| shares[7] <= 2 * shares[0])
     });
