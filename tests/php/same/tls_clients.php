@@ -86,6 +86,6 @@ $child = beside(function () use ($address) {
 });
 foreach ([[], ['verify_peer' => true, 'cafile' => '/nowhere']] as $options) {
     stream_context_set_params($server, ['options' => ['ssl' => $options]]);
-    say(is_resource(@stream_socket_accept($server, 60)));
+    say(is_resource(@stream_socket_accept($server, 5)));
 }
 pcntl_waitpid($child, $status);
