@@ -31,7 +31,7 @@ fn connect_from(host: u8, listener: &Listener) -> TcpStream {
 #[test]
 fn a_silent_client_keeps_nobody_waiting() {
     let mut options = serving("localhost");
-    options.tls.handshake_timeout = Some(Duration::from_millis(400));
+    options.tls.handshake_timeout = Some(Duration::from_secs(2));
     let listener = listen_with("tls://127.0.0.1:0", &options);
     let mut silent = TcpStream::connect(address(&listener)).unwrap();
     let url = listener.url().clone();
@@ -42,7 +42,7 @@ fn a_silent_client_keeps_nobody_waiting() {
         start.elapsed()
     });
     drop(accept(&listener));
-    assert!(client.join().unwrap() < Duration::from_millis(300));
+    assert!(client.join().unwrap() < Duration::from_millis(1500));
     // Accept's own time is not that of a handshake.
     let start = Instant::now();
     let error = listener
@@ -53,9 +53,9 @@ fn a_silent_client_keeps_nobody_waiting() {
         (Stage::Accept, Some(Limit::Accept))
     );
     assert!(start.elapsed() >= Duration::from_millis(100));
-    assert!(start.elapsed() < Duration::from_millis(350));
+    assert!(start.elapsed() < Duration::from_millis(1500));
     // And the silent one is closed at its own.
-    assert!(listener.accept(Some(Duration::from_millis(500))).is_err());
+    assert!(listener.accept(Some(Duration::from_millis(2500))).is_err());
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     let counters = listener.handshakes().unwrap();
@@ -68,7 +68,7 @@ fn a_silent_client_keeps_nobody_waiting() {
     assert_eq!(
         failures[0].to_string(),
         format!(
-            "cannot shake hands with tls://{peer}: the handshake timed out after 400ms (ETIMEDOUT)"
+            "cannot shake hands with tls://{peer}: the handshake timed out after 2s (ETIMEDOUT)"
         )
     );
     assert!(listener.take_handshake_failures().is_empty());
@@ -401,15 +401,16 @@ fn behind_a_proxy_it_is_clients_who_are_too_many() {
             let header = format!("PROXY TCP4 {} 192.0.2.8 1 2\r\n", client(number));
             socket.write_all(header.as_bytes()).unwrap();
         }
-        while listener.accept(Some(Duration::from_millis(50))).is_ok() {}
+    };
+    let look = || {
+        _ = listener.accept(Some(Duration::from_millis(50)));
         listener.handshakes().unwrap()
     };
-    assert_eq!(
-        come(&|number| format!("10.0.{}.9", number % 250), 300).evicted,
-        0
-    );
-    let counters = come(&|_| "10.1.1.1".to_owned(), 300);
-    assert_eq!((counters.evicted, counters.failed), (300 - 256, 0));
+    come(&|number| format!("10.0.{}.9", number % 250), 300);
+    assert_eq!(look().evicted, 0);
+    come(&|_| "10.1.1.1".to_owned(), 300);
+    until("some are closed", || look().evicted >= 300 - 256);
+    assert_eq!((look().evicted, look().failed), (300 - 256, 0));
 }
 
 #[test]
