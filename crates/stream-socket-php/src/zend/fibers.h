@@ -15,7 +15,7 @@
 #include "php_output.h"
 #include "zend_fibers.h"
 
-/* ---- for operations that may have to wait ---- */
+/* ---- for operations that may have to wait: awaiting.c, switching.c ---- */
 
 enum ss_direction { SS_READ, SS_WRITE };
 
@@ -76,7 +76,7 @@ ssize_t ss_try_write(ss_socket *socket, const char *bytes, size_t count, ss_outc
 /* Notes that an attempt by other means found that it would wait. */
 void ss_exhausted(ss_socket *socket, int direction);
 
-/* ---- tasks: fibers.c ---- */
+/* ---- tasks: fibers.c, switching.c ---- */
 
 typedef struct ss_server ss_server;
 typedef struct ss_task ss_task;
@@ -138,12 +138,16 @@ void ss_task_begin(ss_task *task);
 zend_fiber *ss_task_fiber(ss_task *task);
 /* It will go on soon. */
 void ss_task_foresee(const ss_task *task);
+/* Goes into its Fiber, whose context was just made. */
+void ss_task_enter(ss_task *task);
 /* Goes on with one that is parked. */
 void ss_task_wake(ss_task *task, enum ss_waited waited);
 /* Parks the current task until it is woken by hand. */
 enum ss_waited ss_task_park(ss_task *task);
 /* Ends one that is parked: its finally blocks and destructors run. */
 void ss_task_end(ss_task *task);
+/* Gives its arguments up, unless it has done so. */
+void ss_task_release_arguments(ss_task *task);
 /* Gives up the memory of those that are done. */
 void ss_tasks_reap(void);
 void ss_tasks_release_idle(void);
@@ -168,6 +172,11 @@ bool ss_coroutine_make(zend_fiber *fiber);
 /* What a Fiber of ours shows as its callable. */
 ZEND_NAMED_FUNCTION(ss_task_main);
 #define SS_TASK_MAIN "{stream_socket task}"
+
+/* output.c: sets the buffers that a task has opened aside, puts them back, and flushes them. */
+void ss_output_set_aside(ss_task *task);
+void ss_output_take_back(ss_task *task);
+void ss_output_flush(const ss_task *task);
 
 /* ---- the loop: loop.c ---- */
 

@@ -1,4 +1,4 @@
-//! The calls of `fibers.c` and its kin: what Fibers wait for, and who is to go on.
+//! The calls of `fibers.h`: what Fibers wait for, and who is to go on.
 //!
 //! C hands over pointers that are valid for the call, see [`ffi`](super::ffi). None of these calls
 //! waits but [`ss_loop_turn`], and none runs a Fiber.
