@@ -1,12 +1,14 @@
 //! A connect that does not wait.
 
 mod approach;
+mod lookup;
 mod route;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 pub(crate) use self::approach::Approach;
+pub use self::lookup::Lookup;
 pub use self::route::{Route, resolve};
 use crate::error::{Result, Stage};
 use crate::options::ConnectOptions;

@@ -37,6 +37,7 @@ struct Inner {
     stage: Stage,
     errno: Option<i32>,
     limit: Option<Limit>,
+    resolver_code: Option<i32>,
     action: &'static str,
     url: Cow<'static, str>,
     reason: Cow<'static, str>,
@@ -48,6 +49,7 @@ static WOULD_BLOCK: Inner = Inner {
     // errno(3) of Linux.
     errno: Some(11),
     limit: None,
+    resolver_code: None,
     action: "go on with",
     url: Cow::Borrowed("a socket that does not wait"),
     reason: Cow::Borrowed("try again (EAGAIN)"),
@@ -157,6 +159,7 @@ impl Error {
             stage,
             errno: None,
             limit: None,
+            resolver_code: None,
             action: stage.action(),
             url: url.to_string().into(),
             reason: reason.to_string().into(),
@@ -189,6 +192,11 @@ impl Error {
     /// The same error, told apart as a limit in time that passed.
     pub(crate) fn with_limit(self, limit: Limit) -> Self {
         self.change(|inner| inner.limit = Some(limit))
+    }
+
+    /// The same error with what getaddrinfo(3) returned.
+    pub(crate) fn with_resolver_code(self, code: i32) -> Self {
+        self.change(|inner| inner.resolver_code = Some(code))
     }
 
     /// The same error with more at the end of its sentence.
@@ -229,6 +237,14 @@ impl Error {
     /// as "failed before bind".
     pub fn errno(&self) -> Option<i32> {
         self.inner().errno
+    }
+
+    /// What [getaddrinfo(3)] returned, such as `EAI_NONAME`, where the name was looked up and has
+    /// no address; gai_strerror(3) has the system's words for it.
+    ///
+    /// [getaddrinfo(3)]: https://man7.org/linux/man-pages/man3/getaddrinfo.3.html
+    pub fn resolver_code(&self) -> Option<i32> {
+        self.inner().resolver_code
     }
 
     /// The URL or the address that the operation was about.

@@ -4,9 +4,9 @@
 //! read and written line by line, with timeouts, blocking modes and select. It is the system that
 //! PHP's manual describes on its page of [`stream_socket_server`], as a Rust library.
 //!
-//! It is synchronous, starts no runtime, and keeps no buffer for an idle connection. One thread
-//! is started behind the caller's back in one case only: a name that must be resolved under a
-//! deadline is looked up on a helper, since getaddrinfo(3) can't be given a time.
+//! It is synchronous, starts no runtime, and keeps no buffer for an idle connection. Threads are
+//! started behind the caller's back in one case only: a name that is looked up under a deadline,
+//! or beside (see [`Lookup`]), since getaddrinfo(3) can't be given a time.
 //!
 //! It is not an HTTP library, nor an asynchronous one. It runs on 64-bit Linux.
 //!
@@ -153,7 +153,7 @@ mod url;
 
 pub use address::{SocketAddress, UnixAddress, VsockAddress};
 pub use child::{ChildEnd, kill_group};
-pub use connecting::{Connecting, Route, resolve};
+pub use connecting::{Connecting, Lookup, Route, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};
 pub use gate::Place;

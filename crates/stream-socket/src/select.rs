@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use crate::child::ChildEnd;
-use crate::connecting::Connecting;
+use crate::connecting::{Connecting, Lookup};
 use crate::datagram::DatagramSocket;
 use crate::deadline::Deadline;
 use crate::error::{Result, Stage};
@@ -133,6 +133,7 @@ impl Selectable for Listener {
 
 impl Selectable for DatagramSocket {}
 impl Selectable for Connecting {}
+impl Selectable for Lookup {}
 impl Selectable for Poller {}
 impl Selectable for ChildEnd {}
 impl Selectable for OwnedFd {}

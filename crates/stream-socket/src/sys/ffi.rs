@@ -191,6 +191,15 @@ pub(super) fn at_fork_in_child(handler: extern "C" fn()) {
     unsafe { libc::pthread_atfork(None, None, Some(handler)) };
 }
 
+/// pthread_atfork(3): `before` runs in the thread that forks, from now on, and `after` then runs
+/// in it and in the child.
+pub(super) fn around_fork(before: extern "C" fn(), after: extern "C" fn()) {
+    // SAFETY: the handlers are functions of this program. In the child `after` does nothing but
+    // unlock what `before` has locked in the same thread: an atomic change, and a system call if
+    // somebody waits. It fails only for lack of memory.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+}
+
 /// fork(2), for tests: 0 in the child.
 #[cfg(feature = "simulation")]
 pub(super) fn fork() -> libc::pid_t {

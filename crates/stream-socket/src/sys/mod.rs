@@ -16,6 +16,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod inherited;
 pub(crate) mod limit;
+pub(crate) mod lookup;
 mod name;
 pub(crate) mod option;
 pub(crate) mod pipe;

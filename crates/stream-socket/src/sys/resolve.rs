@@ -1,32 +1,25 @@
 //! Names to addresses, by getaddrinfo(3), under a deadline.
 //!
 //! getaddrinfo can't be given a time, and it alone honours nsswitch.conf. So where there is a
-//! deadline a lookup runs on a helper thread, of which there is a bounded number, with all
-//! signals blocked; when the deadline passes it is abandoned and ends by itself. Numeric
-//! addresses and ports never start one, nor does a lookup without a deadline.
+//! deadline it runs beside ([`Lookup`]), and is given up when that passes. Numeric addresses and
+//! ports never start a thread, nor does a lookup without a deadline.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
-use nix::sys::signal::{SigSet, SigmaskHow};
 
+use super::Errno;
+use super::lookup::Lookup;
 use super::seam::{Call, call};
-use super::{Errno, fork};
+use super::wait::{Events, poll_one};
 use crate::deadline::Deadline;
 use crate::url::{Host, Port};
-
-/// Lookups that may be under way at once, abandoned ones included.
-const HELPERS: usize = 32;
 
 /// Why a name gave no address.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The resolver's own words.
-    Resolver(String),
+    /// What the resolver said, and getaddrinfo's number for it, if it was that one.
+    Resolver(String, Option<i32>),
     /// A system call failed beneath it.
     System(Errno),
     /// The deadline passed.
@@ -40,14 +33,44 @@ pub(crate) fn resolve(
     datagram: bool,
     deadline: Deadline,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    if let (Some(ip), Port::Number(number)) = (numeric(host)?, port) {
-        return Ok(vec![with_port(ip, *number)]);
+    if let Some(address) = spelled_out(host, port)? {
+        return Ok(vec![address]);
     }
     let query = Query::new(host, port, datagram);
     call(Call::Resolve, || Ok(())).map_err(Failure::System)?;
     match deadline.remaining() {
         None => query.run(),
-        Some(_) => on_helper(query, deadline),
+        Some(_) => wait(Lookup::of(query).map_err(Failure::System)?, deadline),
+    }
+}
+
+/// The same, beside.
+pub(crate) fn begin(host: &Host, port: &Port, datagram: bool) -> Result<Lookup, Failure> {
+    if let Some(address) = spelled_out(host, port)? {
+        return Lookup::done(vec![address]).map_err(Failure::System);
+    }
+    call(Call::Resolve, || Ok(())).map_err(Failure::System)?;
+    Lookup::of(Query::new(host, port, datagram)).map_err(Failure::System)
+}
+
+pub(super) fn wait(lookup: Lookup, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
+    loop {
+        if let Some(answer) = lookup.answer() {
+            return answer;
+        }
+        match poll_one(&lookup, Events::READ, deadline) {
+            Ok(false) => return Err(Failure::TimedOut),
+            Ok(true) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Failure::System(errno)),
+        }
+    }
+}
+
+/// The address, where there is nothing to look up.
+fn spelled_out(host: &Host, port: &Port) -> Result<Option<SocketAddr>, Failure> {
+    match (numeric(host)?, port) {
+        (Some(ip), Port::Number(number)) => Ok(Some(with_port(ip, *number))),
+        _ => Ok(None),
     }
 }
 
@@ -77,7 +100,7 @@ fn interface(zone: &str) -> Result<u32, Failure> {
     call(Call::Option, || {
         rustix::net::netdevice::name_to_index(socket, zone)
     })
-    .map_err(|_| Failure::Resolver(format!("there is no network interface {zone:?}")))
+    .map_err(|_| Failure::Resolver(format!("there is no network interface {zone:?}"), None))
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
@@ -87,7 +110,7 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 
 /// What getaddrinfo is asked.
 #[derive(Debug)]
-struct Query {
+pub(super) struct Query {
     host: String,
     service: String,
     hints: AddrInfoHints,
@@ -95,7 +118,7 @@ struct Query {
 }
 
 impl Query {
-    fn new(host: &Host, port: &Port, datagram: bool) -> Self {
+    pub(super) fn new(host: &Host, port: &Port, datagram: bool) -> Self {
         let kind = if datagram {
             libc::SOCK_DGRAM
         } else {
@@ -119,7 +142,8 @@ impl Query {
         }
     }
 
-    fn run(&self) -> Result<Vec<SocketAddr>, Failure> {
+    /// Asks, and waits for as long as it takes.
+    pub(super) fn run(&self) -> Result<Vec<SocketAddr>, Failure> {
         let found = getaddrinfo(Some(&self.host), Some(&self.service), Some(self.hints))
             .map_err(|error| self.failure(error.kind(), &error))?;
         let mut addresses = Vec::new();
@@ -133,7 +157,8 @@ impl Query {
             }
         }
         if addresses.is_empty() {
-            return Err(Failure::Resolver(format!("{} has no address", self.host)));
+            let words = format!("{} has no address", self.host);
+            return Err(Failure::Resolver(words, None));
         }
         Ok(addresses)
     }
@@ -149,96 +174,16 @@ impl Query {
             }
             _ => format!("looking up {} failed: {error}", self.host),
         };
-        Failure::Resolver(text)
-    }
-}
-
-fn on_helper(query: Query, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
-    let place = Place::wait(deadline).ok_or(Failure::TimedOut)?;
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let work = move || {
-        let _place = place;
-        // Nobody listens any more when the deadline has passed.
-        _ = sender.send(query.run());
-    };
-    spawn_without_signals(work).map_err(Failure::System)?;
-    match receiver.recv_timeout(deadline.remaining().unwrap_or(Duration::MAX)) {
-        Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(Failure::TimedOut),
-        Err(RecvTimeoutError::Disconnected) => Err(Failure::Resolver(
-            "the lookup ended without an answer".to_owned(),
-        )),
-    }
-}
-
-/// Starts a thread that no signal is delivered to: handlers run where the program expects them.
-fn spawn_without_signals(work: impl FnOnce() + Send + 'static) -> Result<(), Errno> {
-    // A thread starts with its creator's mask, so the mask is set before it exists.
-    let before = SigSet::all()
-        .thread_swap_mask(SigmaskHow::SIG_SETMASK)
-        .map_err(errno)?;
-    let spawned = thread::Builder::new()
-        .name("resolve".to_owned())
-        .spawn(work);
-    before.thread_set_mask().map_err(errno)?;
-    spawned.map(drop).map_err(|_| Errno::AGAIN)
-}
-
-fn errno(errno: nix::errno::Errno) -> Errno {
-    Errno::from_raw_os_error(errno as i32)
-}
-
-/// One of the places for lookups under way; given back when dropped.
-struct Place {
-    process: u32,
-}
-
-/// How many are taken, and in which process: a forked child has none of its parent's helpers.
-struct Taken {
-    process: u32,
-    count: usize,
-}
-
-static TAKEN: Mutex<Taken> = Mutex::new(Taken {
-    process: 0,
-    count: 0,
-});
-static FREED: Condvar = Condvar::new();
-
-impl Place {
-    fn wait(deadline: Deadline) -> Option<Self> {
-        let process = fork::generation();
-        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.process != process {
-            *taken = Taken { process, count: 0 };
-        }
-        while taken.count >= HELPERS {
-            let left = deadline.remaining()?;
-            if left.is_zero() {
-                return None;
-            }
-            taken = FREED
-                .wait_timeout(taken, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        taken.count += 1;
-        Some(Self { process })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.process == self.process {
-            taken.count -= 1;
-            FREED.notify_one();
-        }
+        // What never came to be asked has none.
+        let number = error.error_num();
+        Failure::Resolver(text, (number != 0).then_some(number))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn after(milliseconds: u64) -> Deadline {
@@ -284,23 +229,16 @@ mod tests {
         };
         let failure = resolve(&nowhere, &Port::Number(1), false, after(10_000)).unwrap_err();
         assert!(
-            matches!(&failure, Failure::Resolver(text) if text.contains("no9")),
+            matches!(&failure, Failure::Resolver(text, None) if text.contains("no9")),
             "{failure:?}"
         );
         let here = Host::V4([127, 0, 0, 1].into());
         let service = Port::Service("no-such-service".to_owned());
         let failure = resolve(&here, &service, false, after(10_000)).unwrap_err();
-        assert!(matches!(&failure, Failure::Resolver(text) if text.contains("no-such-service")));
-    }
-
-    #[test]
-    fn when_all_places_are_taken_a_lookup_ends_by_its_deadline() {
-        let places: Vec<_> = (0..HELPERS)
-            .map_while(|_| Place::wait(after(10_000)))
-            .collect();
-        assert_eq!(places.len(), HELPERS);
-        let host = Host::Name("localhost".to_owned());
-        let result = resolve(&host, &Port::Number(1), false, after(20));
-        assert!(matches!(result, Err(Failure::TimedOut)));
+        let Failure::Resolver(text, number) = failure else {
+            panic!("{failure:?}");
+        };
+        assert!(text.contains("no-such-service"), "{text}");
+        assert_eq!(number, Some(libc::EAI_SERVICE));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::endpoint::{Endpoint, endpoints};
+use super::endpoint::{Endpoint, endpoints, look_up, looked_up};
 use super::inherited::refuse_connecting;
 use super::local::local_endpoint;
 use super::prelude;
@@ -13,6 +13,7 @@ use crate::address::SocketAddress;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Stage};
 use crate::options::{ConnectOptions, Options};
+use crate::sys::lookup::Lookup;
 use crate::sys::socket::Family;
 use crate::url::SocketUrl;
 
@@ -100,6 +101,25 @@ impl Plan {
         timeout: Option<Duration>,
         deadline: Deadline,
     ) -> Result<Vec<SocketAddress>> {
+        self.addresses(endpoints(self.reached(), timeout, deadline)?)
+    }
+
+    /// Begins to look for them beside.
+    pub(crate) fn look_up(&self) -> Result<Lookup> {
+        look_up(self.reached())
+    }
+
+    /// Those that such a lookup has found; `None` while it is under way.
+    pub(crate) fn looked_up(&self, lookup: &Lookup) -> Result<Option<Vec<SocketAddress>>> {
+        let found = looked_up(self.reached(), lookup)?;
+        found.map(|found| self.addresses(found)).transpose()
+    }
+
+    fn reached(&self) -> &SocketUrl {
+        self.via.as_ref().map_or(&*self.url, Via::url)
+    }
+
+    fn addresses(&self, endpoints: Vec<Endpoint>) -> Result<Vec<SocketAddress>> {
         let address = |endpoint| match endpoint {
             Endpoint::Address(address) => Ok(address),
             Endpoint::Autobind => {
@@ -107,11 +127,7 @@ impl Plan {
                 Err(Error::new(Stage::Parse, &self.url, reason))
             }
         };
-        let reached = self.via.as_ref().map_or(&*self.url, Via::url);
-        endpoints(reached, timeout, deadline)?
-            .into_iter()
-            .map(address)
-            .collect()
+        endpoints.into_iter().map(address).collect()
     }
 }
 

@@ -25,6 +25,7 @@ mod fault;
 mod inheritable;
 mod inherited;
 mod line;
+mod lookup;
 mod mptcp;
 mod option_properties;
 mod options;
