@@ -2,6 +2,7 @@
 
 mod facts;
 mod ip;
+mod lookup;
 mod named;
 mod names;
 mod parked;
@@ -19,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Connecting, Listener, Selectable, SocketAddress, SocketUrl, Stream,
+    ConnectOptions, Connecting, Listener, Lookup, Selectable, SocketAddress, SocketUrl, Stream,
     TlsServerOptions, Transport,
 };
 
@@ -128,6 +129,7 @@ enum Object {
     Datagrams(Box<Datagrams>),
     Stream(Stream),
     Connecting(Box<Connecting>),
+    Lookup(Box<Lookup>),
 }
 
 /// In the order of `enum ss_transport`.
@@ -490,7 +492,7 @@ impl Socket {
                 }
             },
             Object::Listener(_) | Object::Datagrams(_) => true,
-            Object::Empty | Object::Connecting(_) => false,
+            Object::Empty | Object::Connecting(_) | Object::Lookup(_) => false,
         }
     }
 
@@ -525,7 +527,9 @@ impl Socket {
             }
             Object::Listener(listener) => Ok(text_of(listener.local_addr())),
             Object::Datagrams(datagrams) => Ok(text_of(datagrams.socket.local_addr())),
-            Object::Empty | Object::Connecting(_) => Err(Failure::of_system(failure::NO_SOCKET)),
+            Object::Empty | Object::Connecting(_) | Object::Lookup(_) => {
+                Err(Failure::of_system(failure::NO_SOCKET))
+            }
         }
     }
 
@@ -565,7 +569,7 @@ impl Socket {
             // A server may go on with it.
             Object::Listener(listener) => Arc::into_inner(listener).map(OwnedFd::from),
             Object::Datagrams(datagrams) => Some(datagrams.socket.into()),
-            Object::Empty | Object::Connecting(_) => None,
+            Object::Empty | Object::Connecting(_) | Object::Lookup(_) => None,
         };
         descriptor.map_or(-1, IntoRawFd::into_raw_fd)
     }

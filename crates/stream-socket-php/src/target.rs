@@ -3,13 +3,16 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use stream_socket::{ConnectOptions, SocketUrl, Transport, php, resolve};
+use stream_socket::{
+    ConnectOptions, Error, Host, Lookup, Port, SocketAddress, SocketUrl, Target, Transport, php,
+    resolve,
+};
 
 use crate::failure::Failure;
 
 /// A target taken apart.
 #[derive(Debug)]
-pub(crate) struct Target<'a> {
+pub(crate) struct Parts<'a> {
     pub(crate) host: &'a [u8],
     pub(crate) port: u16,
 }
@@ -18,7 +21,7 @@ pub(crate) struct Target<'a> {
 ///
 /// What follows the port is ignored as in PHP: pools of persistent connections are told apart by
 /// it. A port that PHP would cut to 16 bits or make up is refused.
-pub(crate) fn parse(target: &[u8]) -> Result<Target<'_>, Failure> {
+pub(crate) fn parse(target: &[u8]) -> Result<Parts<'_>, Failure> {
     let parsed = php::inet_target(target)
         .map_err(|error| Failure::of_words(String::from_utf8_lossy(&error.message())))?;
     let port = &parsed.port;
@@ -28,7 +31,7 @@ pub(crate) fn parse(target: &[u8]) -> Result<Target<'_>, Failure> {
             "Failed to parse address \"{shown}\": the port is no number from 0 to 65535"
         )));
     }
-    Ok(Target {
+    Ok(Parts {
         host: parsed.host,
         port: port.number,
     })
@@ -46,39 +49,52 @@ pub(crate) fn url_of(transport: Transport, target: &[u8]) -> Result<SocketUrl, F
     Ok(url)
 }
 
-/// The addresses of a name, best first, and what is left of the time.
-///
-/// `None` for what is no name, or none of which this resolver knows: PHP's own is to be asked,
-/// which tells of it in PHP's words.
-pub(crate) fn addresses(
-    host: &[u8],
-    timeout: Duration,
-) -> Result<Option<(Vec<IpAddr>, Duration)>, Failure> {
-    // Without time PHP looks names up all the same, and connects to what answers at once.
-    let Some(host) = name(host).filter(|_| !timeout.is_zero()) else {
-        return Ok(None);
-    };
-    let began = Instant::now();
-    // PHP's own words also for what can't be a name, as one with a part of over 63 bytes.
-    let Ok(url) = format!("tcp://{host}:0").parse::<SocketUrl>() else {
-        return Ok(None);
-    };
-    match resolve(&url, &ConnectOptions::default(), Some(timeout)) {
-        Ok(found) => {
-            let found = found.iter().filter_map(|address| address.ip()).collect();
-            Ok(Some((found, timeout.saturating_sub(began.elapsed()))))
+/// What a name comes to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Its addresses, best first.
+    Addresses(Vec<IpAddr>),
+    /// It has none: what getaddrinfo(3) returned.
+    Unknown(i32),
+    /// PHP's own resolver is to be asked: it is an address, or can't be looked up otherwise.
+    Unasked,
+}
+
+impl Found {
+    pub(crate) fn of(found: Result<Vec<SocketAddress>, Error>) -> Result<Self, Failure> {
+        match found {
+            Ok(found) => {
+                let addresses = found.iter().filter_map(SocketAddress::ip);
+                Ok(Found::Addresses(addresses.collect()))
+            }
+            Err(error) if error.is_timeout() => Err(error.into()),
+            Err(error) => Ok(error.resolver_code().map_or(Found::Unasked, Found::Unknown)),
         }
-        Err(error) if error.is_timeout() => Err(error.into()),
-        Err(_) => Ok(None),
     }
 }
 
-/// What may be a name of the DNS or of the hosts file, and no address however it is written.
-fn name(host: &[u8]) -> Option<&str> {
-    let host = std::str::from_utf8(host).ok()?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let starts = host.starts_with(|first: char| first.is_ascii_alphabetic());
-    (starts && host.bytes().all(is_plain)).then_some(host)
+/// Looks a name up: what it comes to, and what is left of the time.
+pub(crate) fn look_up(host: &[u8], timeout: Duration) -> Result<(Found, Duration), Failure> {
+    // Without time PHP looks names up all the same, and connects to what answers at once.
+    let Some(url) = name(host).filter(|_| !timeout.is_zero()) else {
+        return Ok((Found::Unasked, timeout));
+    };
+    let began = Instant::now();
+    let found = resolve(&url, &ConnectOptions::default(), Some(timeout));
+    Ok((Found::of(found)?, timeout.saturating_sub(began.elapsed())))
+}
+
+/// Looks it up beside; `None` where PHP's own resolver is to be asked.
+pub(crate) fn look_up_beside(host: &[u8]) -> Option<Lookup> {
+    Lookup::start(&name(host)?, &ConnectOptions::default()).ok()
+}
+
+/// A URL of what may be a name of the DNS or of the hosts file, and is no address however that is
+/// written. Of a name that can't be one PHP's own resolver tells.
+fn name(host: &[u8]) -> Option<SocketUrl> {
+    let host = Host::Name(std::str::from_utf8(host).ok()?.to_owned());
+    let port = Port::Number(0);
+    SocketUrl::new(Transport::Tcp, Target::Inet { host, port }).ok()
 }
 
 #[cfg(test)]
@@ -87,14 +103,23 @@ mod tests {
 
     #[test]
     fn only_names_are_names() {
-        for host in ["localhost", "a.example", "a_b-c.example."] {
-            assert_eq!(name(host.as_bytes()), Some(host));
+        for host in [
+            "localhost",
+            "a.example",
+            "a_b-c.example.",
+            "3com.example",
+            "1.2.3.x",
+        ] {
+            assert!(name(host.as_bytes()).is_some(), "{host}");
         }
         for host in [
             "",
             "0",
             "127.1",
+            "2130706433",
             "0x7f.1",
+            "0x7f000001",
+            "127.0x1",
             "::1",
             "a b",
             "a?b",
@@ -102,7 +127,7 @@ mod tests {
             "*",
             "\u{e9}",
         ] {
-            assert_eq!(name(host.as_bytes()), None, "{host}");
+            assert!(name(host.as_bytes()).is_none(), "{host}");
         }
     }
 }

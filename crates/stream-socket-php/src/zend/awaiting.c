@@ -103,15 +103,14 @@ static enum ss_waited after_moment(enum ss_waited waited, ss_patience *patience)
 	return SS_READY;
 }
 
-/* Waits for the time alone, while the stream stays. */
-static enum ss_waited await_time(ss_socket *socket, ss_patience *patience)
+enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *patience)
 {
 	const void *held[] = {socket};
 	ss_holder holder = {.held = held, .count = 1};
 
 	socket->waiting++;
 	ss_holder_enter(&holder);
-	enum ss_waited waited = ss_await_descriptor(-1, patience);
+	enum ss_waited waited = ss_await_descriptor(descriptor, patience);
 	ss_holder_leave(&holder);
 	socket->waiting--;
 	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
@@ -121,7 +120,7 @@ enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience)
 {
 	ss_patience moment = moment_of(patience);
 
-	return socket->closing ? SS_CLOSED : after_moment(await_time(socket, &moment), patience);
+	return socket->closing ? SS_CLOSED : after_moment(ss_await_beside(socket, -1, &moment), patience);
 }
 
 /* A peer's datagrams may be brought by whoever reads another descriptor, without a word. */
@@ -132,7 +131,7 @@ static enum ss_waited await_looking(ss_socket *socket, enum ss_direction directi
 
 	if (waited == SS_CLOSED && !socket->closing && EG(exception) == NULL) {
 		/* It has no descriptor of its own, and the shared one is watched for another. */
-		waited = await_time(socket, &moment);
+		waited = ss_await_beside(socket, -1, &moment);
 	}
 	return after_moment(waited, patience);
 }

@@ -264,12 +264,13 @@ static int leave(php_stream *stream, ss_socket *socket, int protocol)
 static int turn_on(php_stream *stream, ss_socket *socket, int protocol, zend_string **why)
 {
 	ss_outcome outcome = {0};
-	bool parks = socket->netstream.is_blocked && ss_manner_now() == SS_PARKS;
+	enum ss_manner manner = ss_manner_now();
+	bool parks = socket->netstream.is_blocked && manner == SS_PARKS;
 
 	if (socket->tls == SS_TLS_ON) {
 		return -1;
 	}
-	int shaking = begin(stream, socket, socket->netstream.is_blocked && !parks, &outcome);
+	int shaking = begin(stream, socket, socket->netstream.is_blocked && manner == SS_BLOCKS, &outcome);
 	if (parks && shaking != SS_SHAKE_FAILED) {
 		shaking = shake_parked(socket, shaking, patience_of(stream, socket), &outcome);
 	}
@@ -293,7 +294,8 @@ static int turn_off(ss_socket *socket)
 {
 	ss_outcome outcome = {0};
 	ss_patience patience = ss_patience_for(socket, SS_READ);
-	bool parks = socket->netstream.is_blocked && ss_manner_now() == SS_PARKS;
+	enum ss_manner manner = ss_manner_now();
+	bool parks = socket->netstream.is_blocked && manner == SS_PARKS;
 
 	if (socket->tls != SS_TLS_ON) {
 		return -1;
@@ -301,7 +303,7 @@ static int turn_off(ss_socket *socket)
 	do {
 		ss_forget(&outcome);
 		outcome = (ss_outcome) {0};
-		ss_tls_stop(socket, socket->netstream.is_blocked && !parks, &outcome);
+		ss_tls_stop(socket, socket->netstream.is_blocked && manner == SS_BLOCKS, &outcome);
 		if (outcome.status == SS_OK) {
 			socket->method = 0;
 			return -1;

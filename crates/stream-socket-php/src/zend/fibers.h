@@ -64,6 +64,8 @@ enum ss_waited ss_await(ss_socket *socket, enum ss_direction direction, ss_patie
 enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience);
 /* Parks until any other descriptor is readable, or, with -1, for the time alone. */
 enum ss_waited ss_await_descriptor(int descriptor, ss_patience *patience);
+/* The same in an operation of a stream, which stays meanwhile: who closes it ends the wait. */
+enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *patience);
 /* Lets other tasks go on, if this one has been at it for long. False: as SS_ENDED. */
 bool ss_give_way(void);
 

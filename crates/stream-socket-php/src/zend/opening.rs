@@ -8,7 +8,7 @@ use std::slice;
 
 use super::ffi::{Options, Outcome, Target, bytes, wishes};
 use crate::socket::{Connection, Ip, Socket, TimeVal};
-use crate::target;
+use crate::target::{self, Found};
 
 /// `EINPROGRESS`
 const IN_PROGRESS: c_int = 115;
@@ -99,8 +99,7 @@ pub(super) unsafe extern "C" fn ss_parse_inet(
     }
 }
 
-/// Looks a name up within the time given, of which it leaves what is left: how many addresses, or 0
-/// where PHP's own resolver is to be asked.
+/// Looks a name up within the time given, of which it leaves what is left.
 ///
 /// # Safety
 ///
@@ -112,6 +111,7 @@ pub(super) unsafe extern "C" fn ss_resolve(
     timeout: *mut TimeVal,
     ips: *mut Ip,
     room: usize,
+    code: *mut c_int,
     outcome: *mut Outcome,
 ) -> usize {
     // SAFETY: C passes that many bytes, which stay as they are during the call.
@@ -120,19 +120,81 @@ pub(super) unsafe extern "C" fn ss_resolve(
     let timeout = unsafe { &mut *timeout };
     // SAFETY: C passes an array with that much room, all of it zeroed.
     let ips = unsafe { slice::from_raw_parts_mut(ips, room) };
+    // SAFETY: C passes a number on its stack.
+    let code = unsafe { &mut *code };
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     let Some(span) = timeout.span() else {
         return 0;
     };
-    let Some(Some((found, left))) = outcome.of(|| target::addresses(host, span)) else {
+    let Some((found, left)) = outcome.of(|| target::look_up(host, span)) else {
         return 0;
     };
     *timeout = TimeVal::of_span(left);
-    for (place, ip) in ips.iter_mut().zip(&found) {
-        *place = (*ip).into();
+    tell_found(found, ips, code)
+}
+
+/// Begins to look a name up for a socket; what to wait on, or -1.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_lookup_begin(
+    socket: *mut Socket,
+    host: *const u8,
+    length: usize,
+    outcome: *mut Outcome,
+) -> c_int {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes that many bytes, which stay as they are during the call.
+    let host = unsafe { bytes(host, length) }.unwrap_or_default();
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let begun = outcome.of(|| Ok(socket.look_up(host)));
+    begun.flatten().unwrap_or(-1)
+}
+
+/// Ends it: how many addresses were found.
+///
+/// # Safety
+///
+/// Pointers are as `shim.h` says.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn ss_lookup_end(
+    socket: *mut Socket,
+    ips: *mut Ip,
+    room: usize,
+    code: *mut c_int,
+    outcome: *mut Outcome,
+) -> usize {
+    // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
+    let socket = unsafe { &mut *socket };
+    // SAFETY: C passes an array with that much room, all of it zeroed.
+    let ips = unsafe { slice::from_raw_parts_mut(ips, room) };
+    // SAFETY: C passes a number on its stack.
+    let code = unsafe { &mut *code };
+    // SAFETY: C passes a zeroed outcome on its stack.
+    let outcome = unsafe { &mut *outcome };
+    let found = outcome.of(|| socket.looked_up());
+    found.map_or(0, |found| tell_found(found, ips, code))
+}
+
+fn tell_found(found: Found, ips: &mut [Ip], code: &mut c_int) -> usize {
+    match found {
+        Found::Addresses(found) => {
+            for (place, ip) in ips.iter_mut().zip(&found) {
+                *place = (*ip).into();
+            }
+            found.len().min(ips.len())
+        }
+        Found::Unknown(number) => {
+            *code = number;
+            0
+        }
+        Found::Unasked => 0,
     }
-    found.len().min(room)
 }
 
 /// Binds the first address that can be bound.

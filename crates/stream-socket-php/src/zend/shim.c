@@ -35,13 +35,15 @@ ZEND_TSRMLS_CACHE_DEFINE()
 #endif
 
 #define TRANSPORTS 8
-#define MOST_ADDRESSES 64
 
 static const char *const names[TRANSPORTS] = {"tcp", "udp", "unix", "udg", "mptcp", "vsock", "fd", "systemd"};
 
 /* The factories that were registered before ours: where work goes that we leave to them. NULL where
  * PHP has no such transport. */
 static php_stream_transport_factory stock[TRANSPORTS];
+
+/* In a task that is being ended nothing waits. */
+static const struct timeval no_time;
 
 static zif_handler stock_server;
 static zif_handler stock_get_name;
@@ -115,8 +117,7 @@ static zend_string *words(const ss_outcome *outcome)
 	return zend_string_init(text, strlen(text), 0);
 }
 
-/* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
-static int concluded(php_stream_xport_param *param, ss_outcome *outcome)
+int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome)
 {
 	if (outcome->status == SS_OK) {
 		ss_forget(outcome);
@@ -241,65 +242,6 @@ static void collect(php_stream *stream, ss_options *options, bool server)
 	ss_proxy_collect(stream, options);
 }
 
-/* ---- addresses ---- */
-
-static size_t copy_addresses(struct sockaddr **found, int count, ss_ip *ips)
-{
-	size_t kept = 0;
-
-	for (int index = 0; index < count && kept < MOST_ADDRESSES; index++) {
-		ss_ip *ip = &ips[kept];
-		memset(ip, 0, sizeof(*ip));
-		if (found[index]->sa_family == AF_INET) {
-			memcpy(ip->ip, &((struct sockaddr_in *) found[index])->sin_addr, 4);
-			kept++;
-		} else if (found[index]->sa_family == AF_INET6) {
-			struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) found[index];
-			memcpy(ip->ip, &v6->sin6_addr, 16);
-			ip->scope = v6->sin6_scope_id;
-			ip->v6 = true;
-			kept++;
-		}
-	}
-	return kept;
-}
-
-/* Takes host:port apart and looks the name up, within `timeout` if there is one. PHP's own resolver,
- * which knows no time, is asked for addresses, and warns of names that there are not. */
-static bool addresses(php_stream_xport_param *param, bool datagram, struct timeval *timeout, ss_ip *ips,
-	size_t *count, uint16_t *port)
-{
-	ss_outcome outcome = {0};
-	ss_target target = {0};
-	struct sockaddr **found;
-
-	ss_parse_inet(param->inputs.name, param->inputs.namelen, &target, &outcome);
-	if (concluded(param, &outcome) != 0) {
-		return false;
-	}
-	*port = target.port;
-	if (timeout != NULL) {
-		memset(ips, 0, MOST_ADDRESSES * sizeof(ss_ip));
-		*count = ss_resolve(target.host, target.host_length, timeout, ips, MOST_ADDRESSES, &outcome);
-		if (concluded(param, &outcome) != 0) {
-			return false;
-		}
-		if (*count > 0) {
-			return true;
-		}
-	}
-	char *host = estrndup(target.host, target.host_length);
-	int amount = php_network_getaddresses(host, datagram ? SOCK_DGRAM : SOCK_STREAM, &found,
-		param->want_errortext ? &param->outputs.error_text : NULL);
-	efree(host);
-	if (amount == 0) {
-		return false;
-	}
-	*count = copy_addresses(found, amount, ips);
-	php_network_freeaddresses(found);
-	return true;
-}
-
 /* Whether its addresses are those of IP. */
 static bool is_inet(const ss_socket *socket)
 {
@@ -385,24 +327,26 @@ static int bind_to(php_stream *stream, ss_socket *socket, php_stream_xport_param
 	int result;
 
 	SSG(bind_errno) = 0;
-	collect(stream, &options, true);
 	if (!may_take(socket, param)) {
 		return -1;
 	}
 	if (!is_inet(socket)) {
+		collect(stream, &options, true);
 		ss_bind_named(socket, param->inputs.name, param->inputs.namelen, &options, &outcome);
 		found_out(stream, socket);
 	} else {
-		ss_ip ips[MOST_ADDRESSES];
+		ss_ip ips[SS_MOST_ADDRESSES];
 		size_t count;
 		uint16_t port;
 
-		if (!addresses(param, ss_is_datagram(socket), NULL, ips, &count, &port)) {
+		if (!ss_addresses(socket, param, NULL, ips, &count, &port)) {
 			return -1;
 		}
+		/* Only now: another Fiber may have changed the context meanwhile. */
+		collect(stream, &options, true);
 		ss_bind_inet(socket, ips, count, port, &options, &outcome);
 	}
-	result = concluded(param, &outcome);
+	result = ss_concluded(param, &outcome);
 	SSG(bind_errno) = result == 0 ? 0 : param->outputs.error_code;
 	return result;
 }
@@ -412,12 +356,41 @@ static int listen_on(php_stream *stream, ss_socket *socket, php_stream_xport_par
 	ss_outcome outcome = {0};
 
 	ss_listen(socket, &outcome);
-	int result = concluded(param, &outcome);
+	int result = ss_concluded(param, &outcome);
 	SSG(bind_errno) = result == 0 ? 0 : param->outputs.error_code;
 	if (result == 0) {
 		ss_crypto_prepare(stream, socket, true);
 	}
 	return result;
+}
+
+/* False where the name has no address, which has been told. */
+static bool connect_inet(ss_socket *socket, php_stream_xport_param *param, ss_options *options, zval *bindto,
+	ss_outcome *outcome)
+{
+	/* Another Fiber may change the context meanwhile. */
+	zend_string *held = options->bindto != NULL ? zend_string_copy(Z_STR_P(bindto)) : NULL;
+	bool begin = param->op == STREAM_XPORT_OP_CONNECT_ASYNC;
+	enum ss_manner manner = ss_manner_now();
+	struct timeval *timeout = NULL, left;
+	ss_ip ips[SS_MOST_ADDRESSES];
+	size_t count;
+	uint16_t port;
+
+	if (manner == SS_FAILS || param->inputs.timeout != NULL) {
+		left = manner == SS_FAILS ? no_time : *param->inputs.timeout;
+		timeout = &left;
+	}
+	bool found = ss_addresses(socket, param, timeout, ips, &count, &port);
+	if (found && !begin && !ss_is_datagram(socket) && ss_manner_now() == SS_PARKS) {
+		ss_parked_connect_inet(socket, ips, count, port, timeout, options, outcome);
+	} else if (found) {
+		ss_connect_inet(socket, ips, count, port, timeout, begin, options, outcome);
+	}
+	if (held != NULL) {
+		zend_string_release(held);
+	}
+	return found;
 }
 
 static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)
@@ -460,37 +433,15 @@ static int connect_to(php_stream *stream, ss_socket *socket, php_stream_xport_pa
 		options.bindto = NULL;
 		ss_connect_named(socket, param->inputs.name, param->inputs.namelen, param->inputs.timeout,
 			begin, &options, &outcome);
-	} else {
-		ss_ip ips[MOST_ADDRESSES];
-		size_t count;
-		uint16_t port;
-
-		struct timeval *timeout = NULL, left;
-
-		if (param->inputs.timeout != NULL) {
-			left = *param->inputs.timeout;
-			timeout = &left;
-		}
-		if (!addresses(param, ss_is_datagram(socket), timeout, ips, &count, &port)) {
-			return -1;
-		}
-		if (parks) {
-			/* Another Fiber may change the context meanwhile. */
-			zend_string *held = options.bindto != NULL ? zend_string_copy(Z_STR_P(bindto)) : NULL;
-			ss_parked_connect_inet(socket, ips, count, port, timeout, &options, &outcome);
-			if (held != NULL) {
-				zend_string_release(held);
-			}
-		} else {
-			ss_connect_inet(socket, ips, count, port, timeout, begin, &options, &outcome);
-		}
+	} else if (!connect_inet(socket, param, &options, bindto, &outcome)) {
+		return -1;
 	}
 	if (outcome.status == SS_OK && outcome.number == EINPROGRESS) {
 		param->outputs.error_code = EINPROGRESS;
 		ss_forget(&outcome);
 		return 1;
 	}
-	int result = concluded(param, &outcome);
+	int result = ss_concluded(param, &outcome);
 	return result == 0 ? ss_crypto_connected(stream, socket, param) : result;
 }
 
@@ -535,19 +486,20 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 		}
 		return -1;
 	}
-	ss_socket *client = ss_manner_now() == SS_PARKS
+	enum ss_manner manner = ss_manner_now();
+	ss_socket *client = manner == SS_PARKS
 		? ss_parked_accept(socket, param->inputs.timeout, &outcome)
-		: ss_accept(socket, param->inputs.timeout, &outcome);
+		: ss_accept(socket, manner == SS_FAILS ? &no_time : param->inputs.timeout, &outcome);
 
 	param->outputs.client = NULL;
 	if (client == NULL) {
-		return concluded(param, &outcome);
+		return ss_concluded(param, &outcome);
 	}
 	param->outputs.client = ss_stream_around(stream, client STREAMS_REL_CC);
 	if (param->want_textaddr) {
 		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
 	}
-	return concluded(param, &outcome);
+	return ss_concluded(param, &outcome);
 }
 
 static int name_of(ss_socket *socket, php_stream_xport_param *param)
@@ -568,7 +520,7 @@ static int name_of(ss_socket *socket, php_stream_xport_param *param)
 	if (outcome.status == SS_OK && param->want_textaddr) {
 		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
 	}
-	return concluded(param, &outcome);
+	return ss_concluded(param, &outcome);
 }
 
 /* Waits as long as a script asked for; false when the time is up. Only timeouts that were asked
@@ -688,7 +640,7 @@ static int shut_down(ss_socket *socket, php_stream_xport_param *param)
 	ss_outcome outcome = {0};
 
 	ss_shutdown(socket, param->how, &outcome);
-	return concluded(param, &outcome);
+	return ss_concluded(param, &outcome);
 }
 
 static int transport_operation(php_stream *stream, ss_socket *socket, php_stream_xport_param *param)

@@ -137,7 +137,12 @@ ss_socket *ss_new(int transport, const struct timeval *timeout, const struct tim
 void ss_free(ss_socket *socket, ss_outcome *outcome);
 void ss_text_free(char *text, size_t length);
 void ss_parse_inet(const char *target, size_t length, ss_target *parsed, ss_outcome *outcome);
-size_t ss_resolve(const char *host, size_t length, struct timeval *timeout, ss_ip *ips, size_t room, ss_outcome *outcome);
+/* Both tell getaddrinfo's code of a name that has no address. With 0 addresses and no code it is PHP's own
+ * resolver's to say. */
+size_t ss_resolve(const char *host, size_t length, struct timeval *timeout, ss_ip *ips, size_t room, int *code, ss_outcome *outcome);
+size_t ss_lookup_end(ss_socket *socket, ss_ip *ips, size_t room, int *code, ss_outcome *outcome);
+/* Looks a name up beside; a descriptor that is readable when that is over, or -1 where there is none. */
+int ss_lookup_begin(ss_socket *socket, const char *host, size_t length, ss_outcome *outcome);
 void ss_bind_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const ss_options *options, ss_outcome *outcome);
 void ss_bind_named(ss_socket *socket, const char *name, size_t length, const ss_options *options, ss_outcome *outcome);
 void ss_listen(ss_socket *socket, ss_outcome *outcome);
@@ -172,6 +177,15 @@ void ss_settle(ss_outcome *outcome);
 ss_socket *ss_socket_of(const php_stream *stream);
 zif_handler ss_take_over(const char *name, zif_handler ours);
 extern const php_stream_ops *const ss_operations[];
+
+/* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
+int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome);
+
+/* addresses.c: those of host:port, looked up within `timeout`, if there is one, of which it leaves what is
+ * left. False where there are none, which has been told. */
+#define SS_MOST_ADDRESSES 64
+bool ss_addresses(ss_socket *socket, php_stream_xport_param *param, struct timeval *timeout, ss_ip *ips,
+	size_t *count, uint16_t *port);
 
 /* contexts.c */
 void ss_contexts_begin(void);

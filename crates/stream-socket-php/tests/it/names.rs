@@ -1,9 +1,10 @@
 //! Names that are looked up within the time that connecting has.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 
-use super::{LIBRARY, PHP, PHP_SETTINGS, bounded, root, settings};
+use super::{LIBRARY, PHP, PHP_SETTINGS, bounded, expected, root, settings};
 
 /// A network, a user and mounts of its own, in which a name server answers or does not.
 const SURROUNDINGS: &str = "\
@@ -29,6 +30,10 @@ fn lives_elsewhere() -> bool {
     elsewhere
 }
 
+fn script(name: &str) -> PathBuf {
+    root().join("tests/php/names").join(name)
+}
+
 /// What a script of `tests/php/names` says there.
 fn said(script: &str, is_ours: bool) -> String {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -40,7 +45,7 @@ fn said(script: &str, is_ours: bool) -> String {
         .args([SURROUNDINGS, "sh"])
         .arg(&folder)
         .arg(&*PHP)
-        .arg(root().join("tests/php/names").join(script));
+        .arg(self::script(script));
     if is_ours {
         command.env(PHP_SETTINGS, settings(&LIBRARY, "settings"));
     }
@@ -62,6 +67,30 @@ fn a_silent_name_server_is_waited_for_no_longer_than_connecting() {
     let stock = said("slow.php", false);
     assert!(stock.starts_with("failed, 0, "), "{stock}");
     assert!(stock.ends_with("late\nasked\n"), "{stock}");
+}
+
+#[test]
+fn names_without_addresses_are_told_as_by_stock_php() {
+    if lives_elsewhere() {
+        return;
+    }
+    let stock = said("unknown.php", false);
+    assert!(
+        stock.contains("getaddrinfo for none.example failed"),
+        "{stock}"
+    );
+    assert_eq!(said("unknown.php", true), stock);
+}
+
+#[test]
+fn while_a_fiber_waits_for_a_name_others_go_on() {
+    if lives_elsewhere() {
+        return;
+    }
+    assert_eq!(
+        said("fibers.php", true),
+        expected(&script("fibers.php"), "expected")
+    );
 }
 
 #[test]

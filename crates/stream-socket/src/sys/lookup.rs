@@ -23,6 +23,19 @@ use super::{Errno, ffi, fork};
 /// Lookups that may be under way at once, abandoned ones included. The others wait for their turn.
 const HELPERS: usize = 32;
 
+/// Bytes of a helper's stack, for modules of nsswitch.conf(5) too: what Rust gives a thread.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// How much more that is in a forked child than in its parent.
+///
+/// A C library gives the stack of a thread that did not survive the fork to the next one that asks
+/// for no more, with what that one's resolver had open: both would read from one socket (seen with
+/// glibc 2.36: answers went to the parent's helper).
+const MORE_STACK: usize = 64 * 1024;
+
+/// Forks after which it is as before; stacks are 6 MiB then.
+const GENERATIONS: u32 = 64;
+
 type Answer = Result<Vec<SocketAddr>, Failure>;
 
 /// A lookup. When it is dropped, nobody waits for it any more.
@@ -177,8 +190,10 @@ fn spawn_without_signals(work: impl FnOnce() + Send + 'static) -> Result<(), Err
     let before = SigSet::all()
         .thread_swap_mask(SigmaskHow::SIG_SETMASK)
         .map_err(errno)?;
+    let generation = usize::try_from(fork::generation() % GENERATIONS).unwrap_or(0);
     let spawned = thread::Builder::new()
         .name("resolve".to_owned())
+        .stack_size(STACK + generation * MORE_STACK)
         .spawn(work);
     before.thread_set_mask().map_err(errno)?;
     spawned.map(drop).map_err(|_| Errno::AGAIN)
