@@ -206,7 +206,7 @@ fn errno(errno: nix::errno::Errno) -> Errno {
 // ---- forks ----
 
 thread_local! {
-    /// What keeps helpers from the desk while this thread forks: a child has none who would leave it.
+    /// What keeps helpers from the desk while this thread forks: a child has none to leave it.
     static KEPT: Cell<Option<MutexGuard<'static, Desk>>> = const { Cell::new(None) };
 }
 
