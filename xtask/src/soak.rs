@@ -8,10 +8,11 @@ use crate::{Refusal, Subcommand, php};
 
 pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     name: "soak",
-    summary: "long runs: a million connections in one PHP process, a gigabyte through each relay",
+    summary: "long runs: connections in one PHP process, bytes through each relay, Fibers by seeds",
     help: "\
 Usage: cargo xtask soak [php] [--cycles N] [--seconds S]
        cargo xtask soak relay [--mebibytes N] [--seed S]
+       cargo xtask soak fibers [--minutes N] [--seed S]
 
 php    opens, uses and closes connections in one PHP process with the extension, by turns over tcp
        and unix, with datagrams, failures and stream_select among them; memory and descriptors must
@@ -27,6 +28,13 @@ relay  has the command carry random bytes both ways between every pair of transp
   --mebibytes N  how much each way, by each pair (1024)
   --seed S       another order of events (1)
 
+fibers has clients and handlers of `stream_socket_serve` do everything at once, by a seed: open, close
+       one another's streams, throw, nest Fibers, collect garbage. The next seed follows, until the
+       time is over or one goes wrong, which is told. `cargo xtask test` has one seed.
+
+  --minutes N    how long (30)
+  --seed S       the first (the time, so that each run has others)
+
 Exit code: 0 all was well, 1 it was not, 2 wrong arguments.",
     run,
 };
@@ -34,6 +42,7 @@ Exit code: 0 all was well, 1 it was not, 2 wrong arguments.",
 fn run(words: &[String]) -> Result<ExitCode, Refusal> {
     match words.split_first() {
         Some((what, rest)) if what == "relay" => relay::run(rest),
+        Some((what, rest)) if what == "fibers" => php::stress(rest),
         Some((what, rest)) if what == "php" => php::soak(rest),
         _ => php::soak(words),
     }

@@ -8,6 +8,7 @@ ini_set('log_errors', '0');
 mt_srand($seed);
 $server = stream_socket_server('tcp://127.0.0.1:0');
 $address = stream_socket_get_name($server, false);
+$addresses = [$address, $address, $address, str_replace('127.0.0.1', 'localhost', $address)];
 $open = [];
 $done = 0;
 
@@ -134,10 +135,11 @@ function live($stream): void
     }
 }
 
-stream_socket_spawn(function () use ($address, $clients, &$done) {
+stream_socket_spawn(function () use ($addresses, $clients, &$done) {
     for ($number = 0; $number < $clients; $number++) {
-        stream_socket_spawn(function () use ($address, &$done) {
+        stream_socket_spawn(function () use ($addresses, &$done) {
             try {
+                $address = $addresses[mt_rand(0, 3)];
                 $client = @stream_socket_client("tcp://$address", $errno, $error, 5);
                 $client && live($client);
             } catch (Exception) {

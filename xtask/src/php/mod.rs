@@ -12,6 +12,7 @@ mod phpt;
 mod run;
 mod soak;
 mod sources;
+mod stress;
 
 pub(crate) use install::SUBCOMMAND as INSTALL;
 pub(crate) use memory::step as memory_step;
@@ -20,3 +21,4 @@ pub(crate) use phpize::step as phpize_step;
 pub(crate) use phpt::{SUBCOMMAND as PHPT, step as phpt_step};
 pub(crate) use run::SUBCOMMAND as RUN;
 pub(crate) use soak::run as soak;
+pub(crate) use stress::run as stress;
