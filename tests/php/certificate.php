@@ -13,12 +13,6 @@ function certificate(array $key = KEY): string
     return holding($certificate . $secret);
 }
 
-/** A key, which is quickly made. */
-function key_of_curve(): OpenSSLAsymmetricKey
-{
-    return openssl_pkey_new(['private_key_type' => OPENSSL_KEYTYPE_EC, 'curve_name' => 'prime256v1']);
-}
-
 /** A file, gone when the script is. */
 function holding(string $text): string
 {
@@ -32,7 +26,7 @@ function holding(string $text): string
 /** Certificates, each from the one before or from itself: the key, the certificate and a file of both. */
 function issue(string $name, ?array $by = null, string $kind = 'v3_ca', array $above = []): array
 {
-    $key = key_of_curve();
+    $key = openssl_pkey_new(KEY);
     $extensions = ['x509_extensions' => $kind, 'digest_alg' => 'sha256'];
     $request = openssl_csr_new(['commonName' => $name], $key, $extensions);
     $signer = $by['key'] ?? $key;
@@ -41,6 +35,23 @@ function issue(string $name, ?array $by = null, string $kind = 'v3_ca', array $a
     openssl_pkey_export($key, $secret);
     $chain = implode('', array_column($above, 'text'));
     return ['key' => $key, 'certificate' => $made, 'text' => $text, 'file' => holding($text . $secret . $chain)];
+}
+
+/** A folder of authorities with this one alone, as capath has it, gone when the script is. */
+function folder_of(array $authority): string
+{
+    $folder = tempnam(sys_get_temp_dir(), 'tls');
+    unlink($folder);
+    mkdir($folder);
+    openssl_x509_export_to_file($authority['certificate'], "$folder/" . openssl_x509_parse($authority['certificate'])['hash'] . '.0');
+    $owner = getmypid();
+    register_shutdown_function(function () use ($folder, $owner) {
+        if ($owner === getmypid()) {
+            array_map('unlink', glob("$folder/*"));
+            rmdir($folder);
+        }
+    });
+    return $folder;
 }
 
 /** The context of a server. */

@@ -14,14 +14,7 @@ $servers = [
 ];
 $direct = $servers['direct']['certificate'];
 $sum = fn (string $algorithm): string => openssl_x509_fingerprint($direct, $algorithm);
-$folder = tempnam(sys_get_temp_dir(), 'tls');
-unlink($folder);
-mkdir($folder);
-openssl_x509_export_to_file($root['certificate'], "$folder/" . openssl_x509_parse($root['certificate'])['hash'] . '.0');
-register_shutdown_function(function () use ($folder) {
-    array_map('unlink', glob("$folder/*"));
-    rmdir($folder);
-});
+$folder = folder_of($root);
 $trusted = ['cafile' => holding($root['text'])];
 
 /** Both ends, where TLS begins on a connection that is there; null and what either end said. */

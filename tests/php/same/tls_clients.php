@@ -15,14 +15,7 @@ $clients = [
 ];
 $direct = openssl_x509_read(file_get_contents($clients['direct']['local_cert']));
 $sum = fn (string $algorithm): string => openssl_x509_fingerprint($direct, $algorithm);
-$folder = tempnam(sys_get_temp_dir(), 'tls');
-unlink($folder);
-mkdir($folder);
-openssl_x509_export_to_file($root['certificate'], "$folder/" . openssl_x509_parse($root['certificate'])['hash'] . '.0');
-register_shutdown_function(function () use ($folder) {
-    array_map('unlink', glob("$folder/*"));
-    rmdir($folder);
-});
+$folder = folder_of($root);
 $trusted = ['cafile' => holding($root['text'])];
 $with_own = ['cafile' => holding($own['text'])];
 $verifying = $trusted + ['verify_peer' => true];
