@@ -28,9 +28,9 @@ relay  has the command carry random bytes both ways between every pair of transp
   --mebibytes N  how much each way, by each pair (1024)
   --seed S       another order of events (1)
 
-fibers has clients and handlers of `stream_socket_serve` do everything at once, by a seed: open, close
-       one another's streams, throw, nest Fibers, collect garbage. The next seed follows, until the
-       time is over or one goes wrong, which is told. `cargo xtask test` has one seed.
+fibers has clients and handlers of `stream_socket_serve` do everything at once, by a seed: open,
+       close one another's streams, throw, nest Fibers, collect garbage. The next seed follows,
+       until the time is over or one goes wrong, which is told. `cargo xtask test` has one seed.
 
   --minutes N    how long (30)
   --seed S       the first (the time, so that each run has others)
