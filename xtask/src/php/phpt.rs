@@ -38,8 +38,8 @@ const FOLDERS: [&str; 9] = [
     "sapi/cli/tests",
 ];
 
-/// What a test has in it that touches stream sockets.
-const SIGNS: [&str; 9] = [
+/// What a test has in it that touches stream sockets, or a wrapper or server that is on them.
+const SIGNS: [&str; 16] = [
     "stream_socket",
     "fsockopen",
     "stream_select",
@@ -49,6 +49,13 @@ const SIGNS: [&str; 9] = [
     "unix://",
     "udg://",
     "http_server",
+    "cli_server",
+    "server.inc",
+    "http://",
+    "https://",
+    "ftp://",
+    "socket_import_stream",
+    "socket_export_stream",
 ];
 
 const EXCEPTIONS: &str = "tests/php/phpt-exceptions.txt";
