@@ -69,6 +69,12 @@ const PACKAGES: &[Package] = &[
         why: "PHP's drivers of MariaDB, which begin TLS on streams of ours",
     },
     Package {
+        name: "php-xml",
+        program: "php:dom",
+        steps: &["phpt"],
+        why: "the DOM, which a test of PHP's own reads a page into",
+    },
+    Package {
         name: "mariadb-server-core",
         program: "mariadbd",
         steps: &["test"],
