@@ -1,5 +1,6 @@
 //! A listening socket.
 
+mod habit;
 mod inherited;
 mod limits;
 mod tls;
@@ -10,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use habit::Habit;
 use limits::Spans;
 use tls::Tls;
 
@@ -100,6 +102,7 @@ pub struct Listener {
     /// Whether we made the descriptor non-blocking, and so undo that when it leaves us.
     ours: bool,
     gate: Option<Arc<Gate>>,
+    habit: Habit,
     spans: RwLock<Spans>,
     /// A descriptor to be given up when none is left, so that a newcomer can be accepted and
     /// closed: where that is the policy. Who accepts holds it for reading, who gives it up for
@@ -198,6 +201,7 @@ impl Listener {
             file,
             ours: true,
             gate,
+            habit: Habit::default(),
             spans: RwLock::new(Spans::new(options)),
             reserve: reserve(options),
         })
@@ -230,12 +234,31 @@ impl Listener {
     /// connection then stays in the backlog.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
         let mut patience = Patience::interruptible(timeout);
+        let habit = self.habit_within(timeout);
+        let waits_first = habit.is_some_and(Habit::waits_first);
+        let mut first_look = habit.filter(|_| !waits_first);
+        let mut waited = if waits_first {
+            self.await_arrival(&mut patience)
+        } else {
+            Ok(())
+        };
         loop {
+            match waited {
+                Ok(()) => {}
+                Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
+                Err(Stop::TimedOut | Stop::WouldBlock) => {
+                    return Err(timed_out(Stage::Accept, &self.url, Limit::Accept, timeout));
+                }
+            }
             // Another thread may begin TLS while this one waits.
             if let Some(handshakes) = self.handshakes_in_accept() {
                 return self.accept_finished(handshakes, patience.deadline(), timeout);
             }
-            let waited = match self.arrival() {
+            let arrival = self.arrival();
+            if let Some(habit) = first_look.take() {
+                habit.found(!matches!(arrival, Arrival::None));
+            }
+            waited = match arrival {
                 Arrival::Stream(stream) => match self.handed_out(stream) {
                     Some(stream) => return Ok(stream),
                     None => Ok(()),
@@ -246,14 +269,13 @@ impl Listener {
                 Arrival::Failed(errno) => Err(Stop::System(errno)),
                 Arrival::Refused(error) => return Err(error),
             };
-            match waited {
-                Ok(()) => {}
-                Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
-                Err(Stop::TimedOut | Stop::WouldBlock) => {
-                    return Err(timed_out(Stage::Accept, &self.url, Limit::Accept, timeout));
-                }
-            }
         }
+    }
+
+    /// By what an accept may wait first: one of connections that may wait at all.
+    fn habit_within(&self, timeout: Option<Duration>) -> Option<&Habit> {
+        let waits = self.peers.is_none() && timeout != Some(Duration::ZERO);
+        (waits && self.handshakes_in_accept().is_none()).then_some(&self.habit)
     }
 
     fn await_arrival(&self, patience: &mut Patience) -> std::result::Result<(), Stop> {

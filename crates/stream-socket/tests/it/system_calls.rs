@@ -183,6 +183,31 @@ fn the_seam_sees_one_call_where_data_is_ready() {
     assert_eq!(made, [Call::Receive, Call::Poll]);
 }
 
+#[cfg(feature = "simulation")]
+#[test]
+fn after_a_look_in_vain_accept_waits_first() {
+    use stream_socket::simulation::{Call, calls};
+    let listener = listen("tcp://127.0.0.1:0");
+    let look_in_vain = || {
+        let (result, made) = calls(|| listener.accept(Some(Duration::from_millis(1))));
+        assert!(result.unwrap_err().is_timeout());
+        made
+    };
+    let serve_one = |timeout| {
+        let _client = connect(listener.url());
+        let (served, made) = calls(|| listener.accept(Some(timeout)));
+        served.unwrap();
+        made
+    };
+    assert_eq!(look_in_vain(), [Call::Accept, Call::Poll]);
+    assert_eq!(serve_one(PATIENCE), [Call::Poll, Call::Accept]);
+    assert_eq!(serve_one(PATIENCE), [Call::Accept]);
+    assert_eq!(look_in_vain(), [Call::Accept, Call::Poll]);
+    // One that does not wait is for who knows already that somebody is there.
+    assert_eq!(serve_one(Duration::ZERO), [Call::Accept]);
+    assert_eq!(look_in_vain(), [Call::Poll]);
+}
+
 /// Fails when a thousand times an operation, on streams that have been used before, allocate.
 fn assert_allocates_nothing(operation: &str, mut run: impl FnMut()) {
     run();
