@@ -322,11 +322,8 @@ impl Socket {
 
     // ---- accepting ----
 
-    /// The next stream, and its peer's name.
-    pub(crate) fn accept(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> Result<(Box<Socket>, Vec<u8>), Failure> {
+    /// The next stream.
+    pub(crate) fn accept(&mut self, timeout: Option<Duration>) -> Result<Box<Socket>, Failure> {
         if matches!(self.object, Object::Stream(_)) {
             return Err(Failure::of_system(failure::INVALID));
         }
@@ -334,16 +331,15 @@ impl Socket {
         Ok(self.around(stream))
     }
 
-    /// A stream that this listener has accepted, and its peer's name.
-    pub(crate) fn around(&self, stream: Stream) -> (Box<Socket>, Vec<u8>) {
+    /// A stream that this listener has accepted.
+    pub(crate) fn around(&self, stream: Stream) -> Box<Socket> {
         count(&counters::ACCEPTED);
-        let name = stream.peer_addr().map(text_of).unwrap_or_default();
-        let mut accepted = Socket::new(
+        let mut accepted = Box::new(Socket::new(
             self.head.transport,
             self.head.net.timeout,
             TimeVal::default(),
             &[],
-        );
+        ));
         accepted.head.timeout_given = self.head.timeout_given;
         accepted.head.accepted = true;
         accepted.head.proxied = stream.proxy_header().is_some();
@@ -358,17 +354,17 @@ impl Socket {
             }
         }
         accepted.object = Object::Stream(stream);
-        (Box::new(accepted), name)
+        accepted
     }
 
     /// The listener; one of datagrams becomes one when it accepts for the first time.
     pub(crate) fn listener(&mut self) -> Result<&Arc<Listener>, Failure> {
-        self.object = match mem::replace(&mut self.object, Object::Empty) {
-            Object::Datagrams(bound) => {
-                Object::Listener(Arc::new(Listener::over(bound.socket, &bound.options)?))
-            }
-            object => object,
-        };
+        if let Object::Datagrams(_) = &self.object
+            && let Object::Datagrams(bound) = mem::replace(&mut self.object, Object::Empty)
+        {
+            let listener = Listener::over(bound.socket, &bound.options)?;
+            self.object = Object::Listener(Arc::new(listener));
+        }
         match &self.object {
             Object::Listener(listener) => Ok(listener),
             _ => Err(Failure::of_system(failure::NO_SOCKET)),

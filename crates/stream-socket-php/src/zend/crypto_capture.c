@@ -80,10 +80,13 @@ static void put(php_stream *stream, const char *name, zval *value)
 
 void ss_crypto_capture(php_stream *stream, ss_socket *socket)
 {
-	bool wants_own = asks(stream, "capture_peer_cert"), wants_chain = asks(stream, "capture_peer_cert_chain");
 	zval value;
 
-	if (socket->tls != SS_TLS_ON || (!wants_own && !wants_chain)) {
+	if (socket->tls != SS_TLS_ON) {
+		return;
+	}
+	bool wants_own = asks(stream, "capture_peer_cert"), wants_chain = asks(stream, "capture_peer_cert_chain");
+	if (!wants_own && !wants_chain) {
 		return;
 	}
 	if (wants_own) {

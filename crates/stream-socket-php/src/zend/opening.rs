@@ -396,7 +396,7 @@ pub(super) unsafe extern "C" fn ss_connect_named(
     }
 }
 
-/// Accepts; the text of the outcome is the peer's name. Null when there is nobody.
+/// Accepts; null when there is nobody.
 ///
 /// # Safety
 ///
@@ -414,11 +414,6 @@ pub(super) unsafe extern "C" fn ss_accept(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     let timeout = timeout.and_then(TimeVal::span);
-    match outcome.of(|| socket.accept(timeout)) {
-        Some((accepted, name)) => {
-            outcome.tell(name);
-            Box::into_raw(accepted)
-        }
-        None => ptr::null_mut(),
-    }
+    let accepted = outcome.of(|| socket.accept(timeout));
+    accepted.map_or(ptr::null_mut(), Box::into_raw)
 }

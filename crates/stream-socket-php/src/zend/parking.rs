@@ -513,8 +513,8 @@ pub(super) extern "C" fn ss_server_end(server: Server) {
     _ = guarded(|| waiting(|waiting| waiting.end_server(server)));
 }
 
-/// Makes a stream's data of the connection that the last event told of; the text of the outcome is
-/// the peer's name. Limits are in nanoseconds, or negative.
+/// Makes a stream's data of the connection that the last event told of. Limits are in nanoseconds,
+/// or negative.
 ///
 /// # Safety
 ///
@@ -533,19 +533,13 @@ pub(super) unsafe extern "C" fn ss_take_arrived(
     let made = outcome.of(|| {
         let arrived = waiting(|waiting| waiting.arrived.take())?;
         Ok(arrived.map(|arrived| {
-            let (mut socket, name) = listener.around(arrived.stream);
+            let mut socket = listener.around(arrived.stream);
             socket.set_heard(arrived.known);
-            (socket, name)
+            socket.limit(span(idle), write);
+            socket
         }))
     });
-    match made.flatten() {
-        Some((mut socket, name)) => {
-            socket.limit(span(idle), write);
-            outcome.tell(name);
-            Box::into_raw(socket)
-        }
-        None => ptr::null_mut(),
-    }
+    made.flatten().map_or(ptr::null_mut(), Box::into_raw)
 }
 
 /// Sets the limits of a stream that was accepted otherwise.

@@ -56,9 +56,10 @@ static bool is_at_limit(const ss_server *server)
 	return server->limit > 0 && server->begun >= server->limit;
 }
 
-/* Runs the handler for a client of the listener `index`, whose name is the text of the outcome. */
-static void serve_client(ss_server *server, php_stream *listener, ss_socket *client, ss_outcome *outcome)
+/* Runs the handler for a client of the listener `index`. */
+static void serve_client(ss_server *server, php_stream *listener, ss_socket *client)
 {
+	ss_outcome outcome = {0};
 	ss_task *task = ss_task_new(server);
 
 	if (server->read >= 0) {
@@ -70,14 +71,15 @@ static void serve_client(ss_server *server, php_stream *listener, ss_socket *cli
 	task->arguments = safe_emalloc(2, sizeof(zval), 0);
 	task->argument_count = 2;
 	php_stream_to_zval(stream, &task->arguments[0]);
-	ZVAL_STRINGL(&task->arguments[1], outcome->text ? outcome->text : "", outcome->text_length);
+	ss_name(client, true, &outcome);
+	ZVAL_STRINGL(&task->arguments[1], outcome.text ? outcome.text : "", outcome.text_length);
+	ss_forget(&outcome);
 	if (task->peer != NULL) {
 		zend_string_release(task->peer);
 	}
 	task->peer = zend_string_copy(Z_STR(task->arguments[1]));
 	task->callee.call = server->handler.call;
 	task->callee.callee = server->handler.callee;
-	ss_forget(outcome);
 	link_task(server, task);
 	if (is_at_limit(server) && !server->is_draining) {
 		drain(server);
@@ -96,7 +98,7 @@ void ss_server_arrived(ss_server *server, int index)
 	}
 	ss_socket *client = ss_take_arrived(socket, server->idle, server->write, &outcome);
 	if (client != NULL) {
-		serve_client(server, listener, client, &outcome);
+		serve_client(server, listener, client);
 	}
 	ss_forget(&outcome);
 }
@@ -113,7 +115,7 @@ static bool accept_one(ss_server *server, php_stream *listener)
 		return false;
 	}
 	ss_limit(client, server->idle, server->write);
-	serve_client(server, listener, client, &outcome);
+	serve_client(server, listener, client);
 	return true;
 }
 

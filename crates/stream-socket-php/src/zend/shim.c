@@ -470,6 +470,18 @@ php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
 	return made;
 }
 
+/* The name of this end or the peer's; empty where there is none. */
+static int tell_name(ss_socket *socket, bool peer, php_stream_xport_param *param)
+{
+	ss_outcome outcome = {0};
+
+	ss_name(socket, peer, &outcome);
+	if (outcome.status == SS_OK && param->want_textaddr) {
+		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
+	}
+	return ss_concluded(param, &outcome);
+}
+
 static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_param *param STREAMS_DC)
 {
 	ss_outcome outcome = {0};
@@ -497,16 +509,14 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 	}
 	param->outputs.client = ss_stream_around(stream, client STREAMS_REL_CC);
 	if (param->want_textaddr) {
-		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
+		tell_name(client, true, param);
 	}
-	return ss_concluded(param, &outcome);
+	return 0;
 }
 
 static int name_of(ss_socket *socket, php_stream_xport_param *param)
 {
 	bool peer = param->op == STREAM_XPORT_OP_GET_PEER_NAME;
-	ss_outcome outcome = {0};
-
 	bool is_told = socket->proxied && socket->kind == SS_STREAM;
 	if (param->want_addr || (socket->kind != SS_PEER && is_inet(socket) && !is_told)) {
 		int (*tell)(php_socket_t, zend_string **, struct sockaddr **, socklen_t *) =
@@ -516,11 +526,7 @@ static int name_of(ss_socket *socket, php_stream_xport_param *param)
 			param->want_addr ? &param->outputs.addr : NULL,
 			param->want_addr ? &param->outputs.addrlen : NULL);
 	}
-	ss_name(socket, peer, &outcome);
-	if (outcome.status == SS_OK && param->want_textaddr) {
-		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
-	}
-	return ss_concluded(param, &outcome);
+	return tell_name(socket, peer, param);
 }
 
 /* Waits as long as a script asked for; false when the time is up. Only timeouts that were asked
@@ -555,9 +561,7 @@ static int receive_of_peer(php_stream *stream, ss_socket *socket, php_stream_xpo
 
 	ss_settle(&outcome);
 	if (length >= 0 && param->want_textaddr) {
-		ss_name(socket, true, &outcome);
-		param->outputs.textaddr = zend_string_init(outcome.text ? outcome.text : "", outcome.text_length, 0);
-		ss_settle(&outcome);
+		tell_name(socket, true, param);
 	}
 	return (int) length;
 }
