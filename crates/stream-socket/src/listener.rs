@@ -359,12 +359,14 @@ impl Listener {
             return Arrival::Refused(error);
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
-        let stream = Stream::new(socket, transport, peer, origin, options).accepted(place);
-        let opened = match self.tls.get() {
-            Some(tls) => tls.opened(stream, &self.url),
-            None => Ok(stream),
-        };
-        opened.map_or_else(Arrival::Refused, Arrival::Stream)
+        let mut stream = Stream::new(socket, transport, peer, origin, options);
+        stream.admit(place);
+        match self.tls.get() {
+            Some(tls) => tls
+                .opened(stream, &self.url)
+                .map_or_else(Arrival::Refused, Arrival::Stream),
+            None => Arrival::Stream(stream),
+        }
     }
 
     /// As [`arrival`](Self::arrival), while no loop gives up the reserve.

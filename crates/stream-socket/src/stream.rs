@@ -254,13 +254,12 @@ impl Stream {
         self.place_mut().is_none_or(Place::take)
     }
 
-    /// The same stream, as its listener hands it out: with a place among its connections.
-    pub(crate) fn accepted(mut self, place: Option<Place>) -> Self {
+    /// Its listener hands it out, with a place among its connections.
+    pub(crate) fn admit(&mut self, place: Option<Place>) {
         self.is_accepted = true;
         if place.is_some() {
             self.rare_mut().place = place;
         }
-        self
     }
 
     /// Ends one direction or both: shutdown(2). The peer then reads the end; what it sends

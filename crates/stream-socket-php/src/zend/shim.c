@@ -55,6 +55,9 @@ extern const php_stream_ops *const ss_operations[TRANSPORTS];
 
 void ss_forget(ss_outcome *outcome)
 {
+	if (outcome->text == NULL) {
+		return;
+	}
 	ss_text_free(outcome->text, outcome->text_length);
 	outcome->text = NULL;
 	outcome->text_length = 0;

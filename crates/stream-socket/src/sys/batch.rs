@@ -100,7 +100,7 @@ fn arrival(envelope: &Envelope) -> Arrival {
     let contents = control::read(&envelope.control.0[..envelope.control_length]);
     Arrival {
         length: envelope.length,
-        peer: name::read(&envelope.name, envelope.name_length),
+        peer: name::read(&envelope.name[..envelope.name_length]),
         local: contents.local,
         segment: contents.segment,
     }

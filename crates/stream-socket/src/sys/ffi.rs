@@ -10,7 +10,7 @@
 //! `name.rs` and `control.rs`.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::{io, mem, ptr};
+use std::{io, mem, ptr, slice};
 
 use rustix::net::SocketAddrAny;
 
@@ -18,16 +18,10 @@ use super::control::CONTROL;
 use super::name::STORAGE;
 use super::{Errno, batch::DATAGRAMS_AT_ONCE};
 
-/// The bytes of an address, and how many of them count.
-pub(super) fn address_bytes(address: &SocketAddrAny) -> ([u8; STORAGE], usize) {
-    let mut bytes = [0; STORAGE];
-    let length = (address.addr_len() as usize).min(STORAGE);
-    // SAFETY: rustix keeps `addr_len` initialised bytes at `as_ptr` while the address is borrowed;
-    // no more than `bytes` has room for are copied, and the two do not overlap.
-    unsafe {
-        ptr::copy_nonoverlapping(address.as_ptr().cast(), bytes.as_mut_ptr(), length);
-    }
-    (bytes, length)
+/// The bytes of an address.
+pub(super) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
+    // SAFETY: rustix keeps `addr_len` initialised bytes at `as_ptr` while the address is borrowed.
+    unsafe { slice::from_raw_parts(address.as_ptr().cast(), address.addr_len() as usize) }
 }
 
 /// setsockopt(2) with an integer.

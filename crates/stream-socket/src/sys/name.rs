@@ -25,8 +25,7 @@ pub(super) fn unix(address: &UnixAddress) -> Result<SocketAddrUnix, Errno> {
 
 /// Our form of what the kernel returned; `None` where it has no name, as most unix clients.
 pub(super) fn ours(address: Option<SocketAddrAny>) -> Option<SocketAddress> {
-    let (storage, length) = ffi::address_bytes(&address?);
-    read(&storage, length)
+    read(ffi::address_bytes(&address?))
 }
 
 /// Writes an address as `struct sockaddr_in`, `sockaddr_in6` or `sockaddr_un`; its length.
@@ -71,24 +70,26 @@ pub(super) fn write(address: &SocketAddress, storage: &mut [u8; STORAGE]) -> usi
 }
 
 /// Reads an address that the kernel wrote; `None` where it has no name.
-pub(super) fn read(storage: &[u8; STORAGE], length: usize) -> Option<SocketAddress> {
-    let family = libc::c_int::from(u16::from_ne_bytes(field(storage, 0)));
-    let port = u16::from_be_bytes(field(storage, 2));
-    match family {
+pub(super) fn read(bytes: &[u8]) -> Option<SocketAddress> {
+    let length = bytes.len();
+    let family = u16::from_ne_bytes(*bytes.first_chunk()?);
+    match libc::c_int::from(family) {
         libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-            let ip = Ipv4Addr::from(field::<4>(storage, 4));
-            Some(SocketAddress::Inet(SocketAddrV4::new(ip, port).into()))
+            let ip = Ipv4Addr::from(field::<4>(bytes, 4));
+            Some(SocketAddress::Inet(
+                SocketAddrV4::new(ip, port(bytes)).into(),
+            ))
         }
         libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
-            let ip = Ipv6Addr::from(field::<16>(storage, 8));
-            let flow = u32::from_ne_bytes(field(storage, 4));
-            let scope = u32::from_ne_bytes(field(storage, 24));
+            let ip = Ipv6Addr::from(field::<16>(bytes, 8));
+            let flow = u32::from_ne_bytes(field(bytes, 4));
+            let scope = u32::from_ne_bytes(field(bytes, 24));
             Some(SocketAddress::Inet(
-                SocketAddrV6::new(ip, port, flow, scope).into(),
+                SocketAddrV6::new(ip, port(bytes), flow, scope).into(),
             ))
         }
         libc::AF_UNIX if length > 2 => {
-            let name = &storage[2..length.min(2 + 108)];
+            let name = &bytes[2..length.min(2 + 108)];
             let unix = match name {
                 [0, rest @ ..] => UnixAddress::from_kernel_abstract(rest),
                 path => UnixAddress::from_kernel_path(until_nul(path)),
@@ -96,8 +97,8 @@ pub(super) fn read(storage: &[u8; STORAGE], length: usize) -> Option<SocketAddre
             Some(SocketAddress::Unix(unix))
         }
         libc::AF_VSOCK if length >= size_of::<libc::sockaddr_vm>() => {
-            let port = u32::from_ne_bytes(field(storage, 4));
-            let cid = u32::from_ne_bytes(field(storage, 8));
+            let port = u32::from_ne_bytes(field(bytes, 4));
+            let cid = u32::from_ne_bytes(field(bytes, 8));
             Some(SocketAddress::Vsock(VsockAddress { cid, port }))
         }
         _ => None,
@@ -112,10 +113,14 @@ fn put(storage: &mut [u8; STORAGE], at: usize, bytes: &[u8]) {
     storage[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-fn field<const N: usize>(storage: &[u8; STORAGE], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&storage[at..at + N]);
-    bytes
+fn port(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes(field(bytes, 2))
+}
+
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[at..at + N]);
+    field
 }
 
 #[cfg(test)]
@@ -136,7 +141,7 @@ mod tests {
         ] {
             let mut storage = [0xff; STORAGE];
             let length = write(&address, &mut storage);
-            assert_eq!(read(&storage, length), Some(address));
+            assert_eq!(read(&storage[..length]), Some(address));
         }
     }
 
@@ -144,7 +149,7 @@ mod tests {
     fn an_unnamed_peer_has_no_address() {
         let mut storage = [0; STORAGE];
         put(&mut storage, 0, &(libc::AF_UNIX as u16).to_ne_bytes());
-        assert_eq!(read(&storage, 2), None);
-        assert_eq!(read(&storage, 0), None);
+        assert_eq!(read(&storage[..2]), None);
+        assert_eq!(read(&storage[..0]), None);
     }
 }
