@@ -23,6 +23,7 @@ mod lines;
 mod relay;
 mod reply;
 mod secure;
+mod selects;
 mod socket;
 mod tls;
 mod turn;
@@ -53,6 +54,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "echo" => echo::run(arguments),
         "udp-echo" => udp_echo::run(arguments),
         "idle" => idle::run(arguments),
+        "selects" => selects::run(arguments),
         "relay-bulk" => relay::bulk::run(arguments),
         "relay-connections" => relay::connections::run(arguments),
         "relay-echo" => relay::echo::run(arguments),

@@ -101,15 +101,6 @@ impl Ground {
         self.php_as("php", script)
     }
 
-    /// The same with further words.
-    pub(super) fn php_with(&self, script: &str, words: &[&str]) -> Contender {
-        let mut contender = self.php(script);
-        if let Ok(command) = &mut contender.command {
-            command.extend(words.iter().map(|word| word.to_string()));
-        }
-        contender
-    }
-
     /// The same under another name, where several scripts of stock PHP take part.
     pub(super) fn php_as(&self, name: &'static str, script: &str) -> Contender {
         let script = text(&self.root.join("bench/php").join(script));
@@ -150,8 +141,15 @@ pub(super) fn descriptor_limit() -> Option<usize> {
     parse_descriptor_limit(&fs::read_to_string("/proc/self/limits").ok()?)
 }
 
+/// How many connections to put into a listener's queue: less than the 4096 that every server here
+/// asks for, or than it gets.
+pub(super) fn burst() -> usize {
+    const BURST: usize = 3000;
+    queue_limit().map_or(BURST, |limit| BURST.min(limit * 3 / 4).max(1))
+}
+
 /// The longest queue of connections that the kernel lets a listener have.
-pub(super) fn queue_limit() -> Option<usize> {
+fn queue_limit() -> Option<usize> {
     let text = fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
     text.trim().parse().ok()
 }

@@ -109,6 +109,19 @@ impl Contender {
         }
     }
 
+    /// The same with further words on its command line.
+    pub(super) fn told(mut self, words: &[&str]) -> Self {
+        if let Ok(command) = &mut self.command {
+            command.extend(words.iter().map(|word| word.to_string()));
+        }
+        self
+    }
+
+    /// The same under another name, where ours takes part in several ways.
+    pub(super) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
     /// Its server is a program that does nothing.
     pub(super) fn direct() -> Self {
         Self::new(DIRECT, &["sleep", "infinity"])

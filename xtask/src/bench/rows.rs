@@ -5,6 +5,7 @@ mod echo;
 mod fibers;
 mod idle;
 mod php;
+mod php_select;
 mod relay;
 mod spawn;
 mod tls_handshake;
@@ -24,6 +25,7 @@ pub(super) const ROWS: &[&Row] = &[
     &tls_send::ROW,
     &tls_idle::ROW,
     &php::ROW,
+    &php_select::ROW,
     &fibers::ROW,
     &relay::bulk::ROW,
     &relay::echo::ROW,

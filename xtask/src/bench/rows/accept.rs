@@ -1,6 +1,6 @@
 //! What a connection costs that is told a line and closed.
 
-use crate::bench::ground::{Ground, queue_limit};
+use crate::bench::ground::{Ground, burst};
 use crate::bench::row::{Case, Measure, Probe, Row, Target, words};
 
 pub(super) const ROW: Row = Row {
@@ -15,12 +15,9 @@ const TARGETS: &[Target] = &[Target::AtLeast {
     aim: 0.97,
 }];
 
-/// Below the 4096 that every server here asks for.
-const BURST: usize = 3000;
-
 fn cases(ground: &Ground) -> Vec<Case> {
     let milliseconds = ground.milliseconds();
-    let burst = queue_limit().map_or(BURST, |limit| BURST.min(limit * 3 / 4).max(1));
+    let burst = burst();
     let load = format!("bursts --connections {burst} --milliseconds {milliseconds}");
     let steady = format!("lines --connections 64 --milliseconds {milliseconds}");
     vec![

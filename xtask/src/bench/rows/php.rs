@@ -1,6 +1,6 @@
 //! What the extension costs in PHP's own loop, beside what it replaces.
 
-use crate::bench::ground::Ground;
+use crate::bench::ground::{Ground, burst};
 use crate::bench::row::{Case, Measure, Probe, Row, Target, words};
 
 pub(super) const ROW: Row = Row {
@@ -17,18 +17,13 @@ const TARGETS: &[Target] = &[Target::AtLeast {
 
 fn cases(ground: &Ground) -> Vec<Case> {
     let milliseconds = ground.milliseconds();
+    let burst = burst();
     let lines = format!("lines --connections 64 --milliseconds {milliseconds}");
+    let bursts = format!("bursts --connections {burst} --milliseconds {milliseconds}");
     let echo = format!("echo --connections 1 --size 64 --milliseconds {milliseconds}");
     vec![
-        Case {
-            name: "accept, write, close".into(),
-            measure: Measure::Rate("connections"),
-            reference: "php",
-            load: words(&lines),
-            probe: Probe::Line,
-            contenders: vec![ground.extension("accept.php"), ground.php("accept.php")],
-            targets: TARGETS,
-        },
+        accept(ground, "64 connections at a time".into(), &lines),
+        accept(ground, format!("{burst} connections in the queue"), &bursts),
         Case {
             name: "read, write".into(),
             measure: Measure::Rate("round trips"),
@@ -39,4 +34,16 @@ fn cases(ground: &Ground) -> Vec<Case> {
             targets: TARGETS,
         },
     ]
+}
+
+fn accept(ground: &Ground, when: String, load: &str) -> Case {
+    Case {
+        name: format!("accept, write, close, {when}"),
+        measure: Measure::Rate("connections"),
+        reference: "php",
+        load: words(load),
+        probe: Probe::Line,
+        contenders: vec![ground.extension("accept.php"), ground.php("accept.php")],
+        targets: TARGETS,
+    }
 }

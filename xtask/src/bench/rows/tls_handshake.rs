@@ -84,7 +84,7 @@ fn case(ground: &Ground, key: &str, kind: &str, targets: &'static [Target]) -> C
         contenders.push(script(ground, "stunnel", STUNNEL, &certificate));
     }
     if kind == "full" {
-        contenders.push(ground.php_with("tls.php", &["line", &certificate]));
+        contenders.push(ground.php("tls.php").told(&["line", &certificate]));
     } else {
         let reason = "its server resumes no session (tried)";
         contenders.push(Contender::absent("php", reason));

@@ -35,7 +35,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
         contenders: vec![
             ground.rustls("send", &certificate),
             ground.ours("--certificate", &ours),
-            ground.php_with("tls.php", &["send", &certificate]),
+            ground.php("tls.php").told(&["send", &certificate]),
         ],
         targets: TARGETS,
     }]
