@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(format!("\"{}\"", env::var("CARGO_PKG_VERSION")?).as_str()),
     );
     build.compile("stream_socket_shim");
+    // What C calls of Rust is in the same file, which nobody else is to step between.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     // A lookup that was given up goes on in its thread, for which the code has to stay when PHP
     // unloads its extensions.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -1,15 +1,11 @@
 //! Every call from C passes here: no panic goes through a frame of C, which would end the process.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+use std::thread;
 
 use crate::failure::Failure;
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
 
 static QUIET: Once = Once::new();
 
@@ -24,13 +20,11 @@ pub(super) enum Ended<T> {
 /// Runs `body`; a panic in it is a result.
 pub(super) fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Ended<T> {
     QUIET.call_once(silence);
-    let before = INSIDE.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "simulation")]
         simulated::panic_in_turn();
         body()
     }));
-    INSIDE.set(before);
     match result {
         Ok(Ok(value)) => Ended::Well(value),
         Ok(Err(failure)) => Ended::Failed(failure),
@@ -38,11 +32,12 @@ pub(super) fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Ended<T> 
     }
 }
 
-/// PHP tells of a panic by an Error; standard error is the script's.
+/// PHP tells of a panic by an Error; standard error is the script's. The library's own threads,
+/// which have names, are no part of a call.
 fn silence() {
     let others = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if !INSIDE.get() {
+        if thread::current().name().is_some() {
             others(info);
         }
     }));

@@ -130,6 +130,10 @@ static bool may_close(zend_execute_data *execute_data)
 {
 	php_stream *stream = NULL;
 
+	if (!ss_loop_exists()) {
+		/* Nobody has ever parked. */
+		return true;
+	}
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
 		php_stream_from_zval_no_verify(stream, ZEND_CALL_ARG(execute_data, 1));
 	}

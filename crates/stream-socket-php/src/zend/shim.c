@@ -69,7 +69,7 @@ void ss_settle(ss_outcome *outcome)
 {
 	char text[256];
 
-	if (outcome->status != SS_PANICKED) {
+	if (EXPECTED(outcome->status != SS_PANICKED)) {
 		ss_forget(outcome);
 		return;
 	}
