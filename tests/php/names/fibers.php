@@ -41,6 +41,7 @@ if ($worker === 0) {
 echo 'a worker: ', fgets(stream_socket_client('tcp://127.0.0.1:4002'));
 posix_kill($worker, SIGTERM);
 pcntl_waitpid($worker, $status);
+fclose($workers);
 
 // One waits for a name, others go on.
 $silent = stream_socket_spawn(tried(...), 'tcp://silent.example:4000', 1);
@@ -78,6 +79,18 @@ echo 'bound to ', strtok($name, ':'), "\n";
 // More than there are threads for: each ends by its own time.
 $told = all(array_fill(0, 40, fn () => @tried('tcp://silent.example:4000', 0.2)));
 echo json_encode(array_count_values($told)), threads() > 32 ? ', too many threads' : '', "\n";
+
+// Another Fiber closes what is not open yet.
+$opening = stream_socket_spawn(tried(...), 'tcp://silent.example:4000', 30);
+all([function () use ($server) {
+    usleep(1000);
+    foreach (get_resources('stream') as $stream) {
+        if (stream_get_meta_data($stream)['stream_type'] === 'tcp_socket/ssl' && $stream !== $server) {
+            echo json_encode(fclose($stream)), " closed\n";
+        }
+    }
+}]);
+echo stream_socket_join($opening), "\n";
 
 // Those who wait are ended, and what they begin then fails.
 $server = stream_socket_server('tcp://127.0.0.1:4003');

@@ -1,6 +1,7 @@
 <?php
 // Streams that are closed while a Fiber waits for them: by other names of fclose, without a place
 // to accept into, and by a child of the process.
+require __DIR__ . '/../certificate.php';
 error_reporting(0);
 
 function listen(array $options = []): mixed
@@ -36,6 +37,22 @@ foreach (['by another' => true, 'by nobody else' => false] as $how => $closes) {
     echo json_encode([stream_socket_join($writer), $closed, is_resource($served)]), "\n";
     restore_error_handler();
 }
+
+// Nor does accept lose its listener to a handler of a notice, in a Fiber or not.
+function accept_by_openssl(): void
+{
+    $server = stream_socket_server('tls://127.0.0.1:0');
+    $key = ['curve_name' => 'secp256k1', 'private_key_type' => OPENSSL_KEYTYPE_EC];
+    stream_context_set_option($server, 'ssl', 'local_cert', certificate($key));
+    set_error_handler(function (int $level) use ($server) {
+        usleep(1000);
+        return $level === E_NOTICE && fclose($server);
+    });
+    echo 'closed in accept: ', json_encode([stream_socket_accept($server, 0), is_resource($server)]), "\n";
+    restore_error_handler();
+}
+accept_by_openssl();
+stream_socket_join(stream_socket_spawn(accept_by_openssl(...)));
 
 $server = listen(['max_connections' => 1]);
 $clients = [connect($server), connect($server)];

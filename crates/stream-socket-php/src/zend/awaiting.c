@@ -63,11 +63,11 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 		return waited;
 	}
 	ss_loop_arm();
-	socket->waiting++;
+	ss_enter(socket);
 	task->socket = socket;
 	task->direction = direction;
 	waited = ss_task_park(task);
-	socket->waiting--;
+	ss_leave(socket);
 	if (waited == SS_ENDED) {
 		ss_wait_cancel(socket, direction, (uintptr_t) task);
 	}
@@ -108,11 +108,11 @@ enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *p
 	const void *held[] = {socket};
 	ss_holder holder = {.held = held, .count = 1};
 
-	socket->waiting++;
+	ss_enter(socket);
 	ss_holder_enter(&holder);
-	enum ss_waited waited = ss_await_descriptor(descriptor, patience);
+	enum ss_waited waited = holder.is_closing ? SS_CLOSED : ss_await_descriptor(descriptor, patience);
 	ss_holder_leave(&holder);
-	socket->waiting--;
+	ss_leave(socket);
 	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
 }
 

@@ -21,7 +21,7 @@ ss_hold ss_hold_begin(ss_socket *socket)
 	}
 	ss_hold hold = {task->number, task->held};
 	task->held = socket;
-	socket->waiting++;
+	ss_enter(socket);
 	return hold;
 }
 
@@ -30,40 +30,30 @@ void ss_hold_end(ss_socket *socket, ss_hold hold)
 	if (hold.number == 0) {
 		return;
 	}
-	socket->waiting--;
+	ss_leave(socket);
 	ss_task *task = ss_task_numbered(hold.number);
 	if (task != NULL) {
 		task->held = hold.before;
 	}
 }
 
-/* ---- closing ---- */
+/* ---- who is in an operation, and who waits for them to leave ---- */
 
 /* They stand on the stacks of those who wait. */
 ZEND_TLS ss_holder *holders;
 
-void ss_holder_enter(ss_holder *holder)
-{
-	holder->task = ss_current_task();
-	holder->next = holders;
-	holders = holder;
-}
+/* Who closes a stream, parked until all others have left it. They stand on the stacks of those who close. */
+typedef struct ss_closer {
+	struct ss_closer *next;
+	ss_task *task;
+	const ss_socket *socket;
+	const zend_resource *resource;
+	bool is_woken;
+	/* Whoever was about to open it has closed it. */
+	bool is_gone;
+} ss_closer;
 
-void ss_holder_leave(ss_holder *holder)
-{
-	ss_holder **place = &holders;
-
-	while (*place != holder) {
-		place = &(*place)->next;
-	}
-	*place = holder->next;
-}
-
-/* After a fatal error the stacks are gone. */
-void ss_closing_shut_down(void)
-{
-	holders = NULL;
-}
+ZEND_TLS ss_closer *closers;
 
 static bool holds(const ss_holder *holder, const void *socket, const void *resource)
 {
@@ -74,6 +64,75 @@ static bool holds(const ss_holder *holder, const void *socket, const void *resou
 	}
 	return false;
 }
+
+static void wake(ss_closer *closer)
+{
+	if (!closer->is_woken) {
+		closer->is_woken = true;
+		ss_loop_wake((uintptr_t) closer->task);
+	}
+}
+
+void ss_enter(ss_socket *socket)
+{
+	socket->waiting++;
+}
+
+void ss_leave(ss_socket *socket)
+{
+	if (--socket->waiting > 0 || !socket->closing) {
+		return;
+	}
+	for (ss_closer *closer = closers; closer != NULL; closer = closer->next) {
+		if (closer->socket == socket) {
+			wake(closer);
+		}
+	}
+}
+
+void ss_closing_gone(const ss_socket *socket)
+{
+	for (ss_closer *closer = closers; closer != NULL; closer = closer->next) {
+		if (closer->socket == socket) {
+			closer->is_gone = true;
+			wake(closer);
+		}
+	}
+}
+
+void ss_holder_enter(ss_holder *holder)
+{
+	holder->task = ss_current_task();
+	holder->next = holders;
+	holders = holder;
+	for (const ss_closer *closer = closers; closer != NULL; closer = closer->next) {
+		holder->is_closing |= holds(holder, closer->socket, closer->resource);
+	}
+}
+
+void ss_holder_leave(ss_holder *holder)
+{
+	ss_holder **place = &holders;
+
+	while (*place != holder) {
+		place = &(*place)->next;
+	}
+	*place = holder->next;
+	for (ss_closer *closer = closers; closer != NULL; closer = closer->next) {
+		if (holds(holder, closer->socket, closer->resource)) {
+			wake(closer);
+		}
+	}
+}
+
+/* After a fatal error the stacks are gone. */
+void ss_closing_shut_down(void)
+{
+	holders = NULL;
+	closers = NULL;
+}
+
+/* ---- closing ---- */
 
 /* How many hold it; they are woken. */
 static uint32_t wake_holders(const ss_socket *socket, const zend_resource *resource)
@@ -103,30 +162,47 @@ static bool is_held(const ss_socket *socket, const zend_resource *resource)
 	return socket != NULL && socket->waiting > 0;
 }
 
-/* Whether nobody is in an operation of the stream any more. Who is has its turn before this task. */
-static bool is_left(ss_socket *socket, const zend_resource *resource)
-{
-	ss_task *task = ss_current_task();
+enum ss_closes { SS_MAY_CLOSE, SS_MAY_NOT_CLOSE, SS_IS_CLOSED };
 
+static void leave_closers(ss_closer *closer)
+{
+	ss_closer **place = &closers;
+
+	while (*place != closer) {
+		place = &(*place)->next;
+	}
+	*place = closer->next;
+	ss_loop_forget((uintptr_t) closer->task);
+}
+
+/* Wakes all who are in an operation of the stream, and parks until they have left. */
+static enum ss_closes see_off(ss_socket *socket, const zend_resource *resource)
+{
+	ss_closer closer = {.next = closers, .task = ss_current_task(), .socket = socket, .resource = resource};
+	bool goes_on = true;
+
+	closers = &closer;
 	if (socket != NULL) {
 		socket->closing = true;
 		ss_wake_waiters(socket);
 	}
-	while (wake_holders(socket, resource) > 0 || (socket != NULL && socket->waiting > 0)) {
-		ss_loop_wake((uintptr_t) task);
-		if (ss_task_park(task) == SS_ENDED) {
-			ss_loop_forget((uintptr_t) task);
-			if (socket != NULL) {
-				socket->closing = false;
-			}
-			return false;
-		}
+	while (goes_on && !closer.is_gone
+		&& (wake_holders(socket, resource) > 0 || (socket != NULL && socket->waiting > 0))) {
+		closer.is_woken = false;
+		goes_on = ss_task_park(closer.task) != SS_ENDED;
 	}
-	return true;
+	leave_closers(&closer);
+	if (closer.is_gone) {
+		return SS_IS_CLOSED;
+	}
+	if (!goes_on && socket != NULL) {
+		socket->closing = false;
+	}
+	return goes_on ? SS_MAY_CLOSE : SS_MAY_NOT_CLOSE;
 }
 
-/* Waits until the stream may be closed; false after a warning, or where the task is to end. */
-static bool may_close(zend_execute_data *execute_data)
+/* Waits until the stream may be closed, which it may not after a warning, or where the task is to end. */
+static enum ss_closes may_close(zend_execute_data *execute_data)
 {
 	php_stream *stream = NULL;
 
@@ -140,35 +216,39 @@ static bool may_close(zend_execute_data *execute_data)
 	ss_socket *socket = stream != NULL ? ss_socket_of(stream) : NULL;
 	if (socket != NULL && socket->closing) {
 		php_error_docref(NULL, E_WARNING, "Another Fiber is closing this stream");
-		return false;
+		return SS_MAY_NOT_CLOSE;
 	}
 	if (stream == NULL || !is_held(socket, stream->res)) {
-		return true;
+		return SS_MAY_CLOSE;
 	}
 	ss_task *task = ss_current_task();
 	if (task != NULL && socket != NULL && task->held == socket) {
 		php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
-		return false;
+		return SS_MAY_NOT_CLOSE;
 	}
 	if (ss_manner_now() != SS_PARKS) {
 		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");
-		return false;
+		return SS_MAY_NOT_CLOSE;
 	}
-	return is_left(socket, stream->res);
+	return see_off(socket, stream->res);
 }
 
 static ZEND_NAMED_FUNCTION(close_)
 {
-	if (!may_close(execute_data)) {
-		RETURN_FALSE;
+	enum ss_closes closes = may_close(execute_data);
+
+	if (closes != SS_MAY_CLOSE) {
+		RETURN_BOOL(closes == SS_IS_CLOSED);
 	}
 	stock_close(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
 static ZEND_NAMED_FUNCTION(pclose_)
 {
-	if (!may_close(execute_data)) {
-		RETURN_LONG(-1);
+	enum ss_closes closes = may_close(execute_data);
+
+	if (closes != SS_MAY_CLOSE) {
+		RETURN_LONG(closes == SS_IS_CLOSED ? 0 : -1);
 	}
 	stock_pclose(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }

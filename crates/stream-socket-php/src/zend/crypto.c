@@ -34,8 +34,8 @@ static bool hand_over(php_stream *stream, int protocol)
 	bool persistent = php_stream_is_persistent(stream);
 	char key[64];
 
-	if (ours->waiting > 0) {
-		/* A Fiber is in one of its operations, and goes on with it. */
+	if (ours->waiting > 0 || ours->closing) {
+		/* A Fiber is in one of its operations, and goes on with it, or closes it. */
 		return false;
 	}
 	snprintf(key, sizeof(key), "stream_socket__handed_over__%p", (void *) stream);
@@ -74,6 +74,17 @@ static zend_long method_of(php_stream *stream, const ss_socket *socket)
 	return method == SS_TLS_SERVER && chosen != NULL ? ss_context_long(chosen) : method;
 }
 
+/* The stream, which is no longer ours, stays, whatever a handler of this does. */
+static void tell_who_serves(php_stream *stream, const char *reason)
+{
+	uint32_t flags = stream->flags;
+
+	stream->flags |= PHP_STREAM_FLAG_NO_FCLOSE;
+	php_error_docref(NULL, E_NOTICE, "TLS is left to OpenSSL, so that a silent client can hold up "
+		"accept: %s", reason);
+	stream->flags = flags;
+}
+
 enum ss_prepared ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool is_new)
 {
 	ss_reading reading;
@@ -108,8 +119,7 @@ enum ss_prepared ss_crypto_prepare(php_stream *stream, ss_socket *socket, bool i
 		return SS_UNPREPARED;
 	}
 	if (reason[0] != '\0') {
-		php_error_docref(NULL, E_NOTICE, "TLS is left to OpenSSL, so that a silent client can hold up "
-			"accept: %s", reason);
+		tell_who_serves(stream, reason);
 	}
 	return SS_THEIRS;
 }

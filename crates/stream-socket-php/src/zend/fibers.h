@@ -278,6 +278,12 @@ typedef struct ss_holder {
 	bool is_closing;
 } ss_holder;
 
+/* An operation of a stream that may park, from its beginning to its end: who closes the stream waits for that. */
+void ss_enter(ss_socket *socket);
+void ss_leave(ss_socket *socket);
+/* The stream has been closed, whoever else was about to do it. */
+void ss_closing_gone(const ss_socket *socket);
+/* One of them may be about to be closed already. */
 void ss_holder_enter(ss_holder *holder);
 void ss_holder_leave(ss_holder *holder);
 

@@ -12,9 +12,9 @@ static const struct timeval none;
 /* The stream stays while somebody is in one of its operations, parked or not. */
 static bool give_way_in(ss_socket *socket)
 {
-	socket->waiting++;
+	ss_enter(socket);
 	bool goes_on = ss_give_way();
-	socket->waiting--;
+	ss_leave(socket);
 	return goes_on && !socket->closing;
 }
 

@@ -57,7 +57,7 @@ int ss_parked_poll(struct pollfd *polled, uint32_t count, const void *const *hel
 			return ready;
 		}
 		ss_holder_enter(&holder);
-		enum ss_waited waited = park(polled, count, &patience);
+		enum ss_waited waited = holder.is_closing ? SS_READY : park(polled, count, &patience);
 		ss_holder_leave(&holder);
 		if (waited == SS_TOO_LATE) {
 			return 0;

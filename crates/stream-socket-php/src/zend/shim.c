@@ -770,6 +770,7 @@ static int op_close(php_stream *stream, int close_handle)
 		return 0;
 	}
 	ss_watch_leave(socket);
+	ss_closing_gone(socket);
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */
 		ss_released(socket);

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use super::{LIBRARY, PHP, PHP_SETTINGS, root, settings};
+use super::{LIBRARY, PHP, PHP_SETTINGS, bounded, root, settings};
 
 /// As many clients as PHP's own backlog holds.
 const FEW: usize = 10;
@@ -68,4 +68,19 @@ fn an_operation_is_one_system_call_less_than_on_stock_php() {
             );
         }
     }
+}
+
+#[test]
+fn who_closes_a_stream_rests_until_others_have_left_it() {
+    let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("closing");
+    let mut command = Command::new("strace");
+    command
+        .args(["-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2", "-o"])
+        .arg(&log)
+        .arg(&*PHP)
+        .arg(root().join("tests/php/closing.php"))
+        .env(PHP_SETTINGS, settings(&LIBRARY, "settings"));
+    assert_eq!(bounded(command).stdout, b"true");
+    let turns = fs::read_to_string(&log).unwrap().lines().count();
+    assert!((1..100).contains(&turns), "{turns} turns of the loop");
 }
