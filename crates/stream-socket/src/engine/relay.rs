@@ -167,29 +167,17 @@ impl<D: Dial> Relay<D> {
     fn pump(&mut self, turn: &mut Turn<'_>) -> Next {
         let mut has_moved = false;
         loop {
-            let Target::Connected(target) = &mut self.target else {
-                return Next::Wait(Interest::READ);
-            };
-            let up = self.up.step(&mut self.client, target, turn);
-            let up = match self.settle(up, Side::Client, turn) {
-                Ok(step) => step,
-                Err(next) => return next,
-            };
-            let Target::Connected(target) = &mut self.target else {
-                return Next::Wait(Interest::READ);
-            };
-            let down = self.down.step(target, &mut self.client, turn);
-            let down = match self.settle(down, Side::Target, turn) {
-                Ok(step) => step,
+            let steps = match self.step_both(turn) {
+                Ok(steps) => steps,
                 Err(next) => return next,
             };
             if self.up.is_done() && self.down.is_done() {
                 return self.finish();
             }
-            if (up, down) == (Step::Blocked, Step::Blocked) {
+            has_moved |= steps != [Step::Blocked; 2];
+            if !steps.contains(&Step::Moved) {
                 break;
             }
-            has_moved = true;
             if turn.is_over() {
                 self.renew_patience(turn);
                 return Next::Yield;
@@ -205,6 +193,33 @@ impl<D: Dial> Relay<D> {
         Next::Wait(self.client.interest())
     }
 
+    fn step_both(&mut self, turn: &mut Turn<'_>) -> std::result::Result<[Step; 2], Next> {
+        Ok([
+            self.step(Side::Client, turn)?,
+            self.step(Side::Target, turn)?,
+        ])
+    }
+
+    /// A step of what comes from `side`; what is next, if that is the end.
+    fn step(&mut self, side: Side, turn: &mut Turn<'_>) -> std::result::Result<Step, Next> {
+        let Target::Connected(target) = &mut self.target else {
+            return Err(Next::Wait(Interest::READ));
+        };
+        let (flow, from, to) = match side {
+            Side::Client => (&mut self.up, &mut self.client, target),
+            Side::Target => (&mut self.down, target, &mut self.client),
+        };
+        match flow.step(from, to, turn) {
+            Ok(step) => {
+                if flow.is_done() {
+                    self.first.get_or_insert(side);
+                }
+                Ok(step)
+            }
+            Err(fault) => self.meet(fault, side, turn),
+        }
+    }
+
     /// Something has moved: once one side has ended, the other's silence begins anew.
     fn renew_patience(&self, turn: &mut Turn<'_>) {
         if self.first.is_some() {
@@ -212,45 +227,36 @@ impl<D: Dial> Relay<D> {
         }
     }
 
-    /// Looks at what came of a step from `side`; what is next, if that is the end.
-    fn settle(
+    /// An end has failed in a step of what comes from `side`: what is next, or the step that this
+    /// is.
+    #[cold]
+    fn meet(
         &mut self,
-        result: std::result::Result<Step, Fault>,
+        fault: Fault,
         side: Side,
         turn: &mut Turn<'_>,
     ) -> std::result::Result<Step, Next> {
-        let flow = match side {
-            Side::Client => &mut self.up,
-            Side::Target => &mut self.down,
+        let (failed, error) = match fault {
+            Fault::Sender(error) => (side, error),
+            Fault::Receiver(error) => (side.other(), error),
         };
-        match result {
-            Ok(step) => {
-                if flow.is_done() {
-                    self.first.get_or_insert(side);
-                }
-                Ok(step)
-            }
-            Err(Fault::Sender(error)) => {
-                let error = Error::of_io(error, side.name());
-                if error.limit() == Some(Limit::PeerIdle) {
-                    return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
-                }
-                let (side, error) = self.broken.take().unwrap_or((side, error));
-                self.reset_other(side);
-                Err(self.end(RelayEnding::Failed(side, error)))
-            }
-            // What it has sent before it broke is still worth having.
-            Err(Fault::Receiver(error)) => {
-                flow.give_up(turn.pipes);
-                let error = Error::of_io(error, side.other().name());
-                if error.limit() == Some(Limit::PeerIdle) {
-                    return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
-                }
-                self.broken.get_or_insert((side.other(), error));
-                self.first.get_or_insert(side.other());
-                Ok(Step::Moved)
-            }
+        let error = Error::of_io(error, failed.name());
+        if error.limit() == Some(Limit::PeerIdle) {
+            return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
         }
+        if failed == side {
+            let (side, error) = self.broken.take().unwrap_or((side, error));
+            self.reset_other(side);
+            return Err(self.end(RelayEnding::Failed(side, error)));
+        }
+        // What it has sent before it broke is still worth having.
+        match side {
+            Side::Client => self.up.give_up(turn.pipes),
+            Side::Target => self.down.give_up(turn.pipes),
+        }
+        self.broken.get_or_insert((failed, error));
+        self.first.get_or_insert(failed);
+        Ok(Step::Moved)
     }
 
     fn finish(&mut self) -> Next {

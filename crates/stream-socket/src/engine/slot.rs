@@ -27,7 +27,8 @@ pub(super) struct Slot<T> {
     /// When the task's own timer comes.
     pub(super) task_due: Option<Moment>,
     pub(super) limits: Limits,
-    pub(super) last_active: Moment,
+    /// When it last had something to do, where that has a limit.
+    last_active: Moment,
     /// Of the peer of a listener of datagrams.
     hearing: Option<Box<Hearing>>,
 }
@@ -91,7 +92,8 @@ impl<T: Task> Slot<T> {
 
     /// Runs the task, and notes the timer that it set.
     pub(super) fn run(&mut self, wake: Wake, lent: Lent<'_>, now: Instant, draining: bool) -> Next {
-        if matches!(wake, Wake::Ready { .. } | Wake::Second { .. } | Wake::Turn) {
+        let is_active = matches!(wake, Wake::Ready { .. } | Wake::Second { .. } | Wake::Turn);
+        if is_active && self.limits.idle.is_some() {
             self.last_active = now.into();
         }
         let mut turn = Turn::new(lent, now, draining);

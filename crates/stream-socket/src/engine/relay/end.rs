@@ -185,6 +185,7 @@ impl End {
     }
 
     /// Sends what TLS holds of what it has taken, as far as there is room.
+    #[inline]
     pub(super) fn flush(&mut self) {
         // What fails here, the next write or read tells.
         if !self.stream.is_plain() && self.stream.flush().is_err() {

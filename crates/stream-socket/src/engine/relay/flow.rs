@@ -43,7 +43,10 @@ enum State {
 /// Whether a step came forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// There may be more to do at once.
     Moved,
+    /// It has moved all there was.
+    Last,
     Blocked,
 }
 
@@ -72,16 +75,33 @@ impl Flow {
     }
 
     /// Sends what is held, or moves what one read brings.
+    #[inline]
     pub(super) fn step(
         &mut self,
         from: &mut End,
         to: &mut End,
         turn: &mut Turn<'_>,
     ) -> Result<Step, Fault> {
-        if self.is_done() {
+        if self.is_at_rest(from) {
             return Ok(Step::Blocked);
         }
-        if !self.flush(to, turn)? {
+        match self.go_on(from, to, turn) {
+            Ok(Step::Moved) if self.is_at_rest(from) => Ok(Step::Last),
+            result => result,
+        }
+    }
+
+    /// Whether there is nothing to do before there is news of the sender.
+    fn is_at_rest(&self, from: &End) -> bool {
+        match self.state {
+            State::Open => self.held.is_none() && !from.ready.readable,
+            State::Ending => false,
+            State::Done => true,
+        }
+    }
+
+    fn go_on(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
+        if self.held.is_some() && !self.flush(to, turn)? {
             from.may_wait().map_err(Fault::Sender)?;
             return Ok(Step::Blocked);
         }
