@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 
 /// What one receive of a byte stream may bring: PHP's chunk size.
 const CHUNK: usize = 8 * 1024;
@@ -92,12 +93,12 @@ impl ReadBuffer {
 
     /// Room for a receive, after what is there; tell [`filled`](Self::filled) what came.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.content().room(CHUNK)
+        self.make_room(CHUNK)
     }
 
     /// Room for a whole datagram.
     pub(crate) fn datagram_room(&mut self) -> &mut [u8] {
-        &mut self.content().room(DATAGRAM)[..DATAGRAM]
+        &mut self.make_room(DATAGRAM)[..DATAGRAM]
     }
 
     pub(crate) fn filled(&mut self, count: usize) {
@@ -111,7 +112,7 @@ impl ReadBuffer {
         if bytes.is_empty() {
             return;
         }
-        self.content().room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.make_room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
     }
 
@@ -122,9 +123,13 @@ impl ReadBuffer {
         }
     }
 
-    fn content(&mut self) -> &mut Content {
-        self.0
-            .get_or_insert_with(|| SPARE.take().unwrap_or_default())
+    /// Room for `size` bytes or more, after what is there.
+    fn make_room(&mut self, size: usize) -> &mut [u8] {
+        match &mut self.0 {
+            Some(content) => content.grow_into_spare(size),
+            content => *content = SPARE.take(),
+        }
+        self.0.get_or_insert_default().room(size)
     }
 
     fn release(&mut self) {
@@ -143,6 +148,24 @@ impl ReadBuffer {
 }
 
 impl Content {
+    /// Moves to the thread's spare buffer if only that has the room: its memory need not be
+    /// cleared, as what would be allocated had to be.
+    fn grow_into_spare(&mut self, size: usize) {
+        let bytes = &self.storage[self.start..self.end];
+        let needed = bytes.len() + size;
+        if self.storage.len() >= needed {
+            return;
+        }
+        match SPARE.take() {
+            Some(mut spare) if spare.storage.len() >= needed => {
+                spare.storage[..bytes.len()].copy_from_slice(bytes);
+                (self.start, self.end) = (0, bytes.len());
+                self.storage = mem::take(&mut spare.storage);
+            }
+            spare => SPARE.set(spare),
+        }
+    }
+
     /// Room for `size` bytes or more, after what is there.
     fn room(&mut self, size: usize) -> &mut [u8] {
         if self.start > 0 && self.storage.len() - self.end < size {
@@ -151,8 +174,14 @@ impl Content {
             self.start = 0;
         }
         if self.storage.len() - self.end < size {
-            // Doubled at least, so that a long line is not copied again for every chunk.
-            let larger = (self.end + size).max(2 * self.storage.len());
+            // Doubled, so that a long line is not copied again for every chunk, and not beyond
+            // what can be kept for later where that is enough.
+            let (needed, doubled) = (self.end + size, 2 * self.storage.len());
+            let larger = if needed <= LARGEST_SPARE {
+                needed.max(doubled.min(LARGEST_SPARE))
+            } else {
+                needed.max(doubled)
+            };
             self.storage.reserve_exact(larger - self.storage.len());
             self.storage.resize(larger, 0);
         }
@@ -195,7 +224,15 @@ impl ReadBuffer {
 
     /// Room for `size` bytes or more.
     pub(crate) fn room_for(&mut self, size: usize) -> &mut [u8] {
-        self.content().room(size)
+        self.make_room(size)
+    }
+
+    /// Room for `most` bytes, or for as many, but `least`, as leave the buffer one that can be
+    /// kept for later.
+    pub(crate) fn room_between(&mut self, least: usize, most: usize) -> &mut [u8] {
+        let kept = LARGEST_SPARE.saturating_sub(self.bytes().len());
+        let size = most.min(kept.max(least));
+        &mut self.make_room(size)[..size]
     }
 
     /// What is left is kept for longer: in no more memory than it needs.
@@ -268,6 +305,40 @@ mod tests {
         fill(&mut second, b"d");
         assert_eq!(second.bytes().as_ptr(), memory);
         assert_eq!(second.bytes(), b"d");
+    }
+
+    #[test]
+    fn what_has_to_grow_moves_to_the_spare_buffer_if_that_has_the_room() {
+        for (size, moves) in [(DATAGRAM - 3, true), (DATAGRAM, false)] {
+            SPARE.set(None);
+            let mut buffer = ReadBuffer::default();
+            fill(&mut buffer, b"abc");
+            let mut other = ReadBuffer::default();
+            let spare = other.datagram_room().as_ptr();
+            other.release_if_empty();
+            buffer.make_room(size);
+            assert_eq!(buffer.bytes(), b"abc");
+            assert_eq!(buffer.bytes().as_ptr() == spare, moves, "{size}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn what_tls_receives_fits_a_buffer_that_is_kept() {
+        const LEAST: usize = 17 * 1024;
+        for (held, room) in [
+            (0, 60 * 1024),
+            (16 * 1024, 52 * 1024),
+            // More than a record, as the parts of a long message are.
+            (60 * 1024, LEAST),
+        ] {
+            SPARE.set(None);
+            let mut buffer = ReadBuffer::default();
+            buffer.append(&vec![1; held]);
+            assert_eq!(buffer.room_between(LEAST, 60 * 1024).len(), room, "{held}");
+            let storage = buffer.0.as_ref().map_or(0, |it| it.storage.len());
+            assert!(storage <= LARGEST_SPARE || held > 50 * 1024, "{storage}");
+        }
     }
 
     #[test]

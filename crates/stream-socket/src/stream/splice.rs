@@ -21,6 +21,12 @@ impl Stream {
             && matches!(self.transport, Transport::Tcp | Transport::Unix)
     }
 
+    /// Whether it carries TLS, over a socket that it has for itself. A short read of such a stream
+    /// has decrypted all there was.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.ours && matches!(self.source, Source::Secure(_))
+    }
+
     /// Whether nobody else has its descriptor, or may inherit it.
     pub(crate) fn is_unshared(&self) -> bool {
         let is_inheritable = self

@@ -2,12 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
-use stream_socket::{ConnectOptions, Error, Result, Route, Stream};
+use stream_socket::{ConnectOptions, Error, Listener, Result, Route, Stream};
 
 use crate::engine::listener;
 
@@ -113,6 +114,16 @@ pub(crate) fn turned_by_hand(
 ) -> (Engine<Relay<ToUrl>>, String, Receiver<Ending>) {
     let listener = listener("tcp://127.0.0.1:0");
     let address = listener.local_addr().to_string();
+    let (engine, endings) = turned_for(listener, target, silence);
+    (engine, address, endings)
+}
+
+/// The same for whom `listener` accepts.
+pub(crate) fn turned_for(
+    listener: Arc<Listener>,
+    target: &str,
+    silence: Duration,
+) -> (Engine<Relay<ToUrl>>, Receiver<Ending>) {
     let mut engine = Engine::new(&Control::new()).unwrap();
     let ((told, endings), url) = (channel(), target.to_owned());
     let dial = move |client| {
@@ -120,7 +131,7 @@ pub(crate) fn turned_by_hand(
         Some(Relay::new(client, ToUrl { url, told }).half_closed(silence))
     };
     engine.listen(listener, dial).unwrap();
-    (engine, address, endings)
+    (engine, endings)
 }
 
 fn read_all(mut stream: impl Read) -> std::io::Result<Vec<u8>> {

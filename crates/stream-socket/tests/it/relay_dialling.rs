@@ -50,12 +50,15 @@ fn a_target_is_not_waited_for_on_behalf_of_a_client_that_is_gone() {
 mod simulated {
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread;
 
+    use stream_socket::Stream;
     use stream_socket::engine::Engine;
     use stream_socket::simulation::{Call, Fault, Plan, calls};
 
     use super::*;
-    use crate::relay::SHORT;
+    use crate::relay::{SHORT, turned_for};
 
     const ENOSPC: i32 = 28;
 
@@ -123,6 +126,37 @@ mod simulated {
             (Call::Mode, 0),
         ] {
             assert_eq!(count(kind), expected, "{kind:?}: {made:?}");
+        }
+    }
+
+    /// That there is nothing more it need not be told. Of what is large, more will have come.
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_message_over_tls_is_received_at_once() {
+        use crate::support::certificates::{serving, trusting};
+
+        let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("tcp://{}", backend.local_addr().unwrap());
+        let listener = Listener::bind("tls://127.0.0.1:0", &serving("localhost")).unwrap();
+        let url = listener.url().clone();
+        let (mut engine, _endings) = turned_for(Arc::new(listener), &target, SOON);
+        let client = thread::spawn(move || Stream::connect(&url, &trusting()).unwrap());
+        while !client.is_finished() {
+            turn(&mut engine, 1);
+        }
+        let mut client = client.join().unwrap();
+        turn(&mut engine, 3);
+        let (mut served, _) = backend.accept().unwrap();
+        for length in [1, 100, 16_000, 16_384 + 100] {
+            let message = vec![7; length];
+            let ((), made) = calls(|| {
+                client.write_all(&message).unwrap();
+                turn(&mut engine, 3);
+            });
+            served.read_exact(&mut vec![0; length]).unwrap();
+            let receives = made.iter().filter(|call| **call == Call::Receive).count();
+            let expected = 1 + usize::from(length > 16_384);
+            assert_eq!(receives, expected, "{length}: {made:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 
+use super::flow::LARGE;
 use crate::engine::task::Wake;
 use crate::error::Error;
 use crate::select::Interest;
@@ -102,11 +103,9 @@ impl End {
 
     /// A read brought `length` bytes where there was room for `room`.
     pub(super) fn has_read(&mut self, length: usize, room: usize) {
-        if length < room
-            && !self.ready.ended
-            && self.stream.is_plain()
-            && !self.stream.has_buffered()
-        {
+        // What is large takes so long to decrypt that more has come meanwhile.
+        let had_all = self.stream.is_plain() || (length < LARGE && self.stream.is_secure());
+        if length < room && !self.ready.ended && had_all && !self.stream.has_buffered() {
             self.ready.readable = false;
         }
     }

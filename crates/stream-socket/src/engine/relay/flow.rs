@@ -8,7 +8,7 @@ use crate::engine::task::Turn;
 
 /// A read this large counts as bulk; after [`BULK`] of them the bytes go through a pipe. Short
 /// connections and small messages never come so far.
-const LARGE: usize = 16 * 1024;
+pub(super) const LARGE: usize = 16 * 1024;
 const BULK: u8 = 2;
 
 /// From one end to the other.

@@ -230,7 +230,7 @@ impl Session {
         _ = self.flush(socket);
         while self.end.is_none() && !(sink.delivered() > 0 && (sink.is_full() || is_drained)) {
             match self.receive(socket, wanted) {
-                Ok(length) => is_drained = length < wanted,
+                Ok(was_all) => is_drained = was_all,
                 Err(Hindrance::Blocked(_)) if sink.delivered() > 0 => break,
                 Err(Hindrance::Blocked(events)) => return Err(Hindrance::Blocked(events)),
                 Err(hindrance) => {
@@ -246,6 +246,10 @@ impl Session {
             if self.for_nothing > MOST_FOR_NOTHING {
                 self.fail(Hindrance::Broken(TOO_MUCH_FOR_NOTHING.to_owned()));
             }
+        }
+        // Of a stream in full flow there is more to come than is worth moving this for.
+        if is_drained && sink.delivered() < RECORD {
+            self.incoming.settle();
         }
         match &self.end {
             Some(End::Failed(hindrance)) if sink.delivered() == 0 => Err(hindrance.clone()),
@@ -405,16 +409,17 @@ impl Session {
         Ok(())
     }
 
-    /// Receives up to `wanted` bytes; how many came. If fewer, there are no more for now.
-    fn receive(&mut self, socket: BorrowedFd<'_>, wanted: usize) -> Result<usize, Hindrance> {
+    /// Receives up to `wanted` bytes; whether those that came were all there were for now.
+    fn receive(&mut self, socket: BorrowedFd<'_>, wanted: usize) -> Result<bool, Hindrance> {
         loop {
-            let room = &mut self.incoming.room_for(wanted)[..wanted];
+            let room = self.incoming.room_between(LEAST, wanted);
             match socket::receive(socket, room, Take::Consume) {
                 Ok(0) => return Err(self.cut_off()),
                 Ok(length) => {
+                    let was_all = length < room.len();
                     self.incoming.filled(length);
                     self.for_nothing += length;
-                    return Ok(length);
+                    return Ok(was_all);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
