@@ -38,6 +38,41 @@ foreach (['by another' => true, 'by nobody else' => false] as $how => $closes) {
     restore_error_handler();
 }
 
+// Two who are each in an operation of the stream that the other one closes don't wait for one another.
+// Of progress a context is told once http has begun with it.
+[$servers, $served] = [[listen(), listen()], []];
+foreach ($servers as $index => $server) {
+    $context = stream_context_create();
+    stream_context_set_params($context, ['notification' => function (int $code) use (&$served, $index) {
+        if ($code === STREAM_NOTIFY_PROGRESS && count($served) === 2) {
+            usleep(1000);
+            $closed = fclose($served[1 - $index]);
+            echo 'crosswise: ', json_encode([$closed, $closed ? '' : error_get_last()['message']]), "\n";
+        }
+    }]);
+    stream_socket_spawn(function () use ($server) {
+        $client = stream_socket_accept($server);
+        fwrite($client, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    $address = stream_socket_get_name($server, false);
+    stream_socket_join(stream_socket_spawn('file_get_contents', "http://$address/", false, $context));
+    $served[] = stream_socket_client("tcp://$address", $code, $text, 5, STREAM_CLIENT_CONNECT, $context);
+}
+$writers = array_map(fn ($stream) => stream_socket_spawn(fn () => fwrite($stream, 'x')), $served);
+echo json_encode([array_map('stream_socket_join', $writers), array_map('is_resource', $served)]), "\n";
+
+// A copy ends when either of its streams is closed.
+foreach (['from', 'to'] as $which => $name) {
+    $servers = [listen(), listen()];
+    $streams = array_map('connect', $servers);
+    $copying = stream_socket_spawn(fn () => stream_copy_to_stream(...$streams));
+    $closed = stream_socket_join(stream_socket_spawn(function () use ($streams, $which) {
+        usleep(1000);
+        return fclose($streams[$which]);
+    }));
+    echo "a copy's $name: ", json_encode([stream_socket_join($copying), $closed, array_map('is_resource', $streams)]), "\n";
+}
+
 // Nor does accept lose its listener to a handler of a notice, in a Fiber or not.
 function accept_by_openssl(): void
 {

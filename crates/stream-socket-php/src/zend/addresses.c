@@ -47,10 +47,11 @@ static void complain(ss_socket *socket, php_stream_xport_param *param, const cha
 {
 	zend_string *text = strpprintf(0, "php_network_getaddresses: getaddrinfo for %s failed: %s", host,
 		gai_strerror(code));
-	ss_hold hold = ss_hold_begin(socket);
+	ss_hold hold;
+	ss_hold_begin(&hold, socket);
 
 	php_error_docref(NULL, E_WARNING, "%s", ZSTR_VAL(text));
-	ss_hold_end(socket, hold);
+	ss_hold_end(&hold);
 	if (param->want_errortext) {
 		param->outputs.error_text = text;
 	} else {

@@ -54,10 +54,11 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 		return SS_CLOSED;
 	}
 	if (waited == SS_BUSY) {
-		ss_hold hold = ss_hold_begin(socket);
+		ss_hold hold;
+		ss_hold_begin(&hold, socket);
 		php_error_docref(NULL, E_WARNING, "Another Fiber is %s this stream",
 			direction == SS_READ ? "reading from" : "writing to");
-		ss_hold_end(socket, hold);
+		ss_hold_end(&hold);
 	}
 	if (waited != SS_BEGUN) {
 		return waited;
@@ -116,11 +117,17 @@ enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *p
 	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
 }
 
+/* Whether it is about to be closed, or another stream that the operation is about. */
+static bool is_closing(const ss_socket *socket)
+{
+	return socket->closing || ss_holder_is_closing(ss_current_task()->copying, socket);
+}
+
 enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience)
 {
 	ss_patience moment = moment_of(patience);
 
-	return socket->closing ? SS_CLOSED : after_moment(ss_await_beside(socket, -1, &moment), patience);
+	return is_closing(socket) ? SS_CLOSED : after_moment(ss_await_beside(socket, -1, &moment), patience);
 }
 
 /* A peer's datagrams may be brought by whoever reads another descriptor, without a word. */
@@ -138,7 +145,7 @@ static enum ss_waited await_looking(ss_socket *socket, enum ss_direction directi
 
 enum ss_waited ss_await(ss_socket *socket, enum ss_direction direction, ss_patience *patience)
 {
-	if (socket->closing) {
+	if (is_closing(socket)) {
 		return SS_CLOSED;
 	}
 	return ss_is_to_be_looked_at(socket) ? await_looking(socket, direction, patience)

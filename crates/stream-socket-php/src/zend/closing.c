@@ -12,29 +12,35 @@ static const char *const others[] = {"gzclose", "bzclose"};
 
 /* ---- holding ---- */
 
-ss_hold ss_hold_begin(ss_socket *socket)
+void ss_hold_begin(ss_hold *hold, ss_socket *socket)
 {
 	ss_task *task = ss_current_task();
 
 	if (task == NULL) {
-		return (ss_hold) {0};
-	}
-	ss_hold hold = {task->number, task->held};
-	task->held = socket;
-	ss_enter(socket);
-	return hold;
-}
-
-void ss_hold_end(ss_socket *socket, ss_hold hold)
-{
-	if (hold.number == 0) {
+		hold->number = 0;
 		return;
 	}
-	ss_leave(socket);
-	ss_task *task = ss_task_numbered(hold.number);
-	if (task != NULL) {
-		task->held = hold.before;
+	*hold = (ss_hold) {task->number, socket, task->holds};
+	task->holds = hold;
+	ss_enter(socket);
+}
+
+void ss_hold_end(ss_hold *hold)
+{
+	if (hold->number == 0) {
+		return;
 	}
+	ss_leave(hold->socket);
+	ss_task *task = ss_task_numbered(hold->number);
+	if (task == NULL) {
+		return;
+	}
+	/* Not the first one, where Fibers of the script's own were left in between. */
+	ss_hold **place = &task->holds;
+	while (*place != hold) {
+		place = &(*place)->next;
+	}
+	*place = hold->next;
 }
 
 /* ---- who is in an operation, and who waits for them to leave ---- */
@@ -134,6 +140,27 @@ void ss_closing_shut_down(void)
 
 /* ---- closing ---- */
 
+bool ss_holder_is_closing(const ss_holder *holder, const ss_socket *socket)
+{
+	return holder != NULL && holder->is_closing && holds(holder, socket, socket);
+}
+
+/* Has it go on, and see that one of its streams is about to be closed. */
+static void interrupt(const ss_holder *holder)
+{
+	ss_task *task = holder->task;
+
+	if (holder->spans) {
+		if (task->socket == NULL || !holds(holder, task->socket, task->socket)) {
+			/* It does not wait, or for something else, and will see. */
+			return;
+		}
+		ss_wait_cancel(task->socket, task->direction, (uintptr_t) task);
+		ss_loop_forget((uintptr_t) task);
+	}
+	ss_loop_wake((uintptr_t) task);
+}
+
 /* How many hold it; they are woken. */
 static uint32_t wake_holders(const ss_socket *socket, const zend_resource *resource)
 {
@@ -146,7 +173,7 @@ static uint32_t wake_holders(const ss_socket *socket, const zend_resource *resou
 		count++;
 		if (!holder->is_closing) {
 			holder->is_closing = true;
-			ss_loop_wake((uintptr_t) holder->task);
+			interrupt(holder);
 		}
 	}
 	return count;
@@ -160,6 +187,36 @@ static bool is_held(const ss_socket *socket, const zend_resource *resource)
 		}
 	}
 	return socket != NULL && socket->waiting > 0;
+}
+
+/* Whether a task is in an operation of the stream, of which a handler of the script's runs. */
+static bool is_in(const ss_task *task, const ss_socket *socket, const zend_resource *resource)
+{
+	for (const ss_hold *hold = task->holds; socket != NULL && hold != NULL; hold = hold->next) {
+		if (hold->socket == socket) {
+			return true;
+		}
+	}
+	for (const ss_holder *holder = holders; holder != NULL; holder = holder->next) {
+		if (holder->task == task && holds(holder, socket, resource)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether who closes the stream would wait for a task that waits for it, or does so itself. */
+static bool is_held_by(const ss_task *task, const ss_socket *socket, const zend_resource *resource)
+{
+	if (is_in(task, socket, resource)) {
+		return true;
+	}
+	for (const ss_closer *closer = closers; closer != NULL; closer = closer->next) {
+		if (is_in(closer->task, socket, resource) && is_held_by(task, closer->socket, closer->resource)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 enum ss_closes { SS_MAY_CLOSE, SS_MAY_NOT_CLOSE, SS_IS_CLOSED };
@@ -222,7 +279,7 @@ static enum ss_closes may_close(zend_execute_data *execute_data)
 		return SS_MAY_CLOSE;
 	}
 	ss_task *task = ss_current_task();
-	if (task != NULL && socket != NULL && task->held == socket) {
+	if (task != NULL && is_held_by(task, socket, stream->res)) {
 		php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
 		return SS_MAY_NOT_CLOSE;
 	}

@@ -105,8 +105,10 @@ struct ss_task {
 	ss_socket *socket;
 	enum ss_direction direction;
 	bool visits;
-	/* The stream in an operation of which a handler of the script's runs. */
-	const ss_socket *held;
+	/* The operations of streams of which handlers of the script's run. */
+	struct ss_hold *holds;
+	/* While it copies from one stream to another. */
+	const struct ss_holder *copying;
 	/* What it runs. */
 	ss_server *server;
 	ss_callable callee;
@@ -274,9 +276,14 @@ typedef struct ss_holder {
 	/* Sockets, or resources of streams. */
 	const void *const *held;
 	uint32_t count;
+	/* It is for operations that wait for themselves, one after the other. */
+	bool spans;
 	/* One of them is about to be closed. */
 	bool is_closing;
 } ss_holder;
+
+/* Whether an operation of that stream is one of those, and another of their streams is about to be closed. */
+bool ss_holder_is_closing(const ss_holder *holder, const ss_socket *socket);
 
 /* An operation of a stream that may park, from its beginning to its end: who closes the stream waits for that. */
 void ss_enter(ss_socket *socket);
@@ -287,21 +294,25 @@ void ss_closing_gone(const ss_socket *socket);
 void ss_holder_enter(ss_holder *holder);
 void ss_holder_leave(ss_holder *holder);
 
-/* sleeping.c, closing.c: functions of PHP's that park a task. */
+/* sleeping.c, copying.c, closing.c: functions of PHP's that park a task. */
 void ss_sleeping_begin(void);
 void ss_sleeping_end(void);
+void ss_copying_begin(void);
+void ss_copying_end(void);
 void ss_closing_begin(void);
 void ss_closing_end(void);
 void ss_closing_shut_down(void);
 
 /* Keeps a stream open while an operation of it calls a handler of the script's, which in a task may park. */
-typedef struct {
+typedef struct ss_hold {
+	/* Of the task; 0: there is none. */
 	uint64_t number;
-	const ss_socket *before;
+	ss_socket *socket;
+	struct ss_hold *next;
 } ss_hold;
 
-ss_hold ss_hold_begin(ss_socket *socket);
-void ss_hold_end(ss_socket *socket, ss_hold hold);
+void ss_hold_begin(ss_hold *hold, ss_socket *socket);
+void ss_hold_end(ss_hold *hold);
 
 /* ---- parked_poll.c ---- */
 

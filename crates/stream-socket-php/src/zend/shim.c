@@ -694,9 +694,10 @@ static void tell_progress(php_stream *stream, ssize_t moved)
 	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
 
 	if (context != NULL && context->notifier != NULL) {
-		ss_hold hold = ss_hold_begin(stream->abstract);
+		ss_hold hold;
+		ss_hold_begin(&hold, stream->abstract);
 		php_stream_notify_progress_increment(context, moved, 0);
-		ss_hold_end(stream->abstract, hold);
+		ss_hold_end(&hold);
 	}
 }
 
@@ -714,10 +715,11 @@ static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 	bool failed = outcome.status == SS_FAILED || outcome.status == SS_TIMED_OUT;
 	ss_settle(&outcome);
 	if (failed && !(stream->flags & PHP_STREAM_FLAG_SUPPRESS_ERRORS)) {
-		ss_hold hold = ss_hold_begin(socket);
+		ss_hold hold;
+		ss_hold_begin(&hold, socket);
 		php_error_docref(NULL, E_NOTICE, "Send of " ZEND_LONG_FMT " bytes failed with errno=%d %s",
 			(zend_long) count, outcome.number, strerror(outcome.number));
-		ss_hold_end(socket, hold);
+		ss_hold_end(&hold);
 	}
 	if (sent > 0) {
 		tell_progress(stream, sent);
@@ -1215,6 +1217,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 		ss_watch_begin();
 		ss_contexts_begin();
 		ss_sleeping_begin();
+		ss_copying_begin();
 		ss_closing_begin();
 	}
 	ss_tasks_set_up();
@@ -1238,6 +1241,7 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	ss_contexts_end();
 	ss_sleeping_end();
 	ss_closing_end();
+	ss_copying_end();
 	UNREGISTER_INI_ENTRIES();
 	return SUCCESS;
 }
