@@ -15,12 +15,13 @@ use crate::shell::{Shell, Trouble};
 const RELEASE: &str = "trixie";
 const PACKAGE: &str = "php8.4";
 
-/// What is asked of debootstrap is little; apt takes the rest, security updates included. Of
-/// php8.4-dev only the headers are wanted, not the compiler that it needs.
+/// What is asked of debootstrap is little; apt takes the rest, security updates included. Without
+/// the authorities that a system trusts, clients of TLS are left to OpenSSL. Of php8.4-dev only the
+/// headers are wanted, not the compiler that it needs.
 const INSTALL: &str = "\
 export DEBIAN_FRONTEND=noninteractive
 apt-get update &&
-apt-get install -y --no-install-recommends php8.4-cli php8.4-curl openssl &&
+apt-get install -y --no-install-recommends php8.4-cli php8.4-curl openssl ca-certificates &&
 cd /var/cache/apt/archives && apt-get download -o APT::Sandbox::User=root php8.4-dev &&
 dpkg-deb -x php8.4-dev_*.deb / && apt-get clean";
 
@@ -51,11 +52,11 @@ pub(super) fn prepared(shell: &mut Shell) -> Result<(Php, PathBuf), Trouble> {
     }
     let folder = shell.target_folder().join("xtask/php-8.4");
     let config = folder.join("php-config");
-    write_commands(shell, &folder)
-        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", folder.display())))?;
+    write_commands(shell, &folder).map_err(failed_at(&folder))?;
     if !folder.join("root").is_dir() {
         make(shell, &folder)?;
     }
+    install(shell, &folder)?;
     let library = extension::build_for(shell, &config, &folder)?;
     let command = folder.join("php");
     Ok((Php { command, library }, tests(shell)?))
@@ -79,7 +80,7 @@ fn write_commands(shell: &Shell, folder: &Path) -> io::Result<()> {
 fn make(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
     shell.note("  making a Debian 13 in a folder (took 2 min 10 s, 400 MB)");
     let half = folder.join("half");
-    let failed = |error: io::Error| Trouble::Failed(format!("{}: {error}", half.display()));
+    let failed = failed_at(&half);
     if half.exists() {
         fs::remove_dir_all(&half).map_err(failed)?;
     }
@@ -97,11 +98,25 @@ fn make(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
         "127.0.0.1 localhost\n::1 localhost\n",
     )
     .map_err(failed)?;
+    fs::rename(&half, folder.join("root")).map_err(failed)
+}
+
+/// Brings into the folder what is to be there, unless that has been done.
+fn install(shell: &mut Shell, folder: &Path) -> Result<(), Trouble> {
+    let done = folder.join("installed");
+    if fs::read_to_string(&done).is_ok_and(|script| script == INSTALL) {
+        return Ok(());
+    }
     let mut command = shell.command("unshare");
     let script = format!("mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" sh -c '{INSTALL}'");
-    command.args(["--mount", "sh", "-c", &script]).arg(&half);
+    command.args(["--mount", "sh", "-c", &script]);
+    command.arg(folder.join("root"));
     shell.run(command)?;
-    fs::rename(&half, folder.join("root")).map_err(failed)
+    fs::write(&done, INSTALL).map_err(failed_at(&done))
+}
+
+fn failed_at(path: &Path) -> impl Fn(io::Error) -> Trouble + Copy + '_ {
+    move |error| Trouble::Failed(format!("{}: {error}", path.display()))
 }
 
 /// Its own tests, where they can be had; else those of the machine's PHP, of which whatever it
