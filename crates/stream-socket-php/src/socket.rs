@@ -374,14 +374,16 @@ impl Socket {
     // ---- reading and writing ----
 
     /// Bytes or one datagram; whether that was the end. `None`: nothing is there, and it does not
-    /// wait.
+    /// wait. A look leaves alone what is told of the last read that might have waited.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
         look_once: bool,
     ) -> Result<(Option<usize>, bool), Failure> {
         let timeout = self.timeout(look_once);
-        self.head.net.timeout_event = 0;
+        if !look_once {
+            self.head.net.timeout_event = 0;
+        }
         let (datagram, waits) = (self.transport().is_datagram(), self.waits() && !look_once);
         let result = match &mut self.object {
             Object::Stream(stream) => {

@@ -72,7 +72,9 @@ ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size
 	ss_patience patience = ss_patience_for(socket, SS_READ);
 	bool into_stream = stream->readbuf != NULL && buffer == (char *) stream->readbuf + stream->writepos;
 
-	socket->netstream.timeout_event = 0;
+	if (!look_once) {
+		socket->netstream.timeout_event = 0;
+	}
 	if (!give_way_in(socket)) {
 		return -1;
 	}

@@ -727,11 +727,13 @@ static ssize_t op_write(php_stream *stream, const char *bytes, size_t count)
 	return sent;
 }
 
-/* Whether a read may only look: since 8.3 PHP says so where it holds data already. */
+/* Whether a read may only look: since 8.3 PHP has it do so where it holds data already, and where
+ * it is given no time at all. It does not come too late then, as it did before. */
 static bool looks_once(php_stream *stream)
 {
 #if PHP_VERSION_ID >= 80300
-	return stream->has_buffered_data;
+	const struct timeval *timeout = &((ss_socket *) stream->abstract)->netstream.timeout;
+	return stream->has_buffered_data || (timeout->tv_sec == 0 && timeout->tv_usec == 0);
 #else
 	return false;
 #endif
