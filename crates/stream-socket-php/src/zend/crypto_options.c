@@ -177,15 +177,14 @@ static bool read_authorities(php_stream *stream, ss_reading *reading)
 		reading->obstacle = "capath";
 		return false;
 	}
-	const char *name = has_file ? "cafile" : "capath";
-	if (!file(stream, name, reading->authorities, reading)) {
-		if (!has_file && !has_folder) {
-			return false;
-		}
-		strlcpy(reading->authorities, set, sizeof(reading->authorities));
+	const char *name = has_file ? "cafile" : "capath", *authorities = set;
+	if (file(stream, name, reading->authorities, reading)) {
+		authorities = reading->authorities;
+	} else if (!has_file && !has_folder) {
+		return false;
 	}
-	reading->options.authorities = reading->authorities;
-	reading->options.authorities_length = strlen(reading->authorities);
+	reading->options.authorities = authorities;
+	reading->options.authorities_length = strlen(authorities);
 	return true;
 }
 

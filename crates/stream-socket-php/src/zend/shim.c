@@ -16,6 +16,7 @@
 #include "ext/standard/info.h"
 #include "php_ini.h"
 #include "streams/php_streams_int.h"
+#include "zend_smart_str.h"
 
 ZEND_BEGIN_MODULE_GLOBALS(stream_socket)
 	bool strict;
@@ -1284,16 +1285,20 @@ static void info_row(const char *name, uint64_t value)
 /* Which of the transports are ours, as the settings have it. */
 static void info_transports(const char *row, int flags)
 {
-	char list[128] = "";
+	smart_str list = {0};
 
 	for (int index = 0; index < TRANSPORTS; index++) {
 		if (zend_hash_str_exists(php_stream_xport_get_hash(), names[index], strlen(names[index]))
 			&& is_ours(index, flags)) {
-			strlcat(list, *list == '\0' ? "" : ", ", sizeof(list));
-			strlcat(list, names[index], sizeof(list));
+			if (list.s != NULL) {
+				smart_str_appends(&list, ", ");
+			}
+			smart_str_appends(&list, names[index]);
 		}
 	}
-	php_info_print_table_row(2, row, *list == '\0' ? "PHP's own" : list);
+	smart_str_0(&list);
+	php_info_print_table_row(2, row, list.s == NULL ? "PHP's own" : ZSTR_VAL(list.s));
+	smart_str_free(&list);
 }
 
 static PHP_MINFO_FUNCTION(stream_socket)
