@@ -76,6 +76,12 @@ function serve(string $ending): void
                 usleep(1000);
                 posix_kill(getmypid(), SIGINT);
                 break;
+            case 'a handler set meanwhile':
+                pcntl_async_signals(true);
+                pcntl_signal(SIGTERM, fn () => print "heard\n");
+                posix_kill(getmypid(), SIGTERM);
+                stream_socket_serve_stop();
+                break;
             case 'exit':
                 ask($address, 'exits');
                 break;
@@ -87,6 +93,9 @@ function serve(string $ending): void
     });
     $counters = stream_socket_serve($server, 'handler', ['drain' => $ending === 'two signals' ? 100 : 0.1]);
     echo json_encode(array_filter($counters)), "\n";
+    if ($ending === 'a handler set meanwhile') {
+        posix_kill(getmypid(), SIGTERM);
+    }
 }
 
 if (isset($argv[1])) {
@@ -94,7 +103,7 @@ if (isset($argv[1])) {
     serve($argv[1]);
     exit(0);
 }
-foreach (['stop', 'a signal', 'two signals', 'exit', 'a fatal error'] as $ending) {
+foreach (['stop', 'a signal', 'two signals', 'a handler set meanwhile', 'exit', 'a fatal error'] as $ending) {
     echo "== $ending\n";
     passthru(escapeshellarg(PHP_BINARY) . ' ' . escapeshellarg(__FILE__) . ' ' . escapeshellarg($ending) . ' 2>/dev/null', $code);
     echo "exit code $code\n";

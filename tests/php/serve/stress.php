@@ -17,6 +17,7 @@ $exits = mt_rand(0, 7) === 0;
 $verdict = [$exits, $exits];
 register_shutdown_function(function () {
     echo json_encode($GLOBALS['verdict']), "\n";
+    exit(in_array(false, $GLOBALS['verdict']) ? 1 : 0);
 });
 $datagrams = stream_socket_server('udp://127.0.0.1:0', $errno, $error, STREAM_SERVER_BIND);
 $server = stream_socket_server('tcp://127.0.0.1:0');

@@ -1,14 +1,6 @@
 <?php
 // A request beside others in one process: what one thread does, no other may notice.
-error_reporting(E_ALL);
-
-function check(bool $holds, string $what): void
-{
-    if (!$holds) {
-        echo $what, "\n";
-        exit(1);
-    }
-}
+require __DIR__ . '/check.php';
 
 $name = bin2hex(random_bytes(8));
 for ($round = 0; $round < 20; $round++) {

@@ -1,5 +1,6 @@
 /* Runs a script in several threads at once, each with requests of its own, as servers with threads
- * do: `threads SCRIPT THREADS REQUESTS`. What must exit 0 is each of them. */
+ * do: `threads SCRIPT THREADS REQUESTS`. What must exit 0 is each of them. The script finds the number
+ * of threads in $THREADS. */
 #include <sapi/embed/php_embed.h>
 
 #include <pthread.h>
@@ -49,6 +50,7 @@ int main(int count, char **words)
 	if (wanted < 1 || wanted > MOST || php_embed_init(1, words) == FAILURE) {
 		return 2;
 	}
+	setenv("THREADS", words[2], 1);
 	script = words[1];
 	requests = atoi(words[3]);
 	for (int index = 0; index < wanted; index++) {

@@ -233,7 +233,9 @@ void ss_idle_out(ss_socket *socket);
 
 void ss_signals_take(void);
 void ss_signals_give_back(void);
+void ss_signals_reclaim(void);
 void ss_signals_forsake(void);
+void ss_signals_shut_down(void);
 int ss_signals(void);
 void ss_signals_raise(void);
 /* Readable when a signal has come, until it is silenced; whether it was. */

@@ -223,6 +223,7 @@ void ss_loop_forsake(void)
 void ss_loop_shut_down(void)
 {
 	ss_loop_forsake();
+	ss_signals_shut_down();
 	loop.is_over = true;
 }
 

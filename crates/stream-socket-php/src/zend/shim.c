@@ -1249,6 +1249,12 @@ static PHP_MSHUTDOWN_FUNCTION(stream_socket)
 	return SUCCESS;
 }
 
+static PHP_RINIT_FUNCTION(stream_socket)
+{
+	ss_signals_reclaim();
+	return SUCCESS;
+}
+
 static PHP_RSHUTDOWN_FUNCTION(stream_socket)
 {
 	ss_fgetss_end();
@@ -1347,7 +1353,7 @@ static zend_module_entry entry = {
 	functions,
 	PHP_MINIT(stream_socket),
 	PHP_MSHUTDOWN(stream_socket),
-	NULL,
+	PHP_RINIT(stream_socket),
 	PHP_RSHUTDOWN(stream_socket),
 	PHP_MINFO(stream_socket),
 	STREAM_SOCKET_VERSION,
