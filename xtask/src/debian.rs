@@ -123,6 +123,12 @@ const PACKAGES: &[Package] = &[
         why: "what PHP's curl extension is built with",
     },
     Package {
+        name: "zlib1g-dev",
+        program: "/usr/include/zlib.h",
+        steps: &["build-zts", "build-debug"],
+        why: "what PHP's zlib extension is built with",
+    },
+    Package {
         name: "socat",
         program: "socat",
         steps: &["test", "bench", "php-8.4", "build-zts", "build-debug"],

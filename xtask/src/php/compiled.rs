@@ -27,16 +27,18 @@ pub(super) const DEBUG: Build = Build {
 };
 
 /// What the tests need, and nothing more.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 12] = [
     "--disable-all",
     "--disable-opcache",
     "--disable-cgi",
     "--disable-phpdbg",
+    "--enable-ctype",
     "--enable-pcntl",
     "--enable-posix",
     "--enable-sockets",
     "--with-openssl",
     "--with-curl",
+    "--with-zlib",
     "--quiet",
 ];
 
