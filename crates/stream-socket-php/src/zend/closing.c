@@ -265,7 +265,7 @@ static enum ss_closes may_close(zend_execute_data *execute_data)
 
 	if (!ss_loop_exists()) {
 		/* Nobody has ever parked. */
-		return true;
+		return SS_MAY_CLOSE;
 	}
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
 		php_stream_from_zval_no_verify(stream, ZEND_CALL_ARG(execute_data, 1));
