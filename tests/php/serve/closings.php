@@ -73,6 +73,18 @@ foreach (['from', 'to'] as $which => $name) {
     echo "a copy's $name: ", json_encode([stream_socket_join($copying), $closed, array_map('is_resource', $streams)]), "\n";
 }
 
+// Nor does it wait for itself, where a handler of its own errors closes what it copies from.
+$servers = [listen(), listen()];
+[$from, $to] = array_map('connect', $servers);
+fclose(stream_socket_accept($servers[1]));
+set_error_handler(function () use ($from) {
+    echo "a copy's own handler: ", json_encode(fclose($from)), "\n";
+    return true;
+});
+stream_socket_spawn(fn () => fwrite(stream_socket_accept($servers[0]), str_repeat('x', 1 << 18)));
+echo json_encode([stream_socket_join(stream_socket_spawn(fn () => stream_copy_to_stream($from, $to))) < 1 << 18, is_resource($from)]), "\n";
+restore_error_handler();
+
 // Nor does accept lose its listener to a handler of a notice, in a Fiber or not.
 function accept_by_openssl(): void
 {

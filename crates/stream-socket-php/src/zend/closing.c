@@ -263,8 +263,8 @@ static enum ss_closes may_close(zend_execute_data *execute_data)
 {
 	php_stream *stream = NULL;
 
-	if (!ss_loop_exists()) {
-		/* Nobody has ever parked. */
+	if (!ss_loop_exists() || CG(unclean_shutdown)) {
+		/* Nobody has ever parked, or the stacks of who did are gone. */
 		return SS_MAY_CLOSE;
 	}
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
