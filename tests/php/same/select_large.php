@@ -85,6 +85,27 @@ fwrite($ends['c13'], 'x');
 look($clients);
 say(fread($moved, 10));
 unset($clients['c12']);
+// A list: what is put into it in place of something else, or where a reference stands.
+$last = array_key_last($clients);
+$list = array_slice(array_values($clients), 0, 100);
+look($list);
+look($list);
+fwrite($ends[$last], 'x');
+look($list);
+$list[20] = $clients[$last];
+look($list);
+look($list);
+$moved = $list[20];
+$list[20] = &$moved;
+look($list);
+look($list);
+$moved = $list[21];
+look($list);
+$moved = $clients[$last];
+look($list);
+say(fread($clients[$last], 10));
+look($list);
+unset($list, $moved);
 // Files, pipes, stock streams and listeners stand among them.
 $pipe = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
 $mixed = ['file' => fopen(__FILE__, 'r')] + $clients + ['pipe' => $pipe[0], 'listener' => $listener];

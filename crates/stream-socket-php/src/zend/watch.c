@@ -2,10 +2,11 @@
  *
  * A script passes the same streams turn after turn. So the arrays are compared with those of the
  * last call, place by place, and only what has changed is looked at and told to the kernel. What is
- * remembered of an array are the addresses of its streams' resources: no table and no stream is held,
- * so that streams end when the script lets go of them, and arrays are changed without a copy. An
- * address is the same stream for as long as that has not been closed, and a stream of ours tells when
- * it is (ss_watch_leave). Others can't, and are polled one by one: they stand apart. */
+ * remembered of an array are the addresses of its streams' resources, and of a list the bytes of its
+ * elements, which memcmp(3) compares at once: no table and no stream is held, so that streams end when
+ * the script lets go of them, and arrays are changed without a copy. An address is the same stream for
+ * as long as that has not been closed, and a stream of ours tells when it is (ss_watch_leave). Others
+ * can't, and are polled one by one: they stand apart. */
 #include "watch.h"
 
 #include <pthread.h>
@@ -39,6 +40,9 @@ typedef struct {
 /* What an array was. Each list has an item for each place of its table. */
 typedef struct {
 	zend_resource **known;
+	/* Of a packed table, the elements as they stood when nothing had changed, and how many; 0: none. */
+	zval *image;
+	uint32_t imaged;
 	/* The number of the stream that is followed, or 0. */
 	uint32_t *number;
 	/* Where the same stream stands next, plus one. */
@@ -140,6 +144,7 @@ static void reserve(ss_list *list, uint32_t used)
 		capacity *= 2;
 	}
 	list->known = enlarged(list->known, capacity, sizeof(*list->known));
+	list->image = enlarged(list->image, capacity, sizeof(*list->image));
 	list->number = enlarged(list->number, capacity, sizeof(*list->number));
 	list->next = enlarged(list->next, capacity, sizeof(*list->next));
 	list->apart = enlarged(list->apart, capacity, sizeof(*list->apart));
@@ -170,6 +175,7 @@ void ss_watch_end(void)
 	for (int which = 0; which < SS_SETS; which++) {
 		ss_list *list = &watch.lists[which];
 		free(list->known);
+		free(list->image);
 		free(list->number);
 		free(list->next);
 		free(list->apart);
@@ -270,9 +276,38 @@ static uint32_t used_of(const HashTable *table)
 	return table ? table->nNumUsed : 0;
 }
 
-/* How many places are not as they were. This is all that is done where nothing has changed. */
-static uint32_t differences(const ss_list *list, const HashTable *table)
+/* Whether a table is byte for byte as it was: twice as quick as a look at each element. */
+static zend_never_inline bool is_as_imaged(const ss_list *list, const HashTable *table)
 {
+	uint32_t used = used_of(table);
+
+	return used > 0 && list->imaged == used && HT_IS_PACKED(table)
+		&& memcmp(table->arPacked, list->image, used * sizeof(zval)) == 0;
+}
+
+/* Takes the image of a table in which nothing has changed. What a reference stands for may change
+ * without it. */
+static void take_image(ss_list *list, const HashTable *table)
+{
+	list->imaged = 0;
+	if (!HT_IS_PACKED(table)) {
+		return;
+	}
+	for (uint32_t place = 0; place < list->used; place++) {
+		if (Z_ISREF(table->arPacked[place])) {
+			return;
+		}
+	}
+	memcpy(list->image, table->arPacked, list->used * sizeof(zval));
+	list->imaged = list->used;
+}
+
+/* How many places are not as they were. This is all that is done where nothing has changed. */
+static uint32_t differences(ss_list *list, const HashTable *table)
+{
+	if (is_as_imaged(list, table)) {
+		return 0;
+	}
 	uint32_t used = used_of(table);
 	uint32_t common = MIN(used, list->used);
 	uint32_t count = MAX(used, list->used) - common;
@@ -288,6 +323,9 @@ static uint32_t differences(const ss_list *list, const HashTable *table)
 		for (uint32_t place = 0; place < common; place++) {
 			count += resource_of(&table->arData[place].val) != list->known[place];
 		}
+	}
+	if (count == 0) {
+		take_image(list, table);
 	}
 	return count;
 }
@@ -376,6 +414,7 @@ static void leave(int which, uint32_t place)
 	ss_list *list = &watch.lists[which];
 	uint32_t number = list->number[place];
 
+	list->imaged = 0;
 	list->known[place] = NULL;
 	list->number[place] = 0;
 	if (number == 0) {
@@ -395,6 +434,7 @@ static void pursue(int which, const HashTable *table)
 	ss_list *list = &watch.lists[which];
 	uint32_t used = used_of(table);
 
+	list->imaged = 0;
 	reserve(list, used);
 	for (uint32_t place = used; place < list->used; place++) {
 		leave(which, place);
