@@ -73,6 +73,18 @@ foreach ([
     echo "$arguments[0]: $told\n";
 }
 
+// Their time is that of all addresses: when it is up, no other is tried.
+$backlog = stream_context_create(['socket' => ['backlog' => 1]]);
+$full = stream_socket_server('tcp://127.0.0.2:4005', $number, $text, STREAM_SERVER_BIND | STREAM_SERVER_LISTEN, $backlog);
+$next = stream_socket_server('tcp://127.0.0.3:4005');
+$flags = STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT;
+for ($fill = []; count($fill) < 4;) {
+    $fill[] = stream_socket_client('tcp://127.0.0.2:4005', $number, $text, 5, $flags);
+}
+[$told] = all([fn () => tried('tcp://two.example:4005', 0.3)]);
+echo $told, @stream_socket_accept($next, 0) ? ', and somebody came' : ', and nobody came', "\n";
+unset($full, $next, $fill);
+
 [$name] = all([fn () => stream_socket_get_name(stream_socket_server('tcp://late.example:0'), false)]);
 echo 'bound to ', strtok($name, ':'), "\n";
 

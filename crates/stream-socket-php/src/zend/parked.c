@@ -227,16 +227,12 @@ static void give_up(ss_socket *socket)
 	}
 }
 
-/* Waits for a connect that has begun; 0, or the system's number. */
-static int come_out(ss_socket *socket, ss_patience *patience)
+/* What a connect has come to: 0, or the system's number. */
+static int come_out(ss_socket *socket)
 {
-	enum ss_waited waited = ss_await(socket, SS_WRITE, patience);
 	int error = 0;
 	socklen_t length = sizeof(error);
 
-	if (waited != SS_READY) {
-		return waited == SS_TOO_LATE ? ETIMEDOUT : ECANCELED;
-	}
 	if (getsockopt(socket->netstream.socket, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
 		return errno;
 	}
@@ -246,20 +242,29 @@ static int come_out(ss_socket *socket, ss_patience *patience)
 	return error;
 }
 
+/* Waits for a connect that has begun. */
 static bool settle(ss_socket *socket, ss_patience *patience, ss_outcome *outcome)
 {
 	if (outcome->status != SS_OK) {
 		return false;
 	}
-	int error = come_out(socket, patience);
+	enum ss_waited waited = ss_await(socket, SS_WRITE, patience);
+	bool is_late = waited == SS_TOO_LATE;
+	int error = waited == SS_READY ? come_out(socket) : is_late ? ETIMEDOUT : ECANCELED;
 	if (error == 0) {
 		*outcome = (ss_outcome) {0};
 		return true;
 	}
 	give_up(socket);
-	outcome->status = SS_FAILED;
+	outcome->status = is_late ? SS_TIMED_OUT : SS_FAILED;
 	outcome->number = error;
 	return false;
+}
+
+/* Whether the time was up, or somebody ended the wait: then no other address is tried. */
+static bool is_over(const ss_outcome *outcome)
+{
+	return outcome->status == SS_TIMED_OUT || outcome->number == ECANCELED || EG(exception) != NULL;
 }
 
 static void race(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port,
@@ -297,7 +302,7 @@ void ss_parked_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, u
 		ss_forget(outcome);
 		*outcome = (ss_outcome) {0};
 		ss_connect_inet(socket, &ips[index], 1, port, NULL, true, options, outcome);
-		if (settle(socket, &patience, outcome) || EG(exception) != NULL) {
+		if (settle(socket, &patience, outcome) || is_over(outcome)) {
 			return;
 		}
 	}
