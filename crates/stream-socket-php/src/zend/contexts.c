@@ -1,6 +1,6 @@
-/* A stream's own context. In stock PHP a stream that was opened without one writes its options into
- * the default context, and all accepted streams write into their listener's. Here a stream of ours
- * that is written to gets a copy first: what others read stays theirs. */
+/* What a stream's context says, and whose it is. In stock PHP a stream that was opened without one
+ * writes its options into the default context, and all accepted streams write into their listener's.
+ * Here a stream of ours that is written to gets a copy first: what others read stays theirs. */
 #include "shim.h"
 
 #include "ext/standard/file.h"
@@ -11,6 +11,18 @@ static const char *const writers[] = {
 #define WRITERS (sizeof(writers) / sizeof(writers[0]))
 
 static zif_handler stock[WRITERS];
+
+zval *ss_context_option(php_stream *stream, const char *section, const char *name)
+{
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
+	zval *value = context ? php_stream_context_get_option(context, section, name) : NULL;
+
+	if (value == NULL) {
+		return NULL;
+	}
+	ZVAL_DEREF(value);
+	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
+}
 
 zend_long ss_context_long(zval *value)
 {

@@ -11,14 +11,7 @@ static const char *const left_to_openssl[] = {
 
 zval *ss_crypto_option(php_stream *stream, const char *name)
 {
-	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
-	zval *value = context ? php_stream_context_get_option(context, "ssl", name) : NULL;
-
-	if (value == NULL) {
-		return NULL;
-	}
-	ZVAL_DEREF(value);
-	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
+	return ss_context_option(stream, "ssl", name);
 }
 
 /* Whether an option is there and true. */

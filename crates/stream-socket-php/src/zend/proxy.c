@@ -11,18 +11,6 @@ enum { CLIENT, SERVER, PROXY, EXTENSIONS };
 /* The networks of the context that is being read. */
 ZEND_TLS zend_string *networks;
 
-static zval *option(php_stream *stream, const char *name)
-{
-	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
-	zval *value = context ? php_stream_context_get_option(context, "proxy", name) : NULL;
-
-	if (value == NULL) {
-		return NULL;
-	}
-	ZVAL_DEREF(value);
-	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
-}
-
 void ss_proxy_end(void)
 {
 	if (networks != NULL) {
@@ -55,8 +43,8 @@ static void collect_networks(zval *from)
 
 void ss_proxy_collect(php_stream *stream, ss_options *options)
 {
-	zval *protocol = option(stream, "protocol"), *from = option(stream, "from");
-	zval *timeout = option(stream, "timeout");
+	zval *protocol = ss_context_option(stream, "proxy", "protocol"), *from = ss_context_option(stream, "proxy", "from");
+	zval *timeout = ss_context_option(stream, "proxy", "timeout");
 
 	ss_proxy_end();
 	if (protocol != NULL) {

@@ -137,21 +137,9 @@ int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome)
 
 /* ---- contexts ---- */
 
-static zval *option(php_stream *stream, const char *name)
-{
-	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
-	zval *value = context ? php_stream_context_get_option(context, "socket", name) : NULL;
-
-	if (value == NULL) {
-		return NULL;
-	}
-	ZVAL_DEREF(value);
-	return Z_TYPE_P(value) == IS_NULL ? NULL : value;
-}
-
 static ss_number integer(php_stream *stream, const char *name)
 {
-	zval *value = option(stream, name);
+	zval *value = ss_context_option(stream, "socket", name);
 	ss_number number = {0, false};
 
 	if (value != NULL) {
@@ -163,7 +151,7 @@ static ss_number integer(php_stream *stream, const char *name)
 
 static ss_number truth(php_stream *stream, const char *name)
 {
-	zval *value = option(stream, name);
+	zval *value = ss_context_option(stream, "socket", name);
 	ss_number number = {0, false};
 
 	if (value != NULL) {
@@ -184,7 +172,7 @@ static ss_number turned_on(php_stream *stream, const char *name)
 /* Milliseconds of an option in seconds, which may be a float as PHP's other timeouts. */
 static ss_number milliseconds(php_stream *stream, const char *name)
 {
-	zval *value = option(stream, name);
+	zval *value = ss_context_option(stream, "socket", name);
 	ss_number number = {0, false};
 
 	if (value != NULL) {
@@ -197,7 +185,7 @@ static ss_number milliseconds(php_stream *stream, const char *name)
 
 static void string(php_stream *stream, const char *name, const char **text, size_t *length)
 {
-	zval *value = option(stream, name);
+	zval *value = ss_context_option(stream, "socket", name);
 
 	*text = NULL;
 	*length = 0;

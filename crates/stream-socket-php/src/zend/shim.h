@@ -190,6 +190,8 @@ bool ss_addresses(ss_socket *socket, php_stream_xport_param *param, struct timev
 /* contexts.c */
 void ss_contexts_begin(void);
 void ss_contexts_end(void);
+/* An option of a stream's context, or NULL: null counts as nothing said. */
+zval *ss_context_option(php_stream *stream, const char *section, const char *name);
 /* Numbers as PHP converts them, but of an object 1 and no warning: a handler of that could change the
  * context while texts of it are borrowed. */
 zend_long ss_context_long(zval *value);
