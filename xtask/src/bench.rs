@@ -41,7 +41,7 @@ Usage: cargo xtask bench [NAME...] [--full] [--runs N] [--json FILE] [--list]
 Builds our command, the load and what else takes part, in release form, installs the missing Debian
 packages, and measures one case after another: each contender once a round, the server on one core
 and the load on another, every reply compared. Prints medians, spreads, and ratios within a round; a
-`*` says that the load was the limit. All rows take some nine minutes after the builds.
+`*` says that the load was the limit. All rows take some ten minutes after the builds.
 
   NAME         only this row, or this group: `relay` is every row whose name begins with `relay-`
   --full       3 s a run instead of 0.7, nine rounds instead of three: more than an hour

@@ -17,7 +17,7 @@ use nix::sys::time::TimeVal;
 use crate::failure::Failure;
 
 /// A server that doesn't answer for so long has failed. Ten retries of a SYN fit into it.
-pub(crate) const PATIENCE_SECONDS: i64 = 5;
+pub(crate) const PATIENCE_SECONDS: i64 = 20;
 /// Connections from one address: below the 28,232 ports of Linux's `ip_local_port_range`.
 const PER_SOURCE: usize = 10_000;
 

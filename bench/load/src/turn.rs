@@ -14,6 +14,7 @@ const TURNS_PER_LOOK: u32 = 16;
 pub(crate) struct Work {
     start: Instant,
     processor: Duration,
+    span: Duration,
     end: Instant,
     turns: u32,
     /// What is to be told instead of the whole: the wall and the processor time of some parts.
@@ -24,19 +25,25 @@ impl Work {
     /// Says that all is set up, and begins when the benchmark says so.
     pub(crate) fn begin(span: Duration) -> Result<Self, Failure> {
         say("ready")?;
+        Self::when_told(span)?.ok_or_else(|| Failure::new("the benchmark is gone"))
+    }
+
+    /// Begins when the benchmark says so; `None` when it has seen enough.
+    fn when_told(span: Duration) -> Result<Option<Self>, Failure> {
         let mut line = String::new();
         let read = io::stdin().lock().read_line(&mut line);
         if !matches!(read, Ok(length) if length > 0) {
-            return Err(Failure::new("the benchmark is gone"));
+            return Ok(None);
         }
         let start = Instant::now();
-        Ok(Self {
+        Ok(Some(Self {
             start,
             processor: processor_time()?,
+            span,
             end: start + span,
             turns: 0,
             parts: None,
-        })
+        }))
     }
 
     /// Whether there is time for one more turn.
@@ -67,12 +74,23 @@ impl Work {
 
     /// Tells what was done, and returns once the benchmark has seen enough.
     pub(crate) fn end(self, units: u64) -> Result<(), Failure> {
-        let whole = [self.start.elapsed(), processor_time()? - self.processor];
-        let [wall, processor] = self.parts.unwrap_or(whole).map(|span| span.as_nanos());
-        say(&format!("done units={units} wall={wall} cpu={processor}"))?;
+        self.tell(units)?;
         // It says nothing more; its end of the pipe goes.
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         Ok(())
+    }
+
+    /// Tells what was done, and begins once more when the benchmark says so; `None` once it has
+    /// seen enough. The connections stand meanwhile.
+    pub(crate) fn next(self, units: u64) -> Result<Option<Self>, Failure> {
+        self.tell(units)?;
+        Self::when_told(self.span)
+    }
+
+    fn tell(&self, units: u64) -> Result<(), Failure> {
+        let whole = [self.start.elapsed(), processor_time()? - self.processor];
+        let [wall, processor] = self.parts.unwrap_or(whole).map(|span| span.as_nanos());
+        say(&format!("done units={units} wall={wall} cpu={processor}"))
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Form {
     pub(super) runs: usize,
 }
 
-/// All rows in some nine minutes: enough to see that nothing broke.
+/// All rows in some ten minutes: enough to see that nothing broke.
 pub(super) const QUICK: Form = Form {
     name: "quick",
     span: Duration::from_millis(700),
@@ -26,6 +26,9 @@ pub(super) const FULL: Form = Form {
     span: Duration::from_secs(3),
     runs: 9,
 };
+
+/// Into so many parts the span of a run is cut where all contenders stand at once and take turns.
+pub(super) const SLICES: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -128,6 +131,11 @@ impl Ground {
 
     pub(super) fn milliseconds(&self) -> u128 {
         self.form.span.as_millis()
+    }
+
+    /// The same for a case that is measured in [slices](SLICES).
+    pub(super) fn slice_milliseconds(&self) -> u128 {
+        self.milliseconds() / SLICES as u128
     }
 }
 

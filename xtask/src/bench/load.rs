@@ -22,7 +22,7 @@ pub(super) struct Load {
 }
 
 /// What it has done.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Work {
     pub(super) units: u32,
     pub(super) wall: Duration,

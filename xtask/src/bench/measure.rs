@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ground::Ground;
+use super::ground::{Ground, SLICES};
 use super::load::{Load, Work};
 use super::network::Network;
 use super::row::{Case, Contender, DIRECT, Measure, Probe};
 use super::server::Server;
 
-/// One contender in one round.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One contender in one round, or in a slice of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sample {
     pub(super) work: Work,
     /// Processor time of the server and of all it started.
@@ -39,6 +39,29 @@ pub(super) enum Trouble {
 }
 
 impl Sample {
+    /// What is still under way at the end of a slice counts in the next one, so that only their
+    /// sum tells what was done for what.
+    fn add(&mut self, slice: &Self) {
+        self.work.units += slice.work.units;
+        self.work.wall += slice.work.wall;
+        self.work.processor += slice.work.processor;
+        self.server += slice.server;
+        self.growth += slice.growth;
+    }
+
+    /// What it says of that contender, all slices together.
+    fn of(self, name: &str) -> Result<Self, String> {
+        if name == DIRECT {
+            // It has no server, but what stands in for it is there.
+            let server = Duration::ZERO;
+            return Ok(Self { server, ..self });
+        }
+        if self.server.is_zero() {
+            return Err("the server's processor time did not grow".into());
+        }
+        Ok(self)
+    }
+
     /// The figure that the case asks for: units a processor second, or KB a unit.
     pub(super) fn figure(&self, measure: Measure) -> f64 {
         match measure {
@@ -69,6 +92,18 @@ impl Outcome {
             .collect()
     }
 
+    /// What came of an attempt at it. What it did before it first failed counts for nothing.
+    fn noting<T>(&mut self, attempt: impl FnOnce(&Self) -> Result<T, String>) -> Option<T> {
+        match attempt(self) {
+            Ok(done) => Some(done),
+            Err(reason) => {
+                self.samples.clear();
+                self.trouble.get_or_insert(Trouble::Failed(reason));
+                None
+            }
+        }
+    }
+
     pub(super) fn walls(&self) -> Vec<f64> {
         self.samples.iter().map(Sample::per_wall_second).collect()
     }
@@ -77,24 +112,61 @@ impl Outcome {
 /// Measures the case; `folder` takes what the processes complain of.
 pub(super) fn case(ground: &Ground, case: &Case, folder: &Path) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = case.contenders.iter().map(outcome).collect();
+    let (at_once, slices) = if case.is_sliced() {
+        (outcomes.len(), SLICES)
+    } else {
+        (1, 1)
+    };
     for round in 0..ground.form.runs {
-        for turn in 0..outcomes.len() {
-            // Nobody is always the first, or always behind the same.
-            let index = (turn + round) % outcomes.len();
-            let outcome = &mut outcomes[index];
-            if outcome.trouble.is_some() {
-                continue;
-            }
-            match sample(ground, case, outcome, folder) {
-                Ok(sample) => outcome.samples.push(sample),
-                Err(reason) => {
-                    outcome.samples.clear();
-                    outcome.trouble = Some(Trouble::Failed(reason));
-                }
-            }
+        // Nobody is always the first, or always behind the same.
+        let mut order: Vec<usize> = (0..outcomes.len()).collect();
+        order.rotate_left(round % outcomes.len().max(1));
+        for places in order.chunks(at_once.max(1)) {
+            take_turns(ground, case, &mut outcomes, places, slices, folder);
         }
     }
     outcomes
+}
+
+/// Samples those at `places`, all of whom stand at once, by turns.
+fn take_turns(
+    ground: &Ground,
+    case: &Case,
+    outcomes: &mut [Outcome],
+    places: &[usize],
+    slices: usize,
+    folder: &Path,
+) {
+    let mut standing = Vec::new();
+    for &place in places {
+        let outcome = &mut outcomes[place];
+        if outcome.trouble.is_none()
+            && let Some(one) =
+                outcome.noting(|outcome| Standing::start(ground, case, outcome, folder))
+        {
+            standing.push((place, one));
+        }
+    }
+    let mut sums = vec![Sample::default(); standing.len()];
+    for slice in 0..slices {
+        for turn in 0..standing.len() {
+            let index = (turn + slice) % standing.len();
+            let (place, one) = &mut standing[index];
+            let outcome = &mut outcomes[*place];
+            if outcome.trouble.is_none()
+                && let Some(sample) = outcome.noting(|_| one.sample(ground, case))
+            {
+                sums[index].add(&sample);
+            }
+        }
+    }
+    for ((place, one), sum) in standing.into_iter().zip(sums) {
+        let outcome = &mut outcomes[place];
+        let ended = outcome.noting(|outcome| one.end().and_then(|()| sum.of(outcome.name)));
+        if outcome.trouble.is_none() {
+            outcome.samples.extend(ended);
+        }
+    }
 }
 
 fn outcome(contender: &Contender) -> Outcome {
@@ -111,60 +183,76 @@ fn outcome(contender: &Contender) -> Outcome {
     }
 }
 
-fn sample(
-    ground: &Ground,
-    case: &Case,
-    outcome: &Outcome,
-    folder: &Path,
-) -> Result<Sample, String> {
-    let complaints = |who: &str| folder.join(format!("{}-{who}.log", outcome.name));
-    let network = match case.probe {
-        Probe::Relay => Some(Network::make(ground, &complaints("network"))?),
-        _ => None,
-    };
-    let mut server = Server::start(ground, outcome, network, folder)?;
-    let answer = server.probe(case.probe)?;
-    let mut words = case.load.clone();
-    if case.probe == Probe::Line {
-        words.extend(["--sample".into(), answer.unwrap_or_default()]);
-        words.extend(["--server".into(), server.process()?.to_string()]);
-    }
-    if case.probe == Probe::Relay {
-        words.extend(["--target".into(), server.target().to_string()]);
-    }
-    let mut load = Load::start(ground, &server, &words, &complaints("load"))
-        .map_err(|reason| server.blame(&reason))?;
-    let sample = work(ground, case, &server, &mut load).map_err(|reason| server.blame(&reason))?;
-    let sample = match sample {
-        // It has no server, but what stands in for it is there.
-        sample if outcome.name == DIRECT => Sample {
-            server: Duration::ZERO,
-            ..sample
-        },
-        sample if sample.server.is_zero() => {
-            return Err("the server's processor time did not grow".into());
-        }
-        sample => sample,
-    };
-    load.end()?;
-    server.end()?;
-    Ok(sample)
+/// A contender's server, with the load that is ready to work.
+struct Standing {
+    server: Server,
+    load: Load,
+    /// What was seen last of the server: what it does between two slices counts in the next one.
+    seen: Seen,
 }
 
-fn work(ground: &Ground, case: &Case, server: &Server, load: &mut Load) -> Result<Sample, String> {
-    let memory = || match case.measure {
-        Measure::Memory(_) => server.memory().map(u64::cast_signed),
+#[derive(Clone, Copy)]
+struct Seen {
+    processor: Duration,
+    memory: i64,
+}
+
+impl Standing {
+    fn start(
+        ground: &Ground,
+        case: &Case,
+        outcome: &Outcome,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let complaints = |who: &str| folder.join(format!("{}-{who}.log", outcome.name));
+        let network = match case.probe {
+            Probe::Relay => Some(Network::make(ground, &complaints("network"))?),
+            _ => None,
+        };
+        let mut server = Server::start(ground, outcome, network, folder)?;
+        let answer = server.probe(case.probe)?;
+        let mut words = case.load.clone();
+        if case.probe == Probe::Line {
+            words.extend(["--sample".into(), answer.unwrap_or_default()]);
+            words.extend(["--server".into(), server.process()?.to_string()]);
+        }
+        if case.probe == Probe::Relay {
+            words.extend(["--target".into(), server.target().to_string()]);
+        }
+        let load = Load::start(ground, &server, &words, &complaints("load"))
+            .map_err(|reason| server.blame(&reason))?;
+        let seen = look(case, &server).map_err(|reason| server.blame(&reason))?;
+        Ok(Self { server, load, seen })
+    }
+
+    fn sample(&mut self, ground: &Ground, case: &Case) -> Result<Sample, String> {
+        let worked = self.load.work(ground.form.span);
+        let (work, now) = worked
+            .and_then(|work| Ok((work, look(case, &self.server)?)))
+            .map_err(|reason| self.server.blame(&reason))?;
+        let before = std::mem::replace(&mut self.seen, now);
+        Ok(Sample {
+            work,
+            server: now.processor.saturating_sub(before.processor),
+            growth: now.memory - before.memory,
+        })
+    }
+
+    fn end(self) -> Result<(), String> {
+        self.load.end()?;
+        self.server.end()
+    }
+}
+
+/// Looks at a server once it has settled.
+fn look(case: &Case, server: &Server) -> Result<Seen, String> {
+    let processor = server.settled_processor_time()?;
+    let memory = match case.measure {
+        Measure::Memory(_) => server.memory()?.cast_signed(),
         // Processes come and go, and can't be looked into while they do.
-        Measure::Rate(_) => Ok(0),
+        Measure::Rate(_) => 0,
     };
-    let start = (server.settled_processor_time()?, memory()?);
-    let work = load.work(ground.form.span)?;
-    let end = (server.settled_processor_time()?, memory()?);
-    Ok(Sample {
-        work,
-        server: end.0.saturating_sub(start.0),
-        growth: end.1 - start.1,
-    })
+    Ok(Seen { processor, memory })
 }
 
 /// Where the processes of a case write what they complain of.
@@ -199,6 +287,16 @@ pub(super) mod tests {
         assert_eq!(sample.per_wall_second(), 1000.0);
         assert_eq!(sample.server_share(), 0.25);
         assert_eq!(sample.load_share(), 0.9);
+    }
+
+    #[test]
+    fn slices_add_up_to_a_sample() {
+        let mut sum = Sample::default();
+        for (units, server) in [(100, 10), (500, 90)] {
+            sum.add(&sampled(units, server, 0));
+        }
+        assert_eq!(sum.figure(Measure::Rate("x")), 6000.0);
+        assert_eq!(sum.per_wall_second(), 300.0);
     }
 
     #[test]

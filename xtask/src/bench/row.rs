@@ -29,6 +29,14 @@ pub(super) struct Case {
     pub(super) targets: &'static [Target],
 }
 
+impl Case {
+    /// Whether all contenders stand at once and take turns in [slices](super::ground::SLICES) of a
+    /// run: the loads of relays go on when they are told to.
+    pub(super) fn is_sliced(&self) -> bool {
+        self.probe == Probe::Relay && matches!(self.measure, Measure::Rate(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Measure {
     /// So many of these a second of the server's processor time: more is better.

@@ -132,8 +132,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     carry(&mut flows, &content, is_first)?;
 
     let total = |flows: &[Flow]| flows.iter().map(|flow| flow.received).sum::<u64>();
-    let before = total(&flows);
-    let work = Work::begin(arguments.span()?)?;
-    carry(&mut flows, &content, |_| work.has_time())?;
-    work.end((total(&flows) - before) / MEGABYTE)
+    let mut told = total(&flows);
+    let mut next = Some(Work::begin(arguments.span()?)?);
+    while let Some(work) = next {
+        carry(&mut flows, &content, |_| work.has_time())?;
+        // What is less than a unit counts the next time.
+        let units = (total(&flows) - told) / MEGABYTE;
+        told += units * MEGABYTE;
+        next = work.next(units)?;
+    }
+    Ok(())
 }

@@ -60,23 +60,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         targets: VecDeque::with_capacity(most + 1),
         size,
     };
-    let mut count = 0;
-    let mut work = Work::begin(arguments.span()?)?;
-    while work.goes_on() {
-        under_way.begin(&opener, count)?;
-        count += 1;
-        if under_way.unanswered > most / 2 {
+    let mut next = Some(Work::begin(arguments.span()?)?);
+    while let Some(mut work) = next {
+        let mut count = 0;
+        while work.goes_on() {
+            under_way.begin(&opener, count)?;
+            count += 1;
+            if under_way.unanswered > most / 2 {
+                under_way.answer(&opener, &mut buffer)?;
+            }
+            if under_way.clients.len() > most {
+                under_way.end(&mut buffer)?;
+            }
+        }
+        while under_way.unanswered > 0 {
             under_way.answer(&opener, &mut buffer)?;
         }
-        if under_way.clients.len() > most {
+        while !under_way.clients.is_empty() {
             under_way.end(&mut buffer)?;
         }
+        next = work.next(u64::from(count))?;
     }
-    while under_way.unanswered > 0 {
-        under_way.answer(&opener, &mut buffer)?;
-    }
-    while !under_way.clients.is_empty() {
-        under_way.end(&mut buffer)?;
-    }
-    work.end(u64::from(count))
+    Ok(())
 }

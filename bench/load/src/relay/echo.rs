@@ -41,25 +41,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         far.whole_round(&mut buffer)?;
         all.push(far);
     }
-    let work = Work::begin(arguments.span()?)?;
+    let mut next = Some(Work::begin(arguments.span()?)?);
+    while let Some(work) = next {
+        let count = ask_and_answer(&mut all, &work, &mut buffer)?;
+        next = work.next(count)?;
+    }
+    Ok(())
+}
+
+/// Round trips for as long as there is time, and until none is under way; how many.
+fn ask_and_answer(all: &mut [Far], work: &Work, buffer: &mut [u8]) -> Result<u64, Failure> {
     let mut count = 0;
-    for far in &mut all {
+    for far in &mut *all {
         far.client.ask()?;
     }
     while work.has_time() {
-        for far in &all {
-            answer(&far.target, &mut buffer)?;
+        for far in &*all {
+            answer(&far.target, buffer)?;
         }
-        for far in &mut all {
-            far.client.hear(&mut buffer)?;
+        for far in &mut *all {
+            far.client.hear(buffer)?;
             far.client.ask()?;
             count += 1;
         }
     }
-    for far in &all {
-        answer(&far.target, &mut buffer)?;
-        far.client.hear(&mut buffer)?;
+    for far in &mut *all {
+        answer(&far.target, buffer)?;
+        far.client.hear(buffer)?;
         count += 1;
     }
-    work.end(count)
+    Ok(count)
 }

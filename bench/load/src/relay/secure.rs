@@ -64,13 +64,16 @@ impl<'a> Opener<'a> {
 /// One connection after the other, each with a full handshake and a message each way.
 pub(crate) fn connections(arguments: &Arguments) -> Result<(), Failure> {
     let opener = Opener::new(arguments)?;
-    let work = Work::begin(arguments.span()?)?;
-    let mut count = 0;
-    while work.has_time() {
-        opener.open()?;
-        count += 1;
+    let mut next = Some(Work::begin(arguments.span()?)?);
+    while let Some(work) = next {
+        let mut count = 0;
+        while work.has_time() {
+            opener.open()?;
+            count += 1;
+        }
+        next = work.next(count)?;
     }
-    work.end(count)
+    Ok(())
 }
 
 /// Bytes one way: `up`, which the relay decrypts, or `down`, which it encrypts.
@@ -105,7 +108,7 @@ fn carry(
         }
     });
     let mut received = 0;
-    let mut next = || -> Result<u64, Failure> {
+    let mut take = || -> Result<u64, Failure> {
         receive(&mut buffer)?;
         if buffer != content.at(received) {
             return Err(Failure::new(format!("wrong bytes came from {received} on")));
@@ -113,14 +116,20 @@ fn carry(
         received += CHUNK as u64;
         Ok(received)
     };
-    let mut before = 0;
-    while before < FIRST_BYTES {
-        before = next()?;
+    let mut told = 0;
+    while told < FIRST_BYTES {
+        told = take()?;
     }
-    let mut now = before;
-    let work = Work::begin(arguments.span()?)?;
-    while work.has_time() {
-        now = next()?;
+    let mut now = told;
+    let mut next = Some(Work::begin(arguments.span()?)?);
+    while let Some(work) = next {
+        while work.has_time() {
+            now = take()?;
+        }
+        // What is less than a unit counts the next time.
+        let units = (now - told) / MEGABYTE;
+        told += units * MEGABYTE;
+        next = work.next(units)?;
     }
-    work.end((now - before) / MEGABYTE)
+    Ok(())
 }

@@ -17,7 +17,7 @@ const TARGETS: &[Target] = &[Target::BestOf {
 }];
 
 fn cases(ground: &Ground) -> Vec<Case> {
-    let milliseconds = ground.milliseconds();
+    let milliseconds = ground.slice_milliseconds();
     let mut contenders = peers::loops(ground);
     contenders.push(peers::socat());
     vec![Case {

@@ -26,7 +26,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
 }
 
 fn case(ground: &Ground, connections: usize) -> Case {
-    let milliseconds = ground.milliseconds();
+    let milliseconds = ground.slice_milliseconds();
     let mut contenders = peers::loops(ground);
     if connections <= MOST_FOR_SOCAT {
         contenders.push(peers::socat());
