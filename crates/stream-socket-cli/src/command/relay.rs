@@ -19,6 +19,8 @@ use crate::{notify, options, output};
 /// mostly gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+const PEERS: &str = "--max-peers and --peer-idle-timeout limit those";
+
 /// Binds, says so, and relays until a signal ends it.
 pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
     if let Err(error) = raise_descriptor_limit() {
@@ -42,6 +44,11 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
             listeners.extend(place.listen(options)?);
             continue;
         };
+        if place.url().transport().is_datagram() {
+            let url = place.url();
+            let sentence = format!("--limits is for connections, and {url} has peers: {PEERS}");
+            return Err(Failure::Usage(sentence));
+        }
         let options = options::merged_listening(place.url(), options)?;
         let file = Limits::new(path.clone(), options);
         for listener in place.listen(&file.to_bind()?)? {

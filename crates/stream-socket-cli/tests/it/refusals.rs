@@ -26,6 +26,10 @@ const NONSENSE: &[(&str, &str)] = &[
         "tcp://h:1 shows a proxy's name and password: give them by --via",
     ),
     (
+        "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --limits x",
+        "--limits is for connections, and udp://127.0.0.1:0 has peers: --max-peers and",
+    ),
+    (
         "serve tcp://127.0.0.1:0 echo --threads 0",
         "0 is not in 1..=1024",
     ),
