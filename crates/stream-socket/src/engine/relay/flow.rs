@@ -204,14 +204,13 @@ impl Flow {
     ) -> Result<Step, Fault> {
         let filled = from.stream.fill_pipe(&mut loan.pipe);
         if matches!(filled, Ok(1..)) {
-            self.held = Some(Box::new(Held::Pipe(loan)));
             // It is bulk no longer when little comes.
             self.large = if matches!(filled, Ok(LARGE..)) {
                 BULK
             } else {
                 self.large - 1
             };
-            self.flush(to, turn)?;
+            self.empty(loan, to, turn)?;
             return Ok(Step::Moved);
         }
         turn.pipes.give_back(loan);
@@ -228,6 +227,22 @@ impl Flow {
             }
             Err(error) => Err(Fault::Sender(error)),
         }
+    }
+
+    /// Sends what a pipe has just been filled with, and holds it where that can't be sent.
+    fn empty(&mut self, mut loan: Loan, to: &mut End, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        while !loan.pipe.is_empty() {
+            match to.drain(&mut loan.pipe) {
+                Ok(length) => self.sent += length as u64,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.held = Some(Box::new(Held::Pipe(loan)));
+                    return Ok(());
+                }
+                Err(error) => return Err(Fault::Receiver(error)),
+            }
+        }
+        turn.pipes.give_back(loan);
+        Ok(())
     }
 
     /// Sends what is held; whether all of it is gone.
