@@ -1,5 +1,7 @@
 //! The option flags, laid onto the URLs: each goes to those that it applies to.
 
+use std::fs;
+
 use stream_socket::{ConnectOptions, Key, ListenOptions, Role, SocketUrl, Transport};
 
 use crate::args::Danger;
@@ -51,7 +53,7 @@ pub(crate) fn relaying(
             }
         }
         if there {
-            connecting.set(name, value)?;
+            set_connecting(&mut connecting, flag)?;
         }
         if !here && !there {
             let role = if flag.key.has_role(Role::Listen) {
@@ -117,9 +119,26 @@ pub(crate) fn connecting(url: &SocketUrl, flags: &[Flag]) -> Result<ConnectOptio
     check([url].into_iter(), flags, Role::Connect)?;
     let mut options = ConnectOptions::default();
     for flag in applicable(flags, url, Role::Connect) {
-        options.set(flag.key.name, &flag.value)?;
+        set_connecting(&mut options, flag)?;
     }
     Ok(options)
+}
+
+/// Sets what a flag says. `--via @FILE` says what the first line of the file does: other users of
+/// the machine see a command's arguments, and a proxy's password among them.
+fn set_connecting(options: &mut ConnectOptions, flag: &Flag) -> Result<(), Failure> {
+    let (name, value) = (flag.key.name, &*flag.value);
+    let Some(path) = value.strip_prefix('@').filter(|_| name == "via") else {
+        return Ok(options.set(name, value)?);
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::System(format!("cannot read {path}"), error))?;
+    match text.lines().next().map(str::trim_end) {
+        None | Some("") => Err(Failure::Usage(format!(
+            "--via @{path}: its first line is empty"
+        ))),
+        Some(line) => Ok(options.set(name, line)?),
+    }
 }
 
 /// These options with those of the query laid over, as the library will see them.
@@ -143,7 +162,8 @@ pub(crate) fn merged_connecting(
     for (name, value) in url.query() {
         if name == "via" && value.contains('@') {
             let url = url.without_query();
-            let sentence = format!("{url} shows a proxy's name and password: give them by --via");
+            let sentence =
+                format!("{url} shows a proxy's name and password: give them by --via @FILE");
             return Err(Failure::Usage(sentence));
         }
         merged.set(name, value)?;

@@ -37,6 +37,9 @@ Over TLS the server's certificate must be of an authority that --ca, or the syst
 for the host of the URL or --peer-name. A connection that ends without TLS saying so was cut \
 short, which ends it with 1.
 
+By way of a proxy with --via; `--via @FILE` takes its URL from the first line of a file, so that \
+a password in it is not among the arguments, which other users see.
+
 A reader of standard output that closes it has had enough: that ends it with exit code 0. A peer \
 that resets the connection ends it with 1.";
 

@@ -46,6 +46,9 @@ A file of --limits has a KEY=VALUE in each line, of max_connections, max_connect
 idle_timeout and lifetime, and goes before flags and queries. On HUP it is read again: \
 connections stay, even if there are too many of them now, and new ones get the new limits.
 
+By way of a proxy with --via; `--via @FILE` takes its URL from the first line of a file, so that \
+a password in it is not among the arguments, which other users see.
+
 At the end of each connection one line tells who it was, where it went, how much went up, to the \
 target, and down, for how long, which side ended it and why.
 

@@ -485,13 +485,17 @@ print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])')
             {proxy} & proxy=$!
             ask() {{
                 (printf hello; sleep 0.3) |
-                    $BIN connect $URL --via {protocol}://$1@127.0.0.1:$FREE
+                    $BIN connect $URL --via $1
             }}
-            for i in $(seq 100); do ask me:p%40ss 2>/dev/null && break; sleep 0.05; done
-            ask me:secret && echo let in
+            VIA=127.0.0.1:$FREE
+            umask 077; echo {protocol}://me:p%40ss@$VIA >$FOLDER/via
+            for i in $(seq 100); do ask @$FOLDER/via 2>/dev/null && break; sleep 0.05; done
+            ask {protocol}://me:secret@$VIA && echo let in
             kill $proxy"
         );
-        let outcome = shell(&script, &[("URL", echo.url())]);
+        let folder = Folder::new();
+        let variables = [("URL", echo.url()), ("FOLDER", &folder.text(""))];
+        let outcome = shell(&script, &variables);
         outcome.prints("hello");
         let refused = outcome.err.contains("407 Proxy Authentication Required")
             || outcome

@@ -19,11 +19,15 @@ const NONSENSE: &[(&str, &str)] = &[
     ("serve daytime", "no URL is given to listen on"),
     (
         "connect tcp://h:1?via=http://me:secret@p:1&linger=1500ms",
-        "tcp://h:1 shows a proxy's name and password: give them by --via",
+        "tcp://h:1 shows a proxy's name and password: give them by --via @FILE",
     ),
     (
         "relay tcp://127.0.0.1:0 tcp://h:1?via=http://me:secret@p:1",
-        "tcp://h:1 shows a proxy's name and password: give them by --via",
+        "tcp://h:1 shows a proxy's name and password: give them by --via @FILE",
+    ),
+    (
+        "connect tcp://h:1 --via @/dev/null",
+        "--via @/dev/null: its first line is empty",
     ),
     (
         "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --limits x",
