@@ -85,6 +85,28 @@ stream_socket_spawn(fn () => fwrite(stream_socket_accept($servers[0]), str_repea
 echo json_encode([stream_socket_join(stream_socket_spawn(fn () => stream_copy_to_stream($from, $to))) < 1 << 18, is_resource($from)]), "\n";
 restore_error_handler();
 
+// What a filter still has is written, though others are woken; and nobody begins to read meanwhile.
+$server = listen();
+foreach (['hello', random_bytes(1 << 24)] as $index => $text) {
+    $client = connect($server);
+    $served = stream_socket_accept($server);
+    stream_filter_append($client, 'zlib.deflate', STREAM_FILTER_WRITE, ['level' => 0]);
+    $reader = stream_socket_spawn(fn () => fread($client, 10));
+    $closer = stream_socket_spawn(function () use ($client, $text) {
+        stream_set_timeout($client, 0, 10000);
+        fwrite($client, $text);
+        stream_set_timeout($client, 20);
+        return fclose($client);
+    });
+    $late = stream_socket_spawn(function () use ($client, $index) {
+        usleep($index * 200000);
+        return is_resource($client) && fread($client, 10);
+    });
+    $read = [stream_socket_join($reader), stream_socket_join($late)];
+    $received = stream_socket_join(stream_socket_spawn(fn () => stream_get_contents($served)));
+    echo 'filtered: ', json_encode([stream_socket_join($closer), ...$read, $index || gzinflate($received) === $text]), "\n";
+}
+
 // Nor does accept lose its listener to a handler of a notice, in a Fiber or not.
 function accept_by_openssl(): void
 {

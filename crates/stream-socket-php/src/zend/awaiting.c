@@ -114,13 +114,13 @@ enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *p
 	enum ss_waited waited = holder.is_closing ? SS_CLOSED : ss_await_descriptor(descriptor, patience);
 	ss_holder_leave(&holder);
 	ss_leave(socket);
-	return waited != SS_ENDED && socket->closing ? SS_CLOSED : waited;
+	return waited != SS_ENDED && ss_is_closing(socket) ? SS_CLOSED : waited;
 }
 
 /* Whether it is about to be closed, or another stream that the operation is about. */
 static bool is_closing(const ss_socket *socket)
 {
-	return socket->closing || ss_holder_is_closing(ss_current_task()->copying, socket);
+	return ss_is_closing(socket) || ss_holder_is_closing(ss_current_task()->copying, socket);
 }
 
 enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience)
@@ -136,7 +136,7 @@ static enum ss_waited await_looking(ss_socket *socket, enum ss_direction directi
 	ss_patience moment = moment_of(patience);
 	enum ss_waited waited = await(socket, direction, &moment);
 
-	if (waited == SS_CLOSED && !socket->closing && EG(exception) == NULL) {
+	if (waited == SS_CLOSED && !ss_is_closing(socket) && EG(exception) == NULL) {
 		/* It has no descriptor of its own, and the shared one is watched for another. */
 		waited = ss_await_beside(socket, -1, &moment);
 	}

@@ -48,14 +48,17 @@ void ss_hold_end(ss_hold *hold)
 /* They stand on the stacks of those who wait. */
 ZEND_TLS ss_holder *holders;
 
-/* Who closes a stream, parked until all others have left it. They stand on the stacks of those who close. */
+/* Who closes a stream: first parked until all others have left it, then writing what filters still have. They
+ * stand on the stacks of those who close. */
 typedef struct ss_closer {
 	struct ss_closer *next;
+	/* NULL where it is no task, and nobody has to know. */
 	ss_task *task;
-	const ss_socket *socket;
+	ss_socket *socket;
 	const zend_resource *resource;
-	bool is_woken;
-	/* Whoever was about to open it has closed it. */
+	/* Whether it is parked until others have left, and nobody has woken it yet. */
+	bool rests;
+	/* It is closed, if only by whoever was about to open it. */
 	bool is_gone;
 } ss_closer;
 
@@ -73,8 +76,8 @@ static bool holds(const ss_holder *holder, const void *socket, const void *resou
 
 static void wake(ss_closer *closer)
 {
-	if (!closer->is_woken) {
-		closer->is_woken = true;
+	if (closer->rests) {
+		closer->rests = false;
 		ss_loop_wake((uintptr_t) closer->task);
 	}
 }
@@ -96,8 +99,21 @@ void ss_leave(ss_socket *socket)
 	}
 }
 
+bool ss_is_closing(const ss_socket *socket)
+{
+	const ss_closer *closer = closers;
+
+	while (socket->closing && closer != NULL && closer->socket != socket) {
+		closer = closer->next;
+	}
+	return socket->closing && (closer == NULL || closer->task != ss_current_task());
+}
+
 void ss_closing_gone(const ss_socket *socket)
 {
+	if (!socket->closing || CG(unclean_shutdown)) {
+		return;
+	}
 	for (ss_closer *closer = closers; closer != NULL; closer = closer->next) {
 		if (closer->socket == socket) {
 			closer->is_gone = true;
@@ -112,7 +128,7 @@ void ss_holder_enter(ss_holder *holder)
 	holder->next = holders;
 	holders = holder;
 	for (const ss_closer *closer = closers; closer != NULL; closer = closer->next) {
-		holder->is_closing |= holds(holder, closer->socket, closer->resource);
+		holder->is_closing |= closer->task != holder->task && holds(holder, closer->socket, closer->resource);
 	}
 }
 
@@ -221,48 +237,55 @@ static bool is_held_by(const ss_task *task, const ss_socket *socket, const zend_
 
 enum ss_closes { SS_MAY_CLOSE, SS_MAY_NOT_CLOSE, SS_IS_CLOSED };
 
-static void leave_closers(ss_closer *closer)
+static void end(ss_closer *closer)
 {
 	ss_closer **place = &closers;
 
+	if (closer->task == NULL) {
+		return;
+	}
 	while (*place != closer) {
 		place = &(*place)->next;
 	}
 	*place = closer->next;
-	ss_loop_forget((uintptr_t) closer->task);
+	if (closer->socket != NULL && !closer->is_gone) {
+		closer->socket->closing = false;
+	}
 }
 
-/* Wakes all who are in an operation of the stream, and parks until they have left. */
-static enum ss_closes see_off(ss_socket *socket, const zend_resource *resource)
+/* Keeps others from beginning an operation of the stream, wakes all who are in one, and parks until they have
+ * left. */
+static enum ss_closes see_off(ss_closer *closer)
 {
-	ss_closer closer = {.next = closers, .task = ss_current_task(), .socket = socket, .resource = resource};
+	ss_socket *socket = closer->socket;
 	bool goes_on = true;
 
-	closers = &closer;
+	closer->next = closers;
+	closers = closer;
 	if (socket != NULL) {
 		socket->closing = true;
-		ss_wake_waiters(socket);
+		if (socket->waiting > 0) {
+			ss_wake_waiters(socket);
+		}
 	}
-	while (goes_on && !closer.is_gone
-		&& (wake_holders(socket, resource) > 0 || (socket != NULL && socket->waiting > 0))) {
-		closer.is_woken = false;
-		goes_on = ss_task_park(closer.task) != SS_ENDED;
+	while (goes_on && !closer->is_gone
+		&& (wake_holders(socket, closer->resource) > 0 || (socket != NULL && socket->waiting > 0))) {
+		closer->rests = true;
+		goes_on = ss_task_park(closer->task) != SS_ENDED;
+		closer->rests = false;
 	}
-	leave_closers(&closer);
-	if (closer.is_gone) {
-		return SS_IS_CLOSED;
+	if (!goes_on) {
+		ss_loop_forget((uintptr_t) closer->task);
 	}
-	if (!goes_on && socket != NULL) {
-		socket->closing = false;
-	}
-	return goes_on ? SS_MAY_CLOSE : SS_MAY_NOT_CLOSE;
+	return closer->is_gone ? SS_IS_CLOSED : goes_on ? SS_MAY_CLOSE : SS_MAY_NOT_CLOSE;
 }
 
 /* Waits until the stream may be closed, which it may not after a warning, or where the task is to end. */
-static enum ss_closes may_close(zend_execute_data *execute_data)
+static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 {
 	php_stream *stream = NULL;
 
+	*closer = (ss_closer) {0};
 	if (!ss_loop_exists() || CG(unclean_shutdown)) {
 		/* Nobody has ever parked, or the stacks of who did are gone. */
 		return SS_MAY_CLOSE;
@@ -270,44 +293,59 @@ static enum ss_closes may_close(zend_execute_data *execute_data)
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
 		php_stream_from_zval_no_verify(stream, ZEND_CALL_ARG(execute_data, 1));
 	}
-	ss_socket *socket = stream != NULL ? ss_socket_of(stream) : NULL;
+	if (stream == NULL) {
+		return SS_MAY_CLOSE;
+	}
+	ss_socket *socket = ss_socket_of(stream);
+	ss_task *task = ss_current_task();
+	bool parks = ss_manner_now() == SS_PARKS;
 	if (socket != NULL && socket->closing) {
 		php_error_docref(NULL, E_WARNING, "Another Fiber is closing this stream");
 		return SS_MAY_NOT_CLOSE;
 	}
-	if (stream == NULL || !is_held(socket, stream->res)) {
+	if (is_held(socket, stream->res)) {
+		if (task != NULL && is_held_by(task, socket, stream->res)) {
+			php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
+			return SS_MAY_NOT_CLOSE;
+		}
+		if (!parks) {
+			php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");
+			return SS_MAY_NOT_CLOSE;
+		}
+	}
+	if (!parks) {
 		return SS_MAY_CLOSE;
 	}
-	ss_task *task = ss_current_task();
-	if (task != NULL && is_held_by(task, socket, stream->res)) {
-		php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
-		return SS_MAY_NOT_CLOSE;
-	}
-	if (ss_manner_now() != SS_PARKS) {
-		php_error_docref(NULL, E_WARNING, "A Fiber waits for this stream, and can't be woken from here");
-		return SS_MAY_NOT_CLOSE;
-	}
-	return see_off(socket, stream->res);
+	closer->task = task;
+	closer->socket = socket;
+	closer->resource = stream->res;
+	return see_off(closer);
 }
 
 static ZEND_NAMED_FUNCTION(close_)
 {
-	enum ss_closes closes = may_close(execute_data);
+	ss_closer closer;
+	enum ss_closes closes = begin(&closer, execute_data);
 
-	if (closes != SS_MAY_CLOSE) {
-		RETURN_BOOL(closes == SS_IS_CLOSED);
+	if (closes == SS_MAY_CLOSE) {
+		stock_close(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	} else {
+		RETVAL_BOOL(closes == SS_IS_CLOSED);
 	}
-	stock_close(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	end(&closer);
 }
 
 static ZEND_NAMED_FUNCTION(pclose_)
 {
-	enum ss_closes closes = may_close(execute_data);
+	ss_closer closer;
+	enum ss_closes closes = begin(&closer, execute_data);
 
-	if (closes != SS_MAY_CLOSE) {
-		RETURN_LONG(closes == SS_IS_CLOSED ? 0 : -1);
+	if (closes == SS_MAY_CLOSE) {
+		stock_pclose(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	} else {
+		RETVAL_LONG(closes == SS_IS_CLOSED ? 0 : -1);
 	}
-	stock_pclose(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	end(&closer);
 }
 
 void ss_closing_begin(void)

@@ -183,6 +183,18 @@ void ss_tasks_release_idle(void)
 	ss_tasks_reap();
 }
 
+/* Those whose turn has not come never begin. */
+static void give_up_unbegun(void)
+{
+	ss_task *task;
+
+	ZEND_HASH_FOREACH_PTR(&tasks.tasks, task) {
+		if (!task->is_done && task->fiber != NULL && task->fiber->context.status == ZEND_FIBER_STATUS_INIT) {
+			finish(task);
+		}
+	} ZEND_HASH_FOREACH_END();
+}
+
 /* At the end of a request Zend has ended what was parked, or, after a fatal error, gives the memory
  * up without a word to anybody. */
 void ss_tasks_shut_down(void)
@@ -191,6 +203,7 @@ void ss_tasks_shut_down(void)
 		return;
 	}
 	if (!CG(unclean_shutdown)) {
+		give_up_unbegun();
 		ss_tasks_release_idle();
 	}
 	zend_hash_destroy(&tasks.tasks);

@@ -290,6 +290,8 @@ bool ss_holder_is_closing(const ss_holder *holder, const ss_socket *socket);
 /* An operation of a stream that may park, from its beginning to its end: who closes the stream waits for that. */
 void ss_enter(ss_socket *socket);
 void ss_leave(ss_socket *socket);
+/* Whether another Fiber is closing it. */
+bool ss_is_closing(const ss_socket *socket);
 /* The stream has been closed, whoever else was about to do it. */
 void ss_closing_gone(const ss_socket *socket);
 /* One of them may be about to be closed already. */

@@ -15,7 +15,7 @@ static bool give_way_in(ss_socket *socket)
 	ss_enter(socket);
 	bool goes_on = ss_give_way();
 	ss_leave(socket);
-	return goes_on && !socket->closing;
+	return goes_on && !ss_is_closing(socket);
 }
 
 /* ---- a stream that waits holds no buffer ---- */
