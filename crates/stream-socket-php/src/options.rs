@@ -239,12 +239,17 @@ pub(crate) fn without_tcp(options: &mut SocketOptions) {
     options.broadcast = None;
 }
 
-/// `bindto`, for a target of the same family: an address, and a port unless it is 0. A `0` in
-/// place of the address is any.
+/// `bindto`, for a target of the same family: an address, and a port unless that is 0 or left out.
+/// A `0` in place of the address is any.
 pub(crate) fn local_address(bindto: &[u8], target: IpAddr) -> Result<String, Failure> {
     let shown = || String::from_utf8_lossy(bindto).into_owned();
-    let parsed = crate::target::parse(bindto)?;
-    let host = std::str::from_utf8(parsed.host).unwrap_or_default();
+    let (host, port) = if bindto.contains(&b':') {
+        let parsed = crate::target::parse(bindto)?;
+        (parsed.host, parsed.port)
+    } else {
+        (bindto, 0)
+    };
+    let host = std::str::from_utf8(host).unwrap_or_default();
     let ip = match (host, target) {
         ("0", IpAddr::V4(_)) => "0.0.0.0".to_owned(),
         ("0", IpAddr::V6(_)) => "::".to_owned(),
@@ -259,5 +264,5 @@ pub(crate) fn local_address(bindto: &[u8], target: IpAddr) -> Result<String, Fai
             shown()
         )));
     }
-    Ok(std::net::SocketAddr::new(ip, parsed.port).to_string())
+    Ok(std::net::SocketAddr::new(ip, port).to_string())
 }

@@ -10,6 +10,10 @@ $client = stream_socket_client('tcp://' . stream_socket_get_name($listener, fals
 $served = stream_socket_accept($listener, 5);
 stream_context_set_option($served, 'socket', 'mark_of_one', 1);
 say(stream_context_get_options($listener), stream_context_get_options($served));
-$bad = stream_context_create(['socket' => ['bindto' => 'localhost:0']]);
 $address = 'tcp://' . stream_socket_get_name($listener, false);
+foreach (['0', '', '127.0.0.2'] as $bindto) {
+    $client = stream_socket_client($address, context: stream_context_create(['socket' => ['bindto' => $bindto]]));
+    say(strtok(stream_socket_get_name($client, false), ':'));
+}
+$bad = stream_context_create(['socket' => ['bindto' => 'localhost:0']]);
 say(stream_socket_client($address, $number, $text, 1, STREAM_CLIENT_CONNECT, $bad) !== false, $text);

@@ -130,6 +130,8 @@ pub(super) unsafe fn wishes(options: &Options) -> Wishes<'_> {
     } = options;
     // SAFETY: PHP keeps the strings of a context while its options are read.
     let bindto = unsafe { bytes(bindto.bytes, bindto.length) };
+    // As in stock PHP, whoever has no wish may say so by an empty one.
+    let bindto = bindto.filter(|bindto| !bindto.is_empty());
     // SAFETY: as above.
     let unix_owner = unsafe { bytes(unix_owner.bytes, unix_owner.length) };
     // SAFETY: as above.
