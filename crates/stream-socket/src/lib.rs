@@ -97,7 +97,9 @@
 //! A [`Listener`] over TLS makes the handshakes of all its clients together, and accepts those
 //! that are finished in the order in which they are: none can hold up another. A [`Stream`] is
 //! read and written as any other, and [`Stream::start_tls_client`] begins TLS on one that was
-//! plain. It needs the feature `tls`, which is on by default.
+//! plain. It needs the feature `tls`, which is on by default. A program that forks had better be
+//! built with `AWS_LC_SYS_NO_JITTER_ENTROPY=1` in its environment, as cargo's `[env]` sets it: else
+//! each process spends some 30 ms of a processor on random numbers besides the kernel's.
 //!
 //! ```no_run
 //! # use std::io::Write;
