@@ -90,6 +90,13 @@ impl Shell {
         target_folder(&self.root)
     }
 
+    /// The machine's release of Debian, as `bookworm`.
+    pub(crate) fn release(&mut self) -> String {
+        let mut question = self.command("sh");
+        question.args(["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
+        self.ask(question).unwrap_or_default().trim().to_owned()
+    }
+
     pub(crate) fn log_path(&self) -> &Path {
         &self.log_path
     }

@@ -4,6 +4,7 @@
 mod compiled;
 mod debian13;
 mod extension;
+mod frameworks;
 mod install;
 mod memory;
 mod others;
@@ -14,6 +15,7 @@ mod soak;
 mod sources;
 mod stress;
 
+pub(crate) use frameworks::fetched as frameworks;
 pub(crate) use install::SUBCOMMAND as INSTALL;
 pub(crate) use memory::step as memory_step;
 pub(crate) use others::{debian13_step, debug_step, zts_step};

@@ -16,9 +16,6 @@ pub(super) struct Source {
 impl Source {
     /// That of the machine's php command.
     pub(super) fn of_machine(shell: &mut Shell) -> Result<Self, Trouble> {
-        let mut question = shell.command("sh");
-        question.args(["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
-        let release = shell.ask(question).unwrap_or_default();
         let mut question = shell.command("php");
         let code = "echo 'php', PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;";
         question.args(["-n", "-r", code]);
@@ -27,7 +24,7 @@ impl Source {
             .ok_or_else(|| Trouble::Failed("php does not tell its version".into()))?;
         Ok(Self {
             package: package.trim().to_owned(),
-            release: release.trim().to_owned(),
+            release: shell.release(),
         })
     }
 
@@ -40,7 +37,7 @@ impl Source {
         if let Some(unpacked) = unpacked(&folder) {
             return Ok(unpacked);
         }
-        let apt = Apt::prepared(&folder, &self.release)?;
+        let apt = Apt::prepared(&folder, "deb-src", &self.release)?;
         let mut update = shell.command("apt-get");
         update.args(&apt.options).arg("update");
         shell.run(update)?;
@@ -69,16 +66,17 @@ impl Source {
 }
 
 /// Settings of apt's that leave the machine's own alone.
-struct Apt {
-    options: Vec<String>,
+pub(super) struct Apt {
+    pub(super) options: Vec<String>,
 }
 
 impl Apt {
-    fn prepared(folder: &Path, release: &str) -> Result<Self, Trouble> {
+    /// For packages of a `kind`, `deb` or `deb-src`: what apt keeps, it keeps in the folder.
+    pub(super) fn prepared(folder: &Path, kind: &str, release: &str) -> Result<Self, Trouble> {
         let (lists, list) = (folder.join("lists/partial"), folder.join("sources.list"));
         let text = format!(
-            "deb-src http://deb.debian.org/debian {release} main\n\
-             deb-src http://deb.debian.org/debian-security {release}-security main\n"
+            "{kind} http://deb.debian.org/debian {release} main\n\
+             {kind} http://deb.debian.org/debian-security {release}-security main\n"
         );
         fs::create_dir_all(&lists)
             .and_then(|()| fs::create_dir_all(folder.join("cache/archives/partial")))

@@ -150,7 +150,11 @@ fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
 }
 
 fn test(shell: &mut Shell) -> Result<(), Trouble> {
-    let command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    // Without them their test says that it is skipped.
+    if let Ok(frameworks) = php::frameworks(shell) {
+        command.env("PHP_FRAMEWORKS", frameworks);
+    }
     shell.run_showing(command, tells_of_tests)
 }
 

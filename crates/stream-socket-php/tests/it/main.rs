@@ -3,13 +3,14 @@
 //! `same/` must say the same on both. `differ/` says what `NAME.stock` holds on stock PHP and what
 //! `NAME.ours` holds with the extension: a difference that is meant. `ours/` runs with the
 //! extension alone, as `serve/`, what runs in a Fiber for each connection. `manual/` are the
-//! programs of PHP's manual, with clients of every make.
+//! programs of PHP's manual, with clients of every make, `frameworks/` what others have written.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod crowds;
 mod databases;
 mod faults;
+mod frameworks;
 mod names;
 mod serve;
 mod system_calls;
