@@ -46,6 +46,8 @@ pub(super) struct Ground {
     pub(super) rustls: Result<PathBuf, String>,
     /// Our extension, or why it could not be built: it needs PHP's headers.
     pub(super) extension: Result<PathBuf, String>,
+    /// What others have written in PHP, or why it could not be fetched.
+    pub(super) frameworks: Result<PathBuf, String>,
     /// The cores of the server and of the load.
     pub(super) cores: [usize; 2],
 }
@@ -129,6 +131,23 @@ impl Ground {
         Contender::new(OURS, &words)
     }
 
+    /// ReactPHP on stock PHP, or on our extension.
+    pub(super) fn react(&self, name: &'static str, is_ours: bool) -> Contender {
+        let mut contender = match is_ours {
+            true => self.extension("react.php"),
+            false => self.php("react.php"),
+        };
+        contender.name = name;
+        match &self.frameworks {
+            Ok(folder) => contender
+                .command
+                .iter_mut()
+                .for_each(|words| words.push(text(folder))),
+            Err(reason) => contender.command = Err(reason.clone()),
+        }
+        contender
+    }
+
     pub(super) fn milliseconds(&self) -> u128 {
         self.form.span.as_millis()
     }
@@ -184,6 +203,7 @@ pub(super) mod tests {
             tokio: Err("no network".into()),
             rustls: Ok("/target/bench-rustls".into()),
             extension: Ok("/target/libstream_socket_php.so".into()),
+            frameworks: Ok("/target/php-frameworks".into()),
             cores: [0, 1],
         }
     }

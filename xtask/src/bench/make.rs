@@ -5,6 +5,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::ground::{Form, Ground};
 use super::row::Row;
+use crate::php::frameworks;
 use crate::shell::{Shell, Trouble};
 
 /// What is made of `bench/c`: its name, its source, and what the compiler is told besides.
@@ -45,6 +46,7 @@ pub(super) fn make(
         tokio: Ok(target.join("release/bench-tokio")),
         rustls: Ok(target.join("release/bench-rustls")),
         extension: Ok(main.join("release/libstream_socket_php.so")),
+        frameworks: Ok(frameworks::folder(shell)),
         cores,
     };
     let words = command_lines(&ground, rows);
@@ -52,7 +54,13 @@ pub(super) fn make(
         let path = part.as_deref().unwrap_or(Path::new("")).to_string_lossy();
         words.iter().any(|word| word.contains(&*path))
     };
-    let parts = [&ground.tokio, &ground.rustls, &ground.extension].map(takes_part);
+    let parts = [
+        &ground.tokio,
+        &ground.rustls,
+        &ground.extension,
+        &ground.frameworks,
+    ];
+    let parts = parts.map(takes_part);
     if parts[0] {
         ground.tokio = built(ground.tokio, cargo(shell, &target, "bench-tokio"));
     }
@@ -61,6 +69,9 @@ pub(super) fn make(
     }
     if parts[2] {
         ground.extension = built(ground.extension, member(shell, &main, "stream-socket-php"));
+    }
+    if parts[3] {
+        ground.frameworks = built(ground.frameworks, frameworks::fetch(shell));
     }
     Ok(ground)
 }
@@ -77,7 +88,7 @@ fn command_lines(ground: &Ground, rows: &[&Row]) -> Vec<String> {
 fn built(part: Result<PathBuf, String>, result: Result<(), Trouble>) -> Result<PathBuf, String> {
     match result {
         Ok(()) => part,
-        Err(trouble) => Err(format!("could not be built: {}", reason(trouble))),
+        Err(trouble) => Err(format!("could not be had: {}", reason(trouble))),
     }
 }
 

@@ -19,13 +19,17 @@ const PACKAGES: [&str; 9] = [
     "php-symfony-service-contracts",
 ];
 
-/// The folder that they are in, as if it were `/`.
-pub(crate) fn fetched(shell: &mut Shell) -> Result<PathBuf, Trouble> {
-    let folder = shell.target_folder().join("xtask/php-frameworks");
-    let unpacked = folder.join("unpacked");
+/// The folder that they are in once they are fetched, as if it were `/`.
+pub(crate) fn folder(shell: &Shell) -> PathBuf {
+    shell.target_folder().join("xtask/php-frameworks/unpacked")
+}
+
+pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
+    let unpacked = folder(shell);
     if unpacked.is_dir() {
-        return Ok(unpacked);
+        return Ok(());
     }
+    let folder = unpacked.with_file_name("");
     let release = shell.release();
     let apt = Apt::prepared(&folder, "deb", &release)?;
     let mut update = shell.command("apt-get");
@@ -35,8 +39,7 @@ pub(crate) fn fetched(shell: &mut Shell) -> Result<PathBuf, Trouble> {
     download.args(&apt.options).arg("download").args(PACKAGES);
     download.current_dir(&folder);
     shell.run(download)?;
-    unpack(shell, &folder, &unpacked)?;
-    Ok(unpacked)
+    unpack(shell, &folder, &unpacked)
 }
 
 /// All of them or none: what is there is not fetched again.

@@ -4,7 +4,7 @@
 mod compiled;
 mod debian13;
 mod extension;
-mod frameworks;
+pub(crate) mod frameworks;
 mod install;
 mod memory;
 mod others;
@@ -15,7 +15,6 @@ mod soak;
 mod sources;
 mod stress;
 
-pub(crate) use frameworks::fetched as frameworks;
 pub(crate) use install::SUBCOMMAND as INSTALL;
 pub(crate) use memory::step as memory_step;
 pub(crate) use others::{debian13_step, debug_step, zts_step};

@@ -152,8 +152,8 @@ fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
 fn test(shell: &mut Shell) -> Result<(), Trouble> {
     let mut command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     // Without them their test says that it is skipped.
-    if let Ok(frameworks) = php::frameworks(shell) {
-        command.env("PHP_FRAMEWORKS", frameworks);
+    if php::frameworks::fetch(shell).is_ok() {
+        command.env("PHP_FRAMEWORKS", php::frameworks::folder(shell));
     }
     shell.run_showing(command, tells_of_tests)
 }

@@ -41,7 +41,9 @@ fn case(ground: &Ground, connections: usize) -> Case {
     ];
     if connections <= MOST_FOR_SELECT {
         contenders.push(ground.php_as("php-select", "select.php"));
+        contenders.push(ground.react("react", false));
     }
+    contenders.push(ground.react("react-on-ours", true));
     if connections <= MOST_FOR_FORK {
         contenders.push(ground.php_as("php-fork", "fork.php"));
     }
