@@ -167,19 +167,6 @@ void ss_tls_over_end(void);
 /* Whether it is the name of one of them. */
 bool ss_tls_over_names(const char *name, size_t length);
 
-/* ---- shim.c ---- */
-
-/* `stream_socket.tls`, and whether a transport is ours. */
-bool ss_crypto_is_ours(void);
-bool ss_crypto_has_clients(void);
-bool ss_serves(const char *transport);
-bool ss_connects(const char *transport);
-php_stream *ss_make_stream(int transport, const char *target, size_t length,
-	const char *persistent_id, struct timeval *timeout STREAMS_DC);
-php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
-	struct timeval *timeout, php_stream_context *context STREAMS_DC);
-int ss_released(ss_socket *socket);
-
 _Static_assert(sizeof(ss_tls_options) == 192, "Options in securing.rs mirrors it");
 _Static_assert(sizeof(ss_tls_facts) == 24, "Facts in securing.rs mirrors it");
 

@@ -151,7 +151,7 @@ pub(super) unsafe fn wishes(options: &Options) -> Wishes<'_> {
 }
 
 unsafe extern "C" {
-    /// The module's entry, a static of `shim.c`.
+    /// The module's entry, a static of `module.c`.
     fn ss_module() -> *mut c_void;
 }
 

@@ -323,16 +323,6 @@ void ss_hold_end(ss_hold *hold);
 int ss_parked_poll(struct pollfd *polled, uint32_t count, const void *const *held, uint32_t held_count,
 	const struct timespec *timeout);
 
-/* ---- shim.c ---- */
-
-void ss_give_back(const char *name, zif_handler before);
-
-bool ss_is_datagram(const ss_socket *socket);
-bool ss_is_tcp(const ss_socket *socket);
-/* A stream around what a listener has accepted. */
-php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
-void ss_forget(ss_outcome *outcome);
-
 _Static_assert(sizeof(ss_event) == 32, "Happened in parking.rs mirrors it");
 _Static_assert(sizeof(ss_patience) == 16, "Patience in parking.rs mirrors it");
 

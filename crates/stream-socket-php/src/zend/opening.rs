@@ -1,4 +1,4 @@
-//! The calls of `shim.c` that make and unmake sockets.
+//! The calls of C that make and unmake sockets.
 //!
 //! C hands over pointers that are valid for the call, see [`ffi`](super::ffi).
 

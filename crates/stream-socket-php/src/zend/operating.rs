@@ -1,4 +1,4 @@
-//! The calls of `shim.c` that use a socket.
+//! The calls of C that use a socket.
 //!
 //! C hands over pointers that are valid for the call, see [`ffi`](super::ffi).
 

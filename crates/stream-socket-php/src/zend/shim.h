@@ -170,16 +170,42 @@ ss_stripper *ss_stripper_new(bool at_start);
 void ss_stripper_free(ss_stripper *stripper);
 bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const char *allowed, size_t allowed_length, ss_outcome *outcome);
 
+/* outcome.c */
+void ss_forget(ss_outcome *outcome);
 /* Ends an operation of which only a panic is told: it is PHP's Error. */
 void ss_settle(ss_outcome *outcome);
-
-/* The data of a stream of ours, or NULL. */
-ss_socket *ss_socket_of(const php_stream *stream);
-zif_handler ss_take_over(const char *name, zif_handler ours);
-extern const php_stream_ops *const ss_operations[];
-
 /* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
 int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome);
+/* The descriptor of a socket, which from now on is the caller's. */
+int ss_released(ss_socket *socket);
+
+/* stream.c */
+extern const php_stream_ops *const ss_operations[];
+/* The data of a stream of ours, or NULL. */
+ss_socket *ss_socket_of(const php_stream *stream);
+
+/* xport.c */
+/* A stream around what a listener has accepted. */
+php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
+
+/* transports.c */
+bool ss_is_datagram(const ss_socket *socket);
+bool ss_is_tcp(const ss_socket *socket);
+/* Whether the settings have servers, or clients too, of a transport by us. */
+bool ss_serves(const char *transport);
+bool ss_connects(const char *transport);
+/* The same of TLS: `stream_socket.tls`. */
+bool ss_crypto_is_ours(void);
+bool ss_crypto_has_clients(void);
+php_stream *ss_make_stream(int transport, const char *target, size_t length,
+	const char *persistent_id, struct timeval *timeout STREAMS_DC);
+php_stream *ss_stock_tcp(const char *target, size_t length, const char *persistent_id,
+	struct timeval *timeout, php_stream_context *context STREAMS_DC);
+
+/* module.c */
+/* Puts a function of ours in the place of PHP's, and tells that; NULL where PHP has none. */
+zif_handler ss_take_over(const char *name, zif_handler ours);
+void ss_give_back(const char *name, zif_handler before);
 
 /* addresses.c: those of host:port, looked up within `timeout`, if there is one, of which it leaves what is
  * left. False where there are none, which has been told. */

@@ -1,0 +1,113 @@
+/* The section `socket` of a context, as the library is told it. */
+#include "crypto.h"
+#include "module.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+static ss_number integer(php_stream *stream, const char *name)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		number.value = ss_context_long(value);
+		number.given = true;
+	}
+	return number;
+}
+
+static ss_number truth(php_stream *stream, const char *name)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		number.value = zend_is_true(value);
+		number.given = true;
+	}
+	return number;
+}
+
+/* A bool that stock PHP only looks at to turn something on. */
+static ss_number turned_on(php_stream *stream, const char *name)
+{
+	ss_number number = truth(stream, name);
+	number.given = number.value != 0;
+	return number;
+}
+
+/* Milliseconds of an option in seconds, which may be a float as PHP's other timeouts. */
+static ss_number milliseconds(php_stream *stream, const char *name)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+	ss_number number = {0, false};
+
+	if (value != NULL) {
+		double seconds = ss_context_double(value);
+		number.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
+		number.given = true;
+	}
+	return number;
+}
+
+static void string(php_stream *stream, const char *name, const char **text, size_t *length)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+
+	*text = NULL;
+	*length = 0;
+	if (value != NULL && Z_TYPE_P(value) == IS_STRING) {
+		*text = Z_STRVAL_P(value);
+		*length = Z_STRLEN_P(value);
+	}
+}
+
+void ss_options_collect(php_stream *stream, ss_options *options, bool server)
+{
+	memset(options, 0, sizeof(*options));
+	if (PHP_STREAM_CONTEXT(stream) == NULL) {
+		return;
+	}
+	options->keepalive = truth(stream, "so_keepalive");
+	options->keepalive_idle = integer(stream, "tcp_keepidle");
+	options->keepalive_interval = integer(stream, "tcp_keepintvl");
+	options->keepalive_count = integer(stream, "tcp_keepcnt");
+	options->linger = integer(stream, "so_linger");
+	options->user_timeout = integer(stream, "tcp_user_timeout");
+	options->receive_buffer = integer(stream, "so_rcvbuf");
+	options->send_buffer = integer(stream, "so_sndbuf");
+	options->broadcast = turned_on(stream, "so_broadcast");
+	if (!server) {
+		options->nodelay = turned_on(stream, "tcp_nodelay");
+		options->happy_eyeballs = truth(stream, "happy_eyeballs");
+		string(stream, "bindto", &options->bindto, &options->bindto_length);
+		return;
+	}
+	options->backlog = integer(stream, "backlog");
+	options->reuse_address = truth(stream, "so_reuseaddr");
+	options->reuse_port = turned_on(stream, "so_reuseport");
+	options->v6only = truth(stream, "ipv6_v6only");
+	options->fast_open = truth(stream, "tcp_fastopen");
+	options->defer_accept = integer(stream, "tcp_defer_accept");
+	options->max_connections = integer(stream, "max_connections");
+	options->max_connections_per_ip = integer(stream, "max_connections_per_ip");
+	options->close_when_full = truth(stream, "close_when_full");
+	options->max_peers = integer(stream, "max_peers");
+	options->peer_idle_timeout = milliseconds(stream, "peer_idle_timeout");
+	options->unix_mode = integer(stream, "unix_mode");
+	options->unix_unlink = truth(stream, "unix_unlink");
+	string(stream, "unix_owner", &options->unix_owner, &options->unix_owner_length);
+	string(stream, "unix_group", &options->unix_group, &options->unix_group_length);
+	ss_proxy_collect(stream, options);
+}
+
+/* What a listener's context has for a connection. */
+void ss_options_give(php_stream *stream, const ss_socket *client)
+{
+	if (ss_is_tcp(client) && turned_on(stream, "tcp_nodelay").given) {
+		int on = 1;
+		setsockopt(client->netstream.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+}
