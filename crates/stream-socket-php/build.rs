@@ -1,4 +1,5 @@
-//! Compiles the shim in C against the headers of the PHP that `$PHP_CONFIG`, else `php-config`, names.
+//! Compiles the shim in C against the headers of the PHP that `$PHP_CONFIG`, else `php-config`,
+//! names.
 
 use std::env;
 use std::error::Error;
