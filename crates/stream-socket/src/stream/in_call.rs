@@ -15,6 +15,7 @@ use crate::error::{Error, Stage};
 use crate::sys::socket::Take;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, failed, fork, option};
+use crate::url::Transport;
 
 /// The socket's timeout as this process has set it.
 #[derive(Debug)]
@@ -89,8 +90,10 @@ impl Stream {
         {
             return result;
         }
-        patience.retry(socket, Events::READ, || {
-            sys::socket::receive(socket, target, Take::Consume)
+        let is_unix = self.transport == Transport::Unix;
+        patience.retry(socket, Events::READ, || match is_unix {
+            true => sys::socket::receive_unix(socket, target),
+            false => sys::socket::receive(socket, target, Take::Consume),
         })
     }
 }

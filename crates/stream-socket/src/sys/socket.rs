@@ -239,6 +239,33 @@ pub(crate) fn receive(
     Ok(length)
 }
 
+/// recvmsg(2) from a unix stream, without waiting.
+///
+/// The kernel ends a receive behind bytes that came with descriptors (unix(7)), though more are
+/// there. This goes on: who is told once that there is something takes a short receive for the
+/// last one. The descriptors are closed.
+pub(crate) fn receive_unix(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = 0;
+    loop {
+        let wanted = clip(Call::Receive, buffer.len() - length);
+        let room = &mut buffer[length..length + wanted];
+        let (bytes, flags) = match receive_message(socket, room, &mut []) {
+            Ok(message) => (message.bytes, message.flags),
+            // What has come is told; an error is met again.
+            Err(_) if length > 0 => return Ok(length),
+            Err(errno) => return Err(errno),
+        };
+        length += bytes;
+        // Asked before, so that no receive takes an error that is to be told by the next one.
+        let goes_on = flags.contains(ReturnFlags::CTRUNC)
+            && length < buffer.len()
+            && rustix::io::ioctl_fionread(socket).is_ok_and(|waiting| waiting > 0);
+        if !goes_on {
+            return Ok(length);
+        }
+    }
+}
+
 /// recvmsg(2) of one datagram, without waiting, into two buffers, one after the other.
 ///
 /// The second takes what the first has no room for, so that a short buffer loses nothing.

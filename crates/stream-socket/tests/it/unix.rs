@@ -2,10 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use stream_socket::{
     ConnectOptions, ListenOptions, Listener, SocketAddress, SocketUrl, Stage, Stream, Target,
     Transport, UnixAddress,
@@ -385,4 +388,28 @@ fn pairs_talk_both_ways_and_end() {
     let error = Stream::pair(Transport::Tcp).unwrap_err();
     let sentence = "cannot parse a pair of tcp: pairs are made of unix or udg alone";
     assert_error(&error, Stage::Parse, None, sentence);
+}
+
+/// The kernel ends a receive behind them. Who waits for an edge would never hear of the rest.
+#[test]
+fn a_read_goes_on_behind_descriptors_and_closes_them() {
+    let (mut one, mut other) = pair(Transport::Unix);
+    other.set_blocking(false);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    for part in [b"abc", b"def"] {
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let rights = [writer.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
+        let bytes = [IoSlice::new(part)];
+        sendmsg(&one, &bytes, &mut control, SendFlags::empty()).unwrap();
+    }
+    drop(writer);
+    one.write_all(b"ghi").unwrap();
+    drop(one);
+    let mut buffer = [0; 100];
+    assert_eq!(other.read(&mut buffer).unwrap(), 9);
+    assert_eq!(&buffer[..9], b"abcdefghi");
+    assert_eq!(reader.read(&mut buffer).unwrap(), 0);
+    assert_eq!(other.read(&mut buffer).unwrap(), 0);
 }
