@@ -85,6 +85,66 @@ stream_socket_spawn(fn () => fwrite(stream_socket_accept($servers[0]), str_repea
 echo json_encode([stream_socket_join(stream_socket_spawn(fn () => stream_copy_to_stream($from, $to))) < 1 << 18, is_resource($from)]), "\n";
 restore_error_handler();
 
+// A Fiber of a task's own may outlive it in a copy or a close, where a filter of the script's suspends it.
+class Filter extends php_user_filter
+{
+    private string $kept = '';
+
+    public function filter($in, $out, &$consumed, bool $closing): int
+    {
+        while ($bucket = stream_bucket_make_writeable($in)) {
+            $consumed += $bucket->datalen;
+            $this->kept .= $bucket->data;
+        }
+        if ($this->params && Fiber::getCurrent() && $closing === ($this->params === 'closing')) {
+            Fiber::suspend();
+        }
+        if ($this->kept === '' || !$this->params && !$closing) {
+            return PSFS_FEED_ME;
+        }
+        stream_bucket_append($out, stream_bucket_new($this->stream, $this->kept));
+        $this->kept = '';
+        return PSFS_PASS_ON;
+    }
+}
+stream_filter_register('script', 'Filter');
+$server = listen();
+$pair = fn () => [connect($server), stream_socket_accept($server)];
+foreach (['copying' => 'stream_copy_to_stream', 'closing' => fn ($from, $to) => fclose($to)] as $how => $does) {
+    [[$from, $sender], [$to, $receiver], [$other]] = [$pair(), $pair(), $pair()];
+    fwrite($sender, 'hello');
+    fclose($sender);
+    stream_filter_append($to, 'script', STREAM_FILTER_WRITE, $how);
+    $inner = new Fiber(fn () => $does($from, $to));
+    stream_socket_join(stream_socket_spawn(fn () => $inner->start()));
+    $closer = stream_socket_spawn(fn () => [fclose($other), fclose($from)]);
+    stream_socket_join(stream_socket_spawn(fn () => usleep(1000) || $inner->resume()));
+    echo "outlives its task, $how: ", json_encode([stream_socket_join($closer), $inner->isTerminated(), $inner->getReturn()]), "\n";
+}
+
+// Of two copies in a task the one that ends first leaves the other one's streams as they are.
+[[$from, $sender], [$to], [$silent, $peer], [$closed]] = [$pair(), $pair(), $pair(), $pair()];
+fwrite($sender, 'hello');
+fclose($sender);
+stream_filter_append($to, 'script', STREAM_FILTER_WRITE, 'copying');
+$inner = new Fiber(fn () => stream_copy_to_stream($from, $to));
+$copying = stream_socket_spawn(fn () => [$inner->start(), stream_copy_to_stream($silent, $closed)]);
+$closer = stream_socket_spawn(fn () => [usleep(1000), $inner->resume(), fclose($closed)]);
+echo 'two copies: ', json_encode([stream_socket_join($closer), stream_socket_join($copying)]), "\n";
+
+// Nor is there an end to the search for who waits for whom, where one who closes waits in a handler.
+[[$failing], [$waited, $peer]] = [$pair(), $pair()];
+stream_filter_append($failing, 'script', STREAM_FILTER_WRITE);
+fwrite($failing, 'hello');
+stream_socket_shutdown($failing, STREAM_SHUT_WR);
+set_error_handler(function (int $level) use ($waited) {
+    [$read, $none] = [[$waited], null];
+    return $level !== E_NOTICE || !stream_select($read, $none, $none, 60);
+});
+$closers = array_map(fn ($stream) => stream_socket_spawn(fn () => fclose($stream)), [$failing, $waited]);
+echo 'closed in the handler of a close: ', json_encode(array_map('stream_socket_join', $closers)), "\n";
+restore_error_handler();
+
 // What a filter still has is written, though others are woken; and nobody begins to read meanwhile.
 $server = listen();
 foreach (['hello', random_bytes(1 << 24)] as $index => $text) {

@@ -120,7 +120,7 @@ enum ss_waited ss_await_beside(ss_socket *socket, int descriptor, ss_patience *p
 /* Whether it is about to be closed, or another stream that the operation is about. */
 static bool is_closing(const ss_socket *socket)
 {
-	return ss_is_closing(socket) || ss_holder_is_closing(ss_current_task()->copying, socket);
+	return ss_is_closing(socket) || ss_copy_is_closing(ss_current_task(), socket);
 }
 
 enum ss_waited ss_await_moment(ss_socket *socket, ss_patience *patience)

@@ -52,11 +52,13 @@ ZEND_TLS ss_holder *holders;
  * stand on the stacks of those who close. */
 typedef struct ss_closer {
 	struct ss_closer *next;
-	/* NULL where it is no task, and nobody has to know. */
-	ss_task *task;
+	/* The number of its task, which a Fiber of the script's own may outlive in it; 0 where it is none, and
+	 * nobody has to know. */
+	uint64_t task;
 	ss_socket *socket;
 	const zend_resource *resource;
-	/* Whether it is parked until others have left, and nobody has woken it yet. */
+	/* Whether others have still to leave; and whether it is parked for that, and nobody has woken it yet. */
+	bool waits;
 	bool rests;
 	/* It is closed, if only by whoever was about to open it. */
 	bool is_gone;
@@ -76,10 +78,19 @@ static bool holds(const ss_holder *holder, const void *socket, const void *resou
 
 static void wake(ss_closer *closer)
 {
-	if (closer->rests) {
-		closer->rests = false;
-		ss_loop_wake((uintptr_t) closer->task);
+	ss_task *task = closer->rests ? ss_task_numbered(closer->task) : NULL;
+
+	closer->rests = false;
+	if (task != NULL) {
+		ss_loop_wake((uintptr_t) task);
 	}
+}
+
+static uint64_t current(void)
+{
+	const ss_task *task = ss_current_task();
+
+	return task != NULL ? task->number : 0;
 }
 
 void ss_enter(ss_socket *socket)
@@ -106,7 +117,7 @@ bool ss_is_closing(const ss_socket *socket)
 	while (socket->closing && closer != NULL && closer->socket != socket) {
 		closer = closer->next;
 	}
-	return socket->closing && (closer == NULL || closer->task != ss_current_task());
+	return socket->closing && (closer == NULL || closer->task != current());
 }
 
 void ss_closing_gone(const ss_socket *socket)
@@ -124,7 +135,7 @@ void ss_closing_gone(const ss_socket *socket)
 
 void ss_holder_enter(ss_holder *holder)
 {
-	holder->task = ss_current_task();
+	holder->task = current();
 	holder->next = holders;
 	holders = holder;
 	for (const ss_closer *closer = closers; closer != NULL; closer = closer->next) {
@@ -156,16 +167,14 @@ void ss_closing_shut_down(void)
 
 /* ---- closing ---- */
 
-bool ss_holder_is_closing(const ss_holder *holder, const ss_socket *socket)
-{
-	return holder != NULL && holder->is_closing && holds(holder, socket, socket);
-}
-
 /* Has it go on, and see that one of its streams is about to be closed. */
 static void interrupt(const ss_holder *holder)
 {
-	ss_task *task = holder->task;
+	ss_task *task = ss_task_numbered(holder->task);
 
+	if (task == NULL) {
+		return;
+	}
 	if (holder->spans) {
 		if (task->socket == NULL || !holds(holder, task->socket, task->socket)) {
 			/* It does not wait, or for something else, and will see. */
@@ -206,29 +215,33 @@ static bool is_held(const ss_socket *socket, const zend_resource *resource)
 }
 
 /* Whether a task is in an operation of the stream, of which a handler of the script's runs. */
-static bool is_in(const ss_task *task, const ss_socket *socket, const zend_resource *resource)
+static bool is_in(uint64_t number, const ss_socket *socket, const zend_resource *resource)
 {
-	for (const ss_hold *hold = task->holds; socket != NULL && hold != NULL; hold = hold->next) {
+	const ss_task *task = ss_task_numbered(number);
+
+	for (const ss_hold *hold = task ? task->holds : NULL; socket != NULL && hold != NULL; hold = hold->next) {
 		if (hold->socket == socket) {
 			return true;
 		}
 	}
 	for (const ss_holder *holder = holders; holder != NULL; holder = holder->next) {
-		if (holder->task == task && holds(holder, socket, resource)) {
+		if (holder->task == number && holds(holder, socket, resource)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Whether who closes the stream would wait for a task that waits for it, or does so itself. */
-static bool is_held_by(const ss_task *task, const ss_socket *socket, const zend_resource *resource)
+/* Whether who closes the stream would wait for a task that waits for it, or does so itself. Of those who are
+ * closing only the ones that wait count: they wait for others, so that this comes to an end. */
+static bool is_held_by(uint64_t number, const ss_socket *socket, const zend_resource *resource)
 {
-	if (is_in(task, socket, resource)) {
+	if (is_in(number, socket, resource)) {
 		return true;
 	}
 	for (const ss_closer *closer = closers; closer != NULL; closer = closer->next) {
-		if (is_in(closer->task, socket, resource) && is_held_by(task, closer->socket, closer->resource)) {
+		if (closer->waits && is_in(closer->task, socket, resource)
+			&& is_held_by(number, closer->socket, closer->resource)) {
 			return true;
 		}
 	}
@@ -241,7 +254,7 @@ static void end(ss_closer *closer)
 {
 	ss_closer **place = &closers;
 
-	if (closer->task == NULL) {
+	if (closer->task == 0) {
 		return;
 	}
 	while (*place != closer) {
@@ -255,7 +268,7 @@ static void end(ss_closer *closer)
 
 /* Keeps others from beginning an operation of the stream, wakes all who are in one, and parks until they have
  * left. */
-static enum ss_closes see_off(ss_closer *closer)
+static enum ss_closes see_off(ss_closer *closer, ss_task *task)
 {
 	ss_socket *socket = closer->socket;
 	bool goes_on = true;
@@ -268,14 +281,16 @@ static enum ss_closes see_off(ss_closer *closer)
 			ss_wake_waiters(socket);
 		}
 	}
+	closer->waits = true;
 	while (goes_on && !closer->is_gone
 		&& (wake_holders(socket, closer->resource) > 0 || (socket != NULL && socket->waiting > 0))) {
 		closer->rests = true;
-		goes_on = ss_task_park(closer->task) != SS_ENDED;
+		goes_on = ss_task_park(task) != SS_ENDED;
 		closer->rests = false;
 	}
+	closer->waits = false;
 	if (!goes_on) {
-		ss_loop_forget((uintptr_t) closer->task);
+		ss_loop_forget((uintptr_t) task);
 	}
 	return closer->is_gone ? SS_IS_CLOSED : goes_on ? SS_MAY_CLOSE : SS_MAY_NOT_CLOSE;
 }
@@ -304,7 +319,7 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 		return SS_MAY_NOT_CLOSE;
 	}
 	if (is_held(socket, stream->res)) {
-		if (task != NULL && is_held_by(task, socket, stream->res)) {
+		if (task != NULL && is_held_by(task->number, socket, stream->res)) {
 			php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
 			return SS_MAY_NOT_CLOSE;
 		}
@@ -316,10 +331,10 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 	if (!parks) {
 		return SS_MAY_CLOSE;
 	}
-	closer->task = task;
+	closer->task = task->number;
 	closer->socket = socket;
 	closer->resource = stream->res;
-	return see_off(closer);
+	return see_off(closer, task);
 }
 
 static ZEND_NAMED_FUNCTION(close_)

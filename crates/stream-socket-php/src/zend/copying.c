@@ -11,6 +11,31 @@ static const void *socket_in(zval *argument)
 	return stream != NULL ? (const void *) ss_socket_of(stream) : NULL;
 }
 
+/* Not the task's first one, where Fibers of the script's own were left in between. */
+static void forget(const ss_holder *copy)
+{
+	ss_task *task = ss_task_numbered(copy->task);
+
+	if (task == NULL) {
+		return;
+	}
+	ss_holder **place = &task->copies;
+	while (*place != copy) {
+		place = &(*place)->next_copy;
+	}
+	*place = copy->next_copy;
+}
+
+bool ss_copy_is_closing(const ss_task *task, const ss_socket *socket)
+{
+	for (const ss_holder *copy = task->copies; copy != NULL; copy = copy->next_copy) {
+		if (copy->is_closing && (copy->held[2] == socket || copy->held[3] == socket)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static ZEND_NAMED_FUNCTION(copy)
 {
 	ss_task *task = ss_current_task();
@@ -23,16 +48,12 @@ static ZEND_NAMED_FUNCTION(copy)
 	zval *from = ZEND_CALL_ARG(execute_data, 1), *to = ZEND_CALL_ARG(execute_data, 2);
 	const void *held[] = {Z_RES_P(from), Z_RES_P(to), socket_in(from), socket_in(to)};
 	ss_holder holder = {.held = held, .count = 4, .spans = true};
-	uint64_t number = task->number;
-	const ss_holder *before = task->copying;
 
 	ss_holder_enter(&holder);
-	task->copying = &holder;
+	holder.next_copy = task->copies;
+	task->copies = &holder;
 	stock_copy(INTERNAL_FUNCTION_PARAM_PASSTHRU);
-	task = ss_task_numbered(number);
-	if (task != NULL) {
-		task->copying = before;
-	}
+	forget(&holder);
 	ss_holder_leave(&holder);
 }
 

@@ -107,8 +107,8 @@ struct ss_task {
 	bool visits;
 	/* The operations of streams of which handlers of the script's run. */
 	struct ss_hold *holds;
-	/* While it copies from one stream to another. */
-	const struct ss_holder *copying;
+	/* What it copies from one stream to another. */
+	struct ss_holder *copies;
 	/* What it runs. */
 	ss_server *server;
 	ss_callable callee;
@@ -274,7 +274,8 @@ void ss_losses(uint64_t *exhausted, uint64_t *lost);
  * once. Who closes one of them ends it. */
 typedef struct ss_holder {
 	struct ss_holder *next;
-	ss_task *task;
+	/* The number of its task, which a Fiber of the script's own may outlive in it. */
+	uint64_t task;
 	/* Sockets, or resources of streams. */
 	const void *const *held;
 	uint32_t count;
@@ -282,10 +283,12 @@ typedef struct ss_holder {
 	bool spans;
 	/* One of them is about to be closed. */
 	bool is_closing;
+	/* The next of the copies of its task. */
+	struct ss_holder *next_copy;
 } ss_holder;
 
-/* Whether an operation of that stream is one of those, and another of their streams is about to be closed. */
-bool ss_holder_is_closing(const ss_holder *holder, const ss_socket *socket);
+/* Whether that stream is copied from or to, and the other one of the copy is about to be closed. */
+bool ss_copy_is_closing(const ss_task *task, const ss_socket *socket);
 
 /* An operation of a stream that may park, from its beginning to its end: who closes the stream waits for that. */
 void ss_enter(ss_socket *socket);
