@@ -131,6 +131,9 @@ fn set_connecting(options: &mut ConnectOptions, flag: &Flag) -> Result<(), Failu
     let Some(path) = value.strip_prefix('@').filter(|_| name == "via") else {
         return Ok(options.set(name, value)?);
     };
+    if path.is_empty() {
+        return Err(Failure::Usage("--via @: no file is named".to_owned()));
+    }
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::System(format!("cannot read {path}"), error))?;
     match text.lines().next().map(str::trim_end) {

@@ -29,6 +29,7 @@ const NONSENSE: &[(&str, &str)] = &[
         "connect tcp://h:1 --via @/dev/null",
         "--via @/dev/null: its first line is empty",
     ),
+    ("connect tcp://h:1 --via @", "--via @: no file is named"),
     (
         "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --limits x",
         "--limits is for connections, and udp://127.0.0.1:0 has peers: --max-peers and",
