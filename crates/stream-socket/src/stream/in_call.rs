@@ -90,8 +90,9 @@ impl Stream {
         {
             return result;
         }
-        let is_unix = self.transport == Transport::Unix;
-        patience.retry(socket, Events::READ, || match is_unix {
+        // Who does not wait here may wait for an edge.
+        let goes_on = self.transport == Transport::Unix && !self.blocking;
+        patience.retry(socket, Events::READ, || match goes_on {
             true => sys::socket::receive_unix(socket, target),
             false => sys::socket::receive(socket, target, Take::Consume),
         })
