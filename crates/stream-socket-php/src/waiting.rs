@@ -324,12 +324,13 @@ impl Waiting {
                 return (Next::Rest, Waited::Ready);
             }
             let waiter = waiter(turn.now());
+            watch.watches_writing |= direction == Direction::Write;
             if let Some(waited) = waiter.over(turn.now()) {
-                return (Next::Rest, waited);
+                // Nobody waits, but the next attempt is to know what has come by then.
+                return (Next::Wait(watch.interest()), waited);
             }
             *watch.waiter(direction) = Some(waiter);
             watch.set_timer(turn);
-            watch.watches_writing |= direction == Direction::Write;
             (Next::Wait(watch.interest()), Waited::Begun)
         })?;
         Ok(entered.unwrap_or(Waited::Closed))

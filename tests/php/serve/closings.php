@@ -145,6 +145,14 @@ $closers = array_map(fn ($stream) => stream_socket_spawn(fn () => fclose($stream
 echo 'closed in the handler of a close: ', json_encode(array_map('stream_socket_join', $closers)), "\n";
 restore_error_handler();
 
+// Nor does a stream go under who opens it, where PHP's own resolver tells of what can't be a name.
+set_error_handler(function (int $level, string $text) {
+    $streams = get_resources('stream');
+    return str_contains($text, 'Unable') || print('closed in its opening: ' . json_encode(fclose(end($streams))) . "\n");
+});
+stream_socket_join(stream_socket_spawn(fn () => stream_socket_client('tcp://' . str_repeat('a', 64) . ':80')));
+restore_error_handler();
+
 // What a filter still has is written, though others are woken; and nobody begins to read meanwhile.
 $server = listen();
 foreach (['hello', random_bytes(1 << 24)] as $index => $text) {

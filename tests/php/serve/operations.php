@@ -219,6 +219,26 @@ $tests = [
             return $exception->getMessage();
         }
     },
+    'a connect without time, to what answers at once' => function () use ($address) {
+        $path = sys_get_temp_dir() . '/stream-socket-' . getmypid() . '.sock';
+        $listener = stream_socket_server("unix://$path");
+        $opened = array_map(fn ($url) => @stream_socket_client($url, $errno, $error, 0), ["tcp://$address", "unix://$path"]);
+        unlink($path);
+        return array_map('is_resource', $opened);
+    },
+    'reads without time find what has come since' => function () {
+        $listener = stream_socket_server('tcp://127.0.0.1:0');
+        $peer = stream_socket_client('tcp://' . stream_socket_get_name($listener, false));
+        $accepted = stream_socket_accept($listener);
+        stream_set_timeout($accepted, 0);
+        $read = [fgets($accepted)];
+        fwrite($peer, "bye\n");
+        for ($tries = 0; end($read) === false && $tries < 100; $tries++) {
+            usleep(10000);
+            $read[] = fgets($accepted);
+        }
+        return [reset($read), end($read)];
+    },
     'a destructor that the collector runs' => function () {
         $client = asking('late');
         $object = new class ($client) {

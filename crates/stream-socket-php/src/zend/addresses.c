@@ -28,11 +28,14 @@ static size_t copy_addresses(struct sockaddr **found, int count, ss_ip *ips)
 }
 
 /* PHP's own resolver, which knows no time, for what is no name: an address, however it is written. */
-static size_t ask_stock(const ss_socket *socket, php_stream_xport_param *param, const char *host, ss_ip *ips)
+static size_t ask_stock(ss_socket *socket, php_stream_xport_param *param, const char *host, ss_ip *ips)
 {
 	struct sockaddr **found;
+	ss_hold hold;
+	ss_hold_begin(&hold, socket);
 	int count = php_network_getaddresses(host, ss_is_datagram(socket) ? SOCK_DGRAM : SOCK_STREAM, &found,
 		param->want_errortext ? &param->outputs.error_text : NULL);
+	ss_hold_end(&hold);
 
 	if (count == 0) {
 		return 0;
