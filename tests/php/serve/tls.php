@@ -72,3 +72,26 @@ $child = beside(function () use ($name, $file) {
 say(stream_socket_join($fiber), stream_socket_join($ticks) > 3);
 posix_kill($child, SIGKILL);
 pcntl_waitpid($child, $status);
+
+// The end of TLS alone, which came with the last bytes: no news of the descriptor's tells of it.
+[$told, $tells] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
+$fiber = stream_socket_spawn(function () use ($server, $told) {
+    $stream = stream_socket_accept($server, 60);
+    stream_set_timeout($stream, 20);
+    fgets($stream);
+    fgets($told);
+    return [stream_get_contents($stream), stream_get_meta_data($stream)['timed_out']];
+});
+$child = beside(function () use ($name, $file, $tells) {
+    $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
+    usleep(100_000);
+    fwrite($client, "it is watched from here on\n");
+    usleep(100_000);
+    fwrite($client, 'the last bytes');
+    stream_socket_enable_crypto($client, false);
+    fwrite($tells, "sent\n");
+    sleep(60);
+});
+say(...stream_socket_join($fiber));
+posix_kill($child, SIGKILL);
+pcntl_waitpid($child, $status);

@@ -109,7 +109,8 @@ impl Socket {
             if length.is_some() {
                 self.idle.since = None;
             }
-            let took_all = length.is_none_or(|length| length < buffer.len());
+            // An end of TLS that came with the last bytes is no news of the descriptor's.
+            let took_all = length.is_none_or(|length| length < buffer.len() && !self.has_pending());
             if took_all && !(self.transport().is_datagram() && length.is_some()) {
                 self.exhausted(Direction::Read);
             }
