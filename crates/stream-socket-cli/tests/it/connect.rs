@@ -1,6 +1,6 @@
 //! `connect`, against servers that are not ours.
 
-use crate::support::{Folder, Script, Server, abstract_name, shell};
+use crate::support::{Folder, Script, Server, abstract_name, free_port, shell};
 
 /// A server of the given service in `$URL`, for scripts that measure the client.
 fn with_server(service: &str, script: &str) -> crate::support::Outcome {
@@ -32,7 +32,7 @@ fn both_directions_with_socat_ncat_and_php() {
             $c = stream_socket_accept($s);
             fwrite($c, strtoupper(stream_get_contents($c)));' $NAMED",
     ] {
-        // A port that was free a moment ago; whoever listens is known by a connect that succeeds.
+        // Whoever listens is known by a connect that succeeds.
         let url = if server.contains("$NAMED") {
             "unix://$NAMED"
         } else if server.contains("$ABSTRACT") {
@@ -42,8 +42,7 @@ fn both_directions_with_socat_ncat_and_php() {
         };
         let server = server.replace("TCP-LISTEN:0", "TCP-LISTEN:$FREE");
         let script = format!(
-            "FREE=$(python3 -c 'import socket
-print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])'); rm -f $NAMED
+            "rm -f $NAMED
             {server} &
             for i in $(seq 100); do
                 seq 5000 | sed s/^/line/ | $BIN connect {url} --timeout 20s 2>/dev/null && break
@@ -51,7 +50,11 @@ print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])'); rm -f $NAMED
             done | cksum; wait"
         );
         let name = abstract_name("upper");
-        let variables = [("NAMED", folder.text("upper")), ("ABSTRACT", name)];
+        let variables = [
+            ("NAMED", folder.text("upper")),
+            ("ABSTRACT", name),
+            ("FREE", free_port()),
+        ];
         let variables = variables
             .each_ref()
             .map(|(name, value)| (*name, value.as_str()));
@@ -69,16 +72,18 @@ fn both_directions_with_ncat_and_netcat() {
         "nc.openbsd -N -l 127.0.0.1 $FREE",
     ] {
         let script = format!(
-            "FREE=$(python3 -c 'import socket
-print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])')
-            seq 5000 | {server} >$GOT & server=$!
+            "seq 5000 | {server} >$GOT & server=$!
             for i in $(seq 100); do
                 seq 6000 | $BIN connect 127.0.0.1:$FREE --wait 5s 2>/dev/null && break
                 sleep 0.05
             done | cksum; wait $server; cksum <$GOT"
         );
         let expected = shell("seq 5000 | cksum; seq 6000 | cksum", &[]);
-        shell(&script, &[("GOT", &folder.text("got"))]).prints(expected.text());
+        let variables = [("GOT", folder.text("got")), ("FREE", free_port())];
+        let variables = variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        shell(&script, &variables).prints(expected.text());
     }
 }
 
@@ -480,9 +485,7 @@ fn proxies_that_want_a_name_and_password_are_told_them() {
         ("socks5", "microsocks -i 127.0.0.1 -p $FREE -u me -P 'p@ss'"),
     ] {
         let script = format!(
-            "FREE=$(python3 -c 'import socket
-print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])')
-            {proxy} & proxy=$!
+            "{proxy} & proxy=$!
             ask() {{
                 (printf hello; sleep 0.3) |
                     $BIN connect $URL --via $1
@@ -494,7 +497,11 @@ print(socket.create_server((\"127.0.0.1\", 0)).getsockname()[1])')
             kill $proxy"
         );
         let folder = Folder::new();
-        let variables = [("URL", echo.url()), ("FOLDER", &folder.text(""))];
+        let variables = [
+            ("URL", echo.url()),
+            ("FOLDER", &folder.text("")),
+            ("FREE", &free_port()),
+        ];
         let outcome = shell(&script, &variables);
         outcome.prints("hello");
         let refused = outcome.err.contains("407 Proxy Authentication Required")

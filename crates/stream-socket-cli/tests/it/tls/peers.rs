@@ -1,6 +1,6 @@
 //! Other programs that speak TLS, as clients of ours and as servers for it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::programs::serve;
 use super::{authority, certified};
 use crate::support::certificates::Certificates;
-use crate::support::{Folder, LIMIT, Outcome, Script, Server, shell};
+use crate::support::{Folder, LIMIT, Outcome, Script, Server, free_port, shell};
 
 /// Runs a script with `$PORT`, `$CA`, `$CERTIFICATES`, the folder of all of them, and `$FILE`.
 fn ask(script: &str, port: &str, file: &str) -> Outcome {
@@ -128,12 +128,6 @@ fn clients_are_asked_for_a_certificate() {
         }
         server.end();
     }
-}
-
-/// A port that nobody has at the moment.
-fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
 }
 
 /// A server that is not ours, which listens on `$PORT` with the certificate for localhost.
