@@ -151,6 +151,7 @@ impl<T: Task> Engine<T> {
     }
 
     fn admit(&mut self, mut acceptor: Acceptor<T>) -> Result<()> {
+        self.settle_in_this_process().map_err(refused)?;
         if !acceptor.enter(|| self.post.notices(&self.bell)) {
             let reason = "it is of datagrams, and belongs to another loop";
             let error = Error::new(Stage::Io, acceptor.listener(), reason);
@@ -222,6 +223,7 @@ impl<T: Task> Engine<T> {
     ///
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
+        self.settle_in_this_process().map_err(refused)?;
         self.start(task, None, None, clock::now())
             .map_err(unwatched)
     }

@@ -396,6 +396,32 @@ mod simulated {
     }
 
     #[test]
+    fn what_a_forked_child_adds_is_not_the_parents() {
+        // Alone: the child would keep the sockets of other tests open.
+        run(Surroundings::Alone, || {
+            let [first, added] = [(), ()].map(|()| listener("tcp://127.0.0.1:0"));
+            let address = added.url().to_string();
+            let mut engine = Engine::new(&Control::new()).unwrap();
+            engine
+                .listen(first, |stream| Some(Echo::new(stream)))
+                .unwrap();
+            let shared = std::cell::RefCell::new(&mut engine);
+            let add = || {
+                let mut engine = shared.borrow_mut();
+                let added = Arc::clone(&added);
+                engine
+                    .listen(added, |stream| Some(Echo::new(stream)))
+                    .is_ok()
+            };
+            assert!(in_forked_child(add, || {}));
+            let _waiting = TcpStream::connect(address.strip_prefix("tcp://").unwrap()).unwrap();
+            let begun = Instant::now();
+            assert!(engine.turn(Some(Duration::from_millis(100))).unwrap());
+            assert!(begun.elapsed() >= Duration::from_millis(100));
+        });
+    }
+
+    #[test]
     fn after_a_fork_both_halves_serve() {
         // Alone: the child would keep the sockets of other tests open.
         run(Surroundings::Alone, || {
