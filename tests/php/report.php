@@ -61,11 +61,12 @@ function connected(string $transport = 'tcp'): array
     return [$client, stream_socket_accept($listener, 5), $listener];
 }
 
-/** A path for a unix socket that no other run has. */
+/** A path for a unix socket that no other run has; one that was ended may have left it. */
 function socket_path(): string
 {
     $path = sys_get_temp_dir() . '/stream_socket_test.sock';
     $own = str_replace('.sock', '.' . getmypid() . '.sock', $path);
+    @unlink($own);
     register_shutdown_function(fn () => @unlink($own));
     return $own;
 }

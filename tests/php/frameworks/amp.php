@@ -49,7 +49,7 @@ function sent(mixed $stream, string $text): Promise
     });
 }
 
-foreach (['tcp://127.0.0.1:0', 'tcp://[::1]:0', 'unix://' . sys_get_temp_dir() . '/stream_socket_test.' . getmypid()] as $url) {
+foreach (['tcp://127.0.0.1:0', 'tcp://[::1]:0', 'unix://' . socket_path()] as $url) {
     Loop::run(function () use ($url) {
         $context = stream_context_create(['socket' => ['backlog' => 128]]);
         $server = stream_socket_server($url, context: $context);
