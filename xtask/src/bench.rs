@@ -92,14 +92,14 @@ fn run(arguments: &[String]) -> Result<ExitCode, Refusal> {
     debian::ensure(&BTreeSet::from(["bench"]))?;
     let start = Instant::now();
     let cores = machine::cores()?;
-    let unable = |trouble: Trouble| Refusal::Unable(make::reason(trouble));
+    let unable = |trouble: Trouble| Refusal::Unable(trouble.reason().to_owned());
     let mut shell = Shell::open("bench", "building what takes part").map_err(unable)?;
     let ground = match make::make(&mut shell, arguments.form, cores, &chosen) {
         Ok(ground) => ground,
         Err(trouble) => {
             shell.finish("bench", "failed");
             let log = shell.log_path().display().to_string();
-            let reason = make::reason(trouble);
+            let reason = trouble.reason();
             return Err(Refusal::Unable(format!("{reason}\n  whole log: {log}")));
         }
     };

@@ -27,6 +27,13 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// In a sentence.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Failed(reason) | Self::Skipped { reason, .. } => reason,
+        }
+    }
+
     fn io(what: &str, path: &Path, error: &io::Error) -> Self {
         Self::Failed(format!("cannot {what} {}: {error}", path.display()))
     }

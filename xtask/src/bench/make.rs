@@ -88,7 +88,7 @@ fn command_lines(ground: &Ground, rows: &[&Row]) -> Vec<String> {
 fn built(part: Result<PathBuf, String>, result: Result<(), Trouble>) -> Result<PathBuf, String> {
     match result {
         Ok(()) => part,
-        Err(trouble) => Err(format!("could not be had: {}", reason(trouble))),
+        Err(trouble) => Err(format!("could not be had: {}", trouble.reason())),
     }
 }
 
@@ -167,12 +167,6 @@ fn serve_help(shell: &mut Shell, ours: &Path) -> Option<String> {
     let mut question = shell.command(ours);
     question.args(["serve", "--help"]);
     shell.ask(question).filter(|help| help.contains("serve"))
-}
-
-pub(super) fn reason(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::Failed(reason) | Trouble::Skipped { reason, .. } => reason,
-    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,11 @@ const PACKAGES: [&str; 9] = [
     "php-symfony-service-contracts",
 ];
 
+const FOLDER: &str = "xtask/php-frameworks";
+
 /// The folder that they are in once they are fetched, as if it were `/`.
 pub(crate) fn folder(shell: &Shell) -> PathBuf {
-    shell.target_folder().join("xtask/php-frameworks/unpacked")
+    shell.target_folder().join(FOLDER).join("unpacked")
 }
 
 pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
@@ -29,7 +31,7 @@ pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
     if unpacked.is_dir() {
         return Ok(());
     }
-    let folder = unpacked.with_file_name("");
+    let folder = shell.target_folder().join(FOLDER);
     let release = shell.release();
     let apt = Apt::prepared(&folder, "deb", &release)?;
     let mut update = shell.command("apt-get");

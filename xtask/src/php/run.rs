@@ -43,8 +43,5 @@ pub(super) fn prepared() -> Result<String, Trouble> {
 }
 
 pub(super) fn unable(trouble: Trouble) -> Refusal {
-    Refusal::Unable(match trouble {
-        Trouble::Failed(reason) => reason,
-        Trouble::Skipped { reason, .. } => reason,
-    })
+    Refusal::Unable(trouble.reason().to_owned())
 }

@@ -151,9 +151,12 @@ fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
 
 fn test(shell: &mut Shell) -> Result<(), Trouble> {
     let mut command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    // Without them their test says that it is skipped.
-    if php::frameworks::fetch(shell).is_ok() {
-        command.env("PHP_FRAMEWORKS", php::frameworks::folder(shell));
+    match php::frameworks::fetch(shell) {
+        Ok(()) => _ = command.env("PHP_FRAMEWORKS", php::frameworks::folder(shell)),
+        Err(trouble) => {
+            let line = "frameworks can't be fetched, their test is skipped";
+            shell.note(&format!("{line}: {}", trouble.reason()));
+        }
     }
     shell.run_showing(command, tells_of_tests)
 }

@@ -25,7 +25,7 @@ impl Outcome {
     pub(super) fn reason(&self) -> &str {
         match &self.trouble {
             None => "",
-            Some(Trouble::Failed(reason) | Trouble::Skipped { reason, .. }) => reason,
+            Some(trouble) => trouble.reason(),
         }
     }
 }

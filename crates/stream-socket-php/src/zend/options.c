@@ -1,5 +1,4 @@
 /* The section `socket` of a context, as the library is told it. */
-#include "crypto.h"
 #include "module.h"
 
 #include <netinet/in.h>
