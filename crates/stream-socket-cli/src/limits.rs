@@ -1,11 +1,11 @@
 //! Limits of a listener that stand in a file, which is read again on HUP.
 
-use std::fs;
 use std::path::PathBuf;
 
 use stream_socket::{ListenOptions, Listener};
 
 use crate::failure::Failure;
+use crate::small_file;
 
 /// What can change while it listens.
 const KEYS: [&str; 4] = [
@@ -38,8 +38,7 @@ impl Limits {
     /// What the command line and the file say.
     pub(crate) fn read(&self) -> Result<ListenOptions, Failure> {
         let path = self.path.display();
-        let text = fs::read_to_string(&self.path)
-            .map_err(|error| Failure::System(format!("cannot read {path}"), error))?;
+        let text = small_file::read(&self.path)?;
         let mut options = self.options.clone();
         for (line, number) in text.lines().map(str::trim).zip(1..) {
             if line.is_empty() || line.starts_with('#') {

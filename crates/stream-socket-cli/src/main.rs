@@ -23,6 +23,7 @@ mod relay;
 mod serve;
 mod service;
 mod signal;
+mod small_file;
 
 use std::process::ExitCode;
 

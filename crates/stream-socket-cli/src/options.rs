@@ -1,12 +1,11 @@
 //! The option flags, laid onto the URLs: each goes to those that it applies to.
 
-use std::fs;
-
 use stream_socket::{ConnectOptions, Key, ListenOptions, Role, SocketUrl, Transport};
 
 use crate::args::Danger;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::small_file;
 
 /// An option given as a flag.
 #[derive(Clone, Debug)]
@@ -134,8 +133,7 @@ fn set_connecting(options: &mut ConnectOptions, flag: &Flag) -> Result<(), Failu
     if path.is_empty() {
         return Err(Failure::Usage("--via @: no file is named".to_owned()));
     }
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::System(format!("cannot read {path}"), error))?;
+    let text = small_file::read(path.as_ref())?;
     match text.lines().next().map(str::trim_end) {
         None | Some("") => Err(Failure::Usage(format!(
             "--via @{path}: its first line is empty"

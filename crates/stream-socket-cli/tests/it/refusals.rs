@@ -31,6 +31,14 @@ const NONSENSE: &[(&str, &str)] = &[
     ),
     ("connect tcp://h:1 --via @", "--via @: no file is named"),
     (
+        "connect tcp://h:1 --via @/dev/zero",
+        "/dev/zero is longer than 65536 bytes",
+    ),
+    (
+        "relay tcp://127.0.0.1:0 tcp://h:1 --limits /dev/zero",
+        "/dev/zero is longer than 65536 bytes",
+    ),
+    (
         "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --limits x",
         "--limits is for connections, and udp://127.0.0.1:0 has peers: --max-peers and",
     ),
@@ -179,6 +187,10 @@ fn what_the_system_refuses_is_1_and_a_sentence() {
     std::fs::write(&path, "").unwrap();
     for (words, expected) in [
         ("serve tcp://192.0.2.99:0 echo", "(EADDRNOTAVAIL)"),
+        (
+            "serve tls://127.0.0.1:0 --certificate /dev/zero --key /dev/zero echo",
+            "option certificate: /dev/zero: file too large (EFBIG)",
+        ),
         (
             "serve unix:///no/such/folder/x echo",
             "cannot bind unix:///no/such/folder/x: no such",

@@ -1,6 +1,7 @@
 //! Files that options name.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -19,11 +20,28 @@ pub(crate) struct Stamp {
     changed: (i64, i64),
 }
 
-/// The whole file.
+/// The most bytes of a file that is read whole: many times what the authorities of a system take.
+const MOST: u64 = 16 << 20;
+
+/// The whole file, or `EFBIG`: there is no end of what /dev/zero has.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Errno> {
     call(Call::File, || {
-        std::fs::read(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        let bytes = read_up_to(path, MOST + 1)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        if bytes.len() as u64 > MOST {
+            return Err(Errno::FBIG);
+        }
+        Ok(bytes)
     })
+}
+
+/// Has room for the file from the start: a key leaves no copy behind where the bytes grew from.
+fn read_up_to(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len().min(most);
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// stat(2); `None` for what can't be looked at.
