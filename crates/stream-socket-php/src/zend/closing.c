@@ -12,31 +12,36 @@ static const char *const others[] = {"gzclose", "bzclose"};
 
 /* ---- holding ---- */
 
+/* Of what runs in no task. */
+ZEND_TLS ss_hold *holds_outside;
+
+/* NULL, where the task is over. */
+static ss_hold **holds_of(uint64_t number)
+{
+	ss_task *task = ss_task_numbered(number);
+
+	return number == 0 ? &holds_outside : task != NULL ? &task->holds : NULL;
+}
+
 void ss_hold_begin(ss_hold *hold, ss_socket *socket)
 {
 	ss_task *task = ss_current_task();
+	ss_hold **list = task != NULL ? &task->holds : &holds_outside;
 
-	if (task == NULL) {
-		hold->number = 0;
-		return;
-	}
-	*hold = (ss_hold) {task->number, socket, task->holds};
-	task->holds = hold;
+	*hold = (ss_hold) {task != NULL ? task->number : 0, socket, *list};
+	*list = hold;
 	ss_enter(socket);
 }
 
 void ss_hold_end(ss_hold *hold)
 {
-	if (hold->number == 0) {
-		return;
-	}
+	ss_hold **place = holds_of(hold->number);
+
 	ss_leave(hold->socket);
-	ss_task *task = ss_task_numbered(hold->number);
-	if (task == NULL) {
+	if (place == NULL) {
 		return;
 	}
 	/* Not the first one, where Fibers of the script's own were left in between. */
-	ss_hold **place = &task->holds;
 	while (*place != hold) {
 		place = &(*place)->next;
 	}
@@ -161,6 +166,7 @@ void ss_holder_leave(ss_holder *holder)
 /* After a fatal error the stacks are gone. */
 void ss_closing_shut_down(void)
 {
+	holds_outside = NULL;
 	holders = NULL;
 	closers = NULL;
 }
@@ -214,12 +220,13 @@ static bool is_held(const ss_socket *socket, const zend_resource *resource)
 	return socket != NULL && socket->waiting > 0;
 }
 
-/* Whether a task is in an operation of the stream, of which a handler of the script's runs. */
+/* Whether a task, or with 0 what runs in none, is in an operation of the stream, of which a handler of the script's
+ * runs. */
 static bool is_in(uint64_t number, const ss_socket *socket, const zend_resource *resource)
 {
-	const ss_task *task = ss_task_numbered(number);
+	ss_hold **list = holds_of(number);
 
-	for (const ss_hold *hold = task ? task->holds : NULL; socket != NULL && hold != NULL; hold = hold->next) {
+	for (const ss_hold *hold = list ? *list : NULL; socket != NULL && hold != NULL; hold = hold->next) {
 		if (hold->socket == socket) {
 			return true;
 		}
@@ -301,8 +308,8 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 	php_stream *stream = NULL;
 
 	*closer = (ss_closer) {0};
-	if (!ss_loop_exists() || CG(unclean_shutdown)) {
-		/* Nobody has ever parked, or the stacks of who did are gone. */
+	if ((!ss_loop_exists() && holds_outside == NULL) || CG(unclean_shutdown)) {
+		/* Nobody has ever parked and no handler runs, or the stacks of who did are gone. */
 		return SS_MAY_CLOSE;
 	}
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
@@ -319,7 +326,7 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 		return SS_MAY_NOT_CLOSE;
 	}
 	if (is_held(socket, stream->res)) {
-		if (task != NULL && is_held_by(task->number, socket, stream->res)) {
+		if (is_in(0, socket, stream->res) || is_held_by(current(), socket, stream->res)) {
 			php_error_docref(NULL, E_WARNING, "An operation of this stream is not over yet");
 			return SS_MAY_NOT_CLOSE;
 		}

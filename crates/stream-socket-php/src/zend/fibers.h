@@ -312,7 +312,7 @@ void ss_closing_shut_down(void);
 
 /* Keeps a stream open while an operation of it calls a handler of the script's, which in a task may park. */
 typedef struct ss_hold {
-	/* Of the task; 0: there is none. */
+	/* Of the task; 0: of what runs in none. */
 	uint64_t number;
 	ss_socket *socket;
 	struct ss_hold *next;
