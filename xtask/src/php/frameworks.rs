@@ -28,7 +28,9 @@ pub(crate) fn folder(shell: &Shell) -> PathBuf {
 
 pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
     let unpacked = folder(shell);
-    if unpacked.is_dir() {
+    // Each has its licence there.
+    let licences = unpacked.join("usr/share/doc");
+    if PACKAGES.iter().all(|name| licences.join(name).is_dir()) {
         return Ok(());
     }
     let folder = shell.target_folder().join(FOLDER);
@@ -47,7 +49,7 @@ pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
 /// All of them or none: what is there is not fetched again.
 fn unpack(shell: &mut Shell, folder: &Path, unpacked: &Path) -> Result<(), Trouble> {
     let mut command = shell.command("sh");
-    let script = "rm -rf begun && for package in *.deb; do dpkg -x $package begun || exit; done; \
+    let script = "rm -rf begun \"$0\" && for package in *.deb; do dpkg -x $package begun || exit; done; \
                   mv begun \"$0\"";
     command.args(["-c", script]).arg(unpacked);
     command.current_dir(folder);
