@@ -49,7 +49,8 @@ pub(crate) fn fetch(shell: &mut Shell) -> Result<(), Trouble> {
 /// All of them or none: what is there is not fetched again.
 fn unpack(shell: &mut Shell, folder: &Path, unpacked: &Path) -> Result<(), Trouble> {
     let mut command = shell.command("sh");
-    let script = "rm -rf begun \"$0\" && for package in *.deb; do dpkg -x $package begun || exit; done; \
+    let script = "rm -rf begun \"$0\"; \
+                  for package in *.deb; do dpkg -x $package begun || exit; done; \
                   mv begun \"$0\"";
     command.args(["-c", script]).arg(unpacked);
     command.current_dir(folder);
