@@ -219,6 +219,18 @@ $tests = [
             return $exception->getMessage();
         }
     },
+    'tasks that wait for the end of one another' => function () {
+        $tasks = [];
+        $task = function (int $other) use (&$tasks) {
+            try {
+                return stream_socket_join($tasks[$other]);
+            } catch (Error $error) {
+                return $error->getMessage();
+            }
+        };
+        array_push($tasks, ...array_map(fn ($other) => stream_socket_spawn($task, $other), [1, 2, 0, 3]));
+        return [stream_socket_join($tasks[0]), stream_socket_join($tasks[3])];
+    },
     'a connect without time, to what answers at once' => function () use ($address) {
         $path = sys_get_temp_dir() . '/stream-socket-' . getmypid() . '.sock';
         $listener = stream_socket_server("unix://$path");

@@ -149,6 +149,15 @@ static bool has_ended(void *what)
 	return fiber->context.status == ZEND_FIBER_STATUS_DEAD || ss_task_of(fiber) == NULL;
 }
 
+/* Whether a task waits for the end of another, or for one that does. */
+static bool awaits(const ss_task *task, const ss_task *other)
+{
+	while (other != NULL && other != task) {
+		other = other->joiner != 0 ? ss_task_numbered(other->joiner) : NULL;
+	}
+	return other == task;
+}
+
 static bool await_end(zend_fiber *fiber, ss_task *joined)
 {
 	ss_task *task = ss_current_task();
@@ -156,7 +165,7 @@ static bool await_end(zend_fiber *fiber, ss_task *joined)
 	if (has_ended(fiber)) {
 		return true;
 	}
-	if (task == joined) {
+	if (task != NULL && awaits(joined, task)) {
 		zend_throw_error(NULL, "a task cannot wait for its own end");
 		return false;
 	}
