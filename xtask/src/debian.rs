@@ -225,6 +225,12 @@ const PACKAGES: &[Package] = &[
         why: "peers that no ready-made program plays",
     },
     Package {
+        name: "python3-systemd",
+        program: "/usr/lib/python3/dist-packages/systemd/daemon.py",
+        steps: &["test"],
+        why: "sd_listen_fds(3) itself, to take the sockets that activate passes",
+    },
+    Package {
         name: "util-linux",
         program: "setpriv",
         steps: &["test", "bench", "php-8.4"],

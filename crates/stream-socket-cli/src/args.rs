@@ -1,5 +1,6 @@
 //! What was typed, and what it stands for: no file and no socket is touched here.
 
+mod activate;
 mod connect;
 mod danger;
 mod option_flags;
@@ -14,6 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use stream_socket::SocketUrl;
 
+pub(crate) use self::activate::ActivateArguments;
 pub(crate) use self::connect::ConnectArguments;
 pub(crate) use self::danger::Danger;
 pub(crate) use self::php::PhpArguments;
@@ -40,6 +42,7 @@ pub(crate) struct Messages {
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Action {
+    Activate(ActivateArguments),
     Serve(ServeArguments),
     Connect(ConnectArguments),
     Php(PhpArguments),
@@ -54,6 +57,7 @@ Examples:
   stream-socket serve tcp://127.0.0.1:8000 daytime
   stream-socket connect tcp://127.0.0.1:8000
   stream-socket relay tcp://[::]:80 unix:///run/app.sock
+  stream-socket activate tcp://[::]:80 --workers cores -- php server.php systemd://0
 
 A URL is transport://target?key=value&…: tcp://[::1]:8000, udp://localhost:daytime,
 unix:///run/time.sock?mode=0660, udg://@name. Without transport:// it is tcp.
@@ -74,6 +78,7 @@ pub(crate) fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(connect::command())
         .subcommand(relay::command())
+        .subcommand(activate::command())
         .subcommand(php::command())
         .subcommand(Command::new("transports").about("List the transports of this build"))
         .subcommand(completions())
@@ -154,6 +159,7 @@ pub(crate) fn action(matches: &ArgMatches) -> Result<Action, Failure> {
         Some(("serve", matches)) => serve::arguments(matches).map(Action::Serve),
         Some(("connect", matches)) => connect::arguments(matches).map(Action::Connect),
         Some(("relay", matches)) => relay::arguments(matches).map(Action::Relay),
+        Some(("activate", matches)) => activate::arguments(matches).map(Action::Activate),
         Some(("php", matches)) => Ok(Action::Php(php::arguments(matches))),
         Some(("transports", _)) => Ok(Action::Transports),
         Some(("completions", matches)) => {

@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+mod activate;
 mod completions;
 mod connect;
 mod man;
@@ -17,6 +18,7 @@ pub(crate) fn run(action: Action, messages: Messages) -> Result<(), Failure> {
         Action::Serve(arguments) => serve::run(arguments),
         Action::Connect(arguments) => connect::run(&arguments, messages),
         Action::Relay(arguments) => relay::run(&arguments),
+        Action::Activate(arguments) => activate::run(arguments),
         Action::Php(arguments) => php::run(&arguments),
         Action::Transports => transports::run(),
         Action::Completions(shell) => completions::run(shell),

@@ -3,13 +3,17 @@
 //! Floor 7. It uses nothing but the library's public face. `args` says what was typed, `command`
 //! has a file for each subcommand, `service` holds the services and nothing about who calls them,
 //! `serve` the tasks that do, `relay` those between two sockets, `loops` the threads that run both,
-//! and `connect` the exchange between a socket and the standard streams.
+//! `activate` the workers that inherit sockets, and `connect` the exchange between a socket and the
+//! standard streams.
 
 #![forbid(unsafe_code)]
 
+mod activate;
 mod args;
+mod child;
 mod command;
 mod connect;
+mod descriptor;
 mod exit;
 mod failure;
 mod limits;
@@ -28,6 +32,9 @@ mod small_file;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(failed) = activate::launched() {
+        return failed;
+    }
     let matches = match args::command().try_get_matches() {
         Ok(matches) => matches,
         Err(answer) => return output::help_or_usage(&answer),

@@ -29,6 +29,67 @@ pub(crate) fn is_for_one_call(key: &Key) -> bool {
     matches!(key.name, "read_timeout" | "write_timeout")
 }
 
+/// What is set on a listening socket, and goes with it to the processes that inherit it. The others
+/// are kept by whoever accepts.
+const OF_SOCKET: [&str; 22] = [
+    "backlog",
+    "reuse_address",
+    "reuse_port",
+    "v6only",
+    "fast_open",
+    "defer_accept",
+    "mode",
+    "owner",
+    "group",
+    "unlink",
+    "nodelay",
+    "keepalive",
+    "keepalive_idle",
+    "keepalive_interval",
+    "keepalive_count",
+    "linger",
+    "user_timeout",
+    "send_buffer",
+    "receive_buffer",
+    "broadcast",
+    "device",
+    "mark",
+];
+
+/// Whether an option goes with a socket to the processes that inherit it.
+pub(crate) fn is_of_socket(name: &str) -> bool {
+    OF_SOCKET.contains(&name)
+}
+
+/// The options of sockets that others accept from, those of the queries left to the library.
+pub(crate) fn activating(places: &[Place], flags: &[Flag]) -> Result<Vec<ListenOptions>, Failure> {
+    for url in places.iter().map(Place::url) {
+        let known = |name: &&str| stream_socket::keys().iter().any(|key| key.name == *name);
+        let mut asked = url.query().map(|(name, _)| name).filter(known);
+        if let Some(name) = asked.find(|name| !is_of_socket(name)) {
+            return Err(Failure::Usage(format!(
+                "cannot activate {url}: {name} is kept by who accepts, the worker"
+            )));
+        }
+        if url.transport() == Transport::Unix {
+            refuse_buffers(url, flags)?;
+        }
+    }
+    listening(places, flags)
+}
+
+/// Connections over unix get the sizes of their buffers from nobody but who accepts them.
+fn refuse_buffers(url: &SocketUrl, flags: &[Flag]) -> Result<(), Failure> {
+    let asked = url.query().map(|(name, _)| name);
+    let mut given = asked.chain(flags.iter().map(|flag| flag.key.name));
+    match given.find(|name| matches!(*name, "send_buffer" | "receive_buffer")) {
+        Some(name) => Err(Failure::Usage(format!(
+            "cannot activate {url}: {name} does not reach its connections; the worker may set it"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The options of both sides of a relay, those of the queries left to the library. A flag goes to
 /// each side that it applies to.
 pub(crate) fn relaying(

@@ -1,14 +1,19 @@
 //! The signals that ask the command to end, TERM and INT, and the one to look again: HUP.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use stream_socket::{Stream, Transport};
 
 use crate::failure::Failure;
+
+/// A second signal this soon is the first one told twice: timeout(1) sends it to the process and
+/// then to its whole group.
+pub(crate) const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// The numbers of the signals, kept until the loop has time for them.
 #[derive(Debug)]
@@ -89,5 +94,13 @@ impl Signal {
             Ok(()) => io::Error::from(io::ErrorKind::Other),
         };
         Failure::System(format!("cannot die of {}", self.name()), error)
+    }
+}
+
+/// A signal that interrupts a wait is found in its own place.
+pub(crate) fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.io_kind() != ErrorKind::Interrupted => Err(error.into()),
+        _ => Ok(()),
     }
 }

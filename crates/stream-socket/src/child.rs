@@ -1,10 +1,10 @@
-//! The end of a child process, as something to wait for.
+//! Child processes: their end, as something to wait for, and what they are asked or forced to.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
 
 use crate::error::{Result, Stage};
-use crate::sys::{child_descriptor, failed, kill_group_of};
+use crate::sys::{self, child_descriptor, failed, kill_group_of};
 
 /// A descriptor that becomes readable when a child process has ended: [pidfd_open(2)].
 ///
@@ -77,5 +77,76 @@ pub fn kill_group(child: &Child) -> Result<()> {
     kill_group_of(child).map_err(|errno| {
         let name = format_args!("the group of process {}", child.id());
         failed(Stage::Io, name, errno).with_action("kill")
+    })
+}
+
+/// Asks a child process to end: [kill(2)] with `SIGTERM`, of it alone.
+///
+/// For a child that has not been reaped.
+///
+/// # Errors
+///
+/// At [`Stage::Io`]: it has become another user's (`EPERM`).
+///
+/// # Examples
+///
+/// ```
+/// use std::os::unix::process::ExitStatusExt;
+/// use std::process::Command;
+///
+/// let mut child = Command::new("sleep").arg("1000").spawn()?;
+/// stream_socket::terminate(&child)?;
+/// assert_eq!(child.wait()?.signal(), Some(15));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [kill(2)]: https://man7.org/linux/man-pages/man2/kill.2.html
+pub fn terminate(child: &Child) -> Result<()> {
+    sys::terminate(child).map_err(|errno| {
+        let name = format_args!("process {}", child.id());
+        failed(Stage::Io, name, errno).with_action("end")
+    })
+}
+
+/// Has this process be killed when the one that started it has ended, even if that was killed
+/// itself: `PR_SET_PDEATHSIG` of [prctl(2)] with `SIGKILL`.
+///
+/// `parent` is the process that is to have started this one, as it knows itself:
+/// [`std::process::id`]. It holds across exec, unless the program is another user's by its mode;
+/// children don't have it. What counts is the end of the thread that started this process.
+///
+/// # Errors
+///
+/// At [`Stage::Io`]: the parent has ended already (`ESRCH`).
+///
+/// [prctl(2)]: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+pub fn end_with_parent(parent: u32) -> Result<()> {
+    sys::end_with_parent(parent).map_err(|errno| {
+        let name = format_args!("process {parent}");
+        failed(Stage::Io, name, errno).with_action("end with")
+    })
+}
+
+/// Keeps all descriptors that are open, the standard ones excepted, from programs that this
+/// process starts or becomes: each is close-on-exec from now on.
+///
+/// Rust's standard library and this crate open none that is not. It is for those that this process
+/// was started with, by whoever left them open. [`Inherited`](crate::Inherited) takes none of
+/// `fd://` any more.
+///
+/// # Errors
+///
+/// At [`Stage::Io`]: `/proc` is not mounted, or there is no descriptor left to read it with.
+///
+/// # Examples
+///
+/// ```
+/// stream_socket::keep_descriptors()?;
+/// # Ok::<(), stream_socket::Error>(())
+/// ```
+pub fn keep_descriptors() -> Result<()> {
+    sys::inherited::keep_all_from_programs().map_err(|errno| {
+        let name = "the descriptors of this process";
+        failed(Stage::Io, name, errno).with_action("keep")
     })
 }

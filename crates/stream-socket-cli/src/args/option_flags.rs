@@ -29,6 +29,20 @@ pub(super) fn flags_of_relay() -> impl Iterator<Item = Arg> {
         })
 }
 
+/// A flag for every key that is set on a listening socket, and goes with it to whoever inherits it.
+pub(super) fn flags_of_sockets() -> impl Iterator<Item = Arg> {
+    flags(Role::Listen).filter(|flag| options::is_of_socket(flag.get_id().as_str()))
+}
+
+/// Those of sockets that were given.
+pub(super) fn given_of_sockets(matches: &ArgMatches) -> Vec<Flag> {
+    keys()
+        .iter()
+        .filter(|key| key.has_role(Role::Listen) && options::is_of_socket(key.name))
+        .filter_map(|key| given_one(matches, key))
+        .collect()
+}
+
 /// Those of a relay that were given.
 pub(super) fn given_of_relay(matches: &ArgMatches) -> Vec<Flag> {
     let is_of_relay = |key: &&Key| !options::is_for_one_call(key);

@@ -1,6 +1,5 @@
 //! What the main thread does while the loops work: it waits for signals and for their end.
 
-use std::io::ErrorKind;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,7 @@ use super::handshakes::Handshakes;
 use super::refusals::Refusals;
 use crate::failure::Failure;
 use crate::notify;
-use crate::signal::{Signal, Signals};
-
-/// A second signal this soon is the first one told twice: timeout(1) sends it to the process and
-/// then to its whole group.
-const SAME_SIGNAL: Duration = Duration::from_millis(100);
+use crate::signal::{SAME_SIGNAL, Signal, Signals, ignore_interruption};
 
 /// How often it is looked whether connections are refused, and handshakes failed.
 const REPORT: Duration = Duration::from_secs(1);
@@ -142,13 +137,5 @@ impl Watch {
         drain.is_told = true;
         let (signal, connections) = (drain.signal.name(), self.live.get());
         tracing::info!(signal, connections, "draining");
-    }
-}
-
-/// A signal that interrupts a wait is found in its own place.
-fn ignore_interruption(result: stream_socket::Result<usize>) -> Result<(), Failure> {
-    match result {
-        Err(error) if error.io_kind() != ErrorKind::Interrupted => Err(error.into()),
-        _ => Ok(()),
     }
 }

@@ -5,10 +5,11 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stream_socket::ChildEnd;
 use stream_socket::engine::Cause;
-use stream_socket::{ChildEnd, kill_group};
 
 use super::program::{Client, Late, Program, is_lack};
+use crate::child;
 
 /// How often a program is tried to be started where something lacked, and then looked at.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
@@ -104,15 +105,10 @@ impl Process {
         }
     }
 
-    /// Kills it and what it has started, which holds its socket as well; how it ended.
+    /// Kills it and what it has started; how it ended.
     pub(super) fn kill(&mut self) -> String {
-        let Some(child) = &mut self.child else {
-            return "not started".to_owned();
-        };
-        // It fails where nobody is left.
-        _ = kill_group(child);
-        let ended = child.kill().and_then(|()| child.wait());
-        ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+        let not_started = || "not started".to_owned();
+        self.child.as_mut().map_or_else(not_started, child::kill)
     }
 
     /// Kills it, since the engine gives up its client; how it ended and why.

@@ -5,9 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +15,7 @@ use std::time::{Duration, Instant};
 use stream_socket::{SocketAddress, Stream, TlsFacts, Transport, UnixAddress};
 
 use super::spares::{Lent, Spares};
+use crate::descriptor;
 
 /// How often at most it is told that programs can't be started, or are not: what lacks to one
 /// lacks to all.
@@ -107,7 +106,8 @@ impl Program {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).process_group(0);
         describe(&mut command, client.stream)?;
-        let socket = blocking(client.socket)?;
+        // The stream stays, since the program may have to be started once more.
+        let socket = descriptor::blocking(client.socket)?;
         command.stdout(Stdio::from(socket.try_clone()?));
         command.stdin(Stdio::from(socket));
         let child = command.spawn()?;
@@ -185,15 +185,6 @@ pub(super) fn is_lack(error: &io::Error) -> bool {
 pub(super) fn number(error: &io::Error) -> Option<i32> {
     stream_socket::Error::in_io(error)
         .map_or_else(|| error.raw_os_error(), stream_socket::Error::errno)
-}
-
-/// The connection's socket as a program expects it, which knows nothing of `EAGAIN`. The stream
-/// stays, since the program may have to be started once more.
-fn blocking(stream: &Stream) -> io::Result<OwnedFd> {
-    // To clear the flag, ioctl(FIONBIO), it does not matter which kind of socket it is.
-    let socket = UnixStream::from(stream.as_fd().try_clone_to_owned()?);
-    socket.set_nonblocking(false)?;
-    Ok(socket.into())
 }
 
 /// All that a UCSPI server may tell, by any transport.

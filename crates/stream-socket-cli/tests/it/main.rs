@@ -5,9 +5,10 @@
 //! clients of one thread notice of each other, `crowds` thousands of them, `exhaustion` the end of
 //! descriptors, `programs` a program for each connection, `dialogues` one for each peer of
 //! datagrams, `ending` signals and what they leave behind, `relay` connections that are passed on,
-//! `cookbook` the lines of docs/relay.md,
-//! `inherited` sockets that are open already, `php` PHP in its place, `tls` all of that over TLS,
-//! `refusals` what goes wrong and how it is said, `messages` what is told to whom.
+//! `cookbook` the lines of docs/relay.md, `inherited` sockets that are open already, `activate`
+//! those that workers inherit, `php` PHP in its place, `tls` all of that over TLS, `guide` pages of
+//! docs/ to be followed, `refusals` what goes wrong and how it is said, `messages` what is told to
+//! whom.
 //! `support` starts processes and ends them.
 #![allow(
     clippy::expect_used,
@@ -17,6 +18,7 @@
     reason = "helpers of tests may do what tests may"
 )]
 
+mod activate;
 mod connect;
 mod cookbook;
 mod crowds;
@@ -24,6 +26,7 @@ mod datagrams;
 mod dialogues;
 mod ending;
 mod exhaustion;
+mod guide;
 mod inherited;
 mod messages;
 mod neighbours;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::BINARY;
 
 /// Cargo builds no cdylib for tests.
-static EXTENSION: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static EXTENSION: LazyLock<PathBuf> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let built = Command::new(env!("CARGO"))

@@ -162,6 +162,43 @@ const NONSENSE: &[(&str, &str)] = &[
         "connect tcp://127.0.0.1:1 --bind here",
         "option bind is \"here\", but takes an IP",
     ),
+    (
+        "activate tcp://127.0.0.1:0",
+        "required arguments were not provided",
+    ),
+    ("activate -- cat", "required arguments were not provided"),
+    (
+        "activate tls+unix:///x?certificate=a -- cat",
+        "cannot activate tls+unix:///x: TLS is begun by who accepts, the worker; pass unix:///x",
+    ),
+    (
+        "activate tcp://127.0.0.1:0?max_connections=1 -- cat",
+        "max_connections is kept by who accepts, the worker",
+    ),
+    (
+        "activate tcp://127.0.0.1:0 --idle-timeout 1s -- cat",
+        "unexpected argument '--idle-timeout'",
+    ),
+    (
+        "activate unix://@x --send-buffer 64KiB -- cat",
+        "cannot activate unix://@x: send_buffer does not reach its connections",
+    ),
+    (
+        "activate udp://127.0.0.1:0 --nodelay -- cat",
+        "--nodelay applies to tcp, and no URL given is such",
+    ),
+    (
+        "activate tcp://127.0.0.1:0 --fdname a:b -- cat",
+        "--fdname has 2 names, and there is 1 URL",
+    ),
+    (
+        "activate tcp://127.0.0.1:0 unix://@x --fdname web: -- cat",
+        "--fdname: \"\" is no name of a socket",
+    ),
+    (
+        "activate tcp://127.0.0.1:0 --workers core -- cat",
+        "it is neither cores nor a number in 1..=1024",
+    ),
     ("completions csh", "[possible values: bash"),
     ("transports x", "unexpected argument 'x'"),
 ];

@@ -39,6 +39,24 @@ pub(crate) fn kill_group_of(child: &Child) -> Result<(), Errno> {
     rustix::process::kill_process_group(id, rustix::process::Signal::KILL)
 }
 
+/// kill(2) with SIGTERM, of the child alone.
+pub(crate) fn terminate(child: &Child) -> Result<(), Errno> {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM)
+}
+
+/// prctl(2), `PR_SET_PDEATHSIG`: the kernel kills this process when the thread that started it
+/// has ended. `ESRCH` if that was before the call, so that somebody else is the parent by now.
+pub(crate) fn end_with_parent(parent: u32) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let now = rustix::process::getppid().map(|id| id.as_raw_nonzero().get());
+    if now == i32::try_from(parent).ok() {
+        Ok(())
+    } else {
+        Err(Errno::SRCH)
+    }
+}
+
 /// Lends a descriptor that this process inherited, of which only the number is known.
 ///
 /// Whoever closed it in between makes this one see another's descriptor, or none (`EBADF`).

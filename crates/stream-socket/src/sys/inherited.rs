@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, process};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::FdFlags;
 
 use super::seam::{Call, call};
@@ -158,6 +158,22 @@ fn keep_from_programs(Announced { number, .. }: &Announced) {
         // What is not open is told to who asks for it.
         _ = close_on_exec(ffi::borrow(*number));
     }
+}
+
+/// Makes every descriptor but the standard ones close-on-exec, whoever has opened it.
+pub(crate) fn keep_all_from_programs() -> Result<(), Errno> {
+    let list = call(Call::Socket, || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open("/proc/self/fd", flags, Mode::empty())
+    })?;
+    for entry in Dir::read_from(list)? {
+        let number = entry?.file_name().to_str().ok().map(str::parse);
+        let Some(Ok(number)) = number else { continue };
+        if number > STANDARD {
+            close_on_exec(ffi::borrow(number))?;
+        }
+    }
+    Ok(())
 }
 
 fn read(variable: impl Fn(&str) -> Option<String>, process: u32) -> Result<Vec<Announced>, String> {

@@ -1,0 +1,78 @@
+//! A post: where one worker is to run at all times.
+
+use std::time::{Duration, Instant};
+
+use super::launcher::Launcher;
+use super::worker::Worker;
+
+/// How long nobody is started after the first worker that did not settle; twice as long after each
+/// further one, up to the longest.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// One of them.
+pub(super) struct Post {
+    pub(super) number: usize,
+    pub(super) worker: Option<Worker>,
+    /// How many in a row did not settle.
+    failures: u32,
+    /// When the next one is started, where none runs.
+    again: Option<Instant>,
+}
+
+impl Post {
+    pub(super) fn new(number: usize, worker: Worker) -> Self {
+        Self {
+            number,
+            worker: Some(worker),
+            failures: 0,
+            again: None,
+        }
+    }
+
+    /// Gives it to a worker that has settled; the one that had it.
+    pub(super) fn hand_over(&mut self, worker: Worker) -> Option<Worker> {
+        let new = Self::new(self.number, worker);
+        std::mem::replace(self, new).worker
+    }
+
+    /// When something is to be done if nothing happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Notices that its worker has ended, and starts another when it is time.
+    pub(super) fn tend(&mut self, launcher: &Launcher, settle: Duration, now: Instant) {
+        if let Some(worker) = &mut self.worker
+            && worker.ended().is_some()
+        {
+            let ran = now.saturating_duration_since(worker.since());
+            self.worker = None;
+            self.rest(ran >= settle, now);
+        }
+        if self.again.is_some_and(|again| again <= now) {
+            self.again = None;
+            match Worker::start(launcher, self.number) {
+                Ok(worker) => self.worker = Some(worker),
+                Err(failure) => {
+                    tracing::warn!("{failure}");
+                    self.rest(false, now);
+                }
+            }
+        }
+    }
+
+    /// Decides when the next one is started.
+    fn rest(&mut self, had_settled: bool, now: Instant) {
+        self.failures = if had_settled { 0 } else { self.failures + 1 };
+        let Some(doublings) = self.failures.checked_sub(1) else {
+            self.again = Some(now);
+            return;
+        };
+        let factor = 2_u32.saturating_pow(doublings);
+        let pause = SHORTEST.saturating_mul(factor).min(LONGEST);
+        self.again = Some(now + pause);
+        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(worker = self.number, milliseconds, "started again later");
+    }
+}

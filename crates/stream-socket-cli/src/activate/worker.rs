@@ -1,0 +1,91 @@
+//! A worker: a process that runs.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use stream_socket::{ChildEnd, Interest, Member, select, terminate};
+
+use super::launcher::Launcher;
+use crate::child;
+use crate::failure::Failure;
+
+/// One of them. It is killed when it is dropped before its end was seen.
+pub(super) struct Worker {
+    number: usize,
+    child: Child,
+    end: ChildEnd,
+    since: Instant,
+    is_reaped: bool,
+}
+
+impl Worker {
+    /// The one of this number, from 1.
+    pub(super) fn start(launcher: &Launcher, number: usize) -> Result<Self, Failure> {
+        let mut child = launcher.start()?;
+        let end = ChildEnd::of(&child).inspect_err(|_| {
+            _ = child.kill();
+            _ = child.wait();
+        })?;
+        tracing::info!(worker = number, process = child.id(), "started");
+        Ok(Self {
+            number,
+            child,
+            end,
+            since: Instant::now(),
+            is_reaped: false,
+        })
+    }
+
+    /// What is readable once it has ended.
+    pub(super) fn end(&self) -> &ChildEnd {
+        &self.end
+    }
+
+    /// When it was started.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// How it ended, if it has, which is logged. What it has started is killed, since it would hold
+    /// the sockets.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        let mut members = [Member::new(&self.end, Interest::READ)];
+        // Whatever interrupts it, the descriptor stays readable.
+        let has_ended = select(&mut members, Some(Duration::ZERO)).is_ok_and(|count| count > 0);
+        has_ended.then(|| self.close("ended"))
+    }
+
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        if let Err(error) = terminate(&self.child) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Kills it, and what it has started.
+    pub(super) fn kill(&mut self) {
+        self.close("killed");
+    }
+
+    fn close(&mut self, how: &str) -> String {
+        let milliseconds = self.since.elapsed().as_millis();
+        self.is_reaped = true;
+        let status = child::kill(&mut self.child);
+        tracing::info!(
+            worker = self.number,
+            process = self.child.id(),
+            status,
+            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            "{how}",
+        );
+        status
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            self.kill();
+        }
+    }
+}
