@@ -20,7 +20,10 @@ pub(crate) const SAME_SIGNAL: Duration = Duration::from_millis(100);
 pub(crate) struct Signals {
     /// Readable when a signal has come.
     wake: Stream,
+    /// The last of those that ask to end.
     last: Arc<AtomicUsize>,
+    /// HUP, which must not take the place of one that asks to end.
+    hang_up: Arc<AtomicUsize>,
 }
 
 impl Signals {
@@ -38,17 +41,22 @@ impl Signals {
         let (mut wake, sender) = Stream::pair(Transport::Unix)?;
         wake.set_blocking(false);
         let (sender, _) = sender.into_parts()?;
-        let last = Arc::new(AtomicUsize::new(0));
+        let (last, hang_up) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         for &signal in signals {
+            let place = if signal == SIGHUP { &hang_up } else { &last };
             // In this order: the number is there when the loop wakes.
-            let installed = flag::register_usize(signal, Arc::clone(&last), signal as usize)
+            let installed = flag::register_usize(signal, Arc::clone(place), signal as usize)
                 .and_then(|_| sender.try_clone())
                 .and_then(|sender| low_level::pipe::register(signal, sender));
             installed.map_err(|error| {
                 Failure::System("cannot install a signal handler".to_owned(), error)
             })?;
         }
-        Ok(Self { wake, last })
+        Ok(Self {
+            wake,
+            last,
+            hang_up,
+        })
     }
 
     /// What becomes readable with a signal.
@@ -56,14 +64,16 @@ impl Signals {
         &self.wake
     }
 
-    /// The signal that has come since the last call.
+    /// The signal that has come since the last call: rather one that asks to end, of which HUP is
+    /// then left for the next.
     pub(crate) fn take(&mut self) -> Option<Signal> {
         let mut bytes = [0; 64];
         while matches!(self.wake.read(&mut bytes), Ok(count) if count == bytes.len()) {}
-        match self.last.swap(0, Ordering::SeqCst) {
-            0 => None,
-            number => Some(Signal(number)),
-        }
+        let places = [&self.last, &self.hang_up];
+        let mut numbers = places
+            .into_iter()
+            .map(|place| place.swap(0, Ordering::SeqCst));
+        numbers.find(|number| *number != 0).map(Signal)
     }
 }
 

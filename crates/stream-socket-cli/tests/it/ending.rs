@@ -71,6 +71,18 @@ fn chargen_ends_with_a_whole_line() {
 }
 
 #[test]
+fn a_signal_to_end_is_not_lost_to_one_to_look_again() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo");
+    let server = Server::relay(&format!("tcp://127.0.0.1:0 {}", echo.url()));
+    // Both have come when it goes on.
+    for name in ["STOP", "TERM", "HUP", "CONT"] {
+        server.signal(name);
+    }
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     for (name, number) in [("TERM", 15), ("INT", 2)] {
         let mut server = Server::start("tcp://127.0.0.1:0 echo --drain never");
