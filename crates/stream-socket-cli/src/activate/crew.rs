@@ -115,10 +115,12 @@ impl Crew {
     fn judge_trial(&mut self, now: Instant) {
         let mut failed = None;
         self.trial.retain_mut(|worker| {
-            let status = worker.ended();
-            let remains = status.is_none();
-            failed = failed.take().or(status);
-            remains
+            let Some(status) = worker.ended() else {
+                return true;
+            };
+            worker.tell("ended", &status, None);
+            failed = Some(status);
+            false
         });
         if let Some(status) = failed {
             tracing::warn!(status, "kept the old workers, since a new one has ended");
@@ -159,12 +161,14 @@ impl Crew {
 impl Leaving {
     /// Whether it still runs; it is killed when its time is over.
     fn remains(&mut self, now: Instant) -> bool {
-        if self.worker.ended().is_some() {
+        if let Some(status) = self.worker.ended() {
+            self.worker.tell("ended", &status, None);
             return false;
         }
         let is_late = self.until.is_some_and(|until| until <= now);
         if is_late {
-            self.worker.kill();
+            let status = self.worker.kill();
+            self.worker.tell("killed", &status, None);
         }
         !is_late
     }

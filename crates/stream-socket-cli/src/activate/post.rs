@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::launcher::Launcher;
-use super::worker::Worker;
+use super::worker::{Worker, milliseconds};
+use crate::failure::Failure;
 
 /// How long nobody is started after the first worker that did not settle; twice as long after each
 /// further one, up to the longest.
@@ -44,35 +45,37 @@ impl Post {
     /// Notices that its worker has ended, and starts another when it is time.
     pub(super) fn tend(&mut self, launcher: &Launcher, settle: Duration, now: Instant) {
         if let Some(worker) = &mut self.worker
-            && worker.ended().is_some()
+            && let Some(status) = worker.ended()
         {
-            let ran = now.saturating_duration_since(worker.since());
+            let had_settled = now.saturating_duration_since(worker.since()) >= settle;
+            let pause = pause(&mut self.failures, had_settled);
+            worker.tell("ended", &status, Some(pause));
             self.worker = None;
-            self.rest(ran >= settle, now);
+            self.again = Some(now + pause);
         }
         if self.again.is_some_and(|again| again <= now) {
             self.again = None;
             match Worker::start(launcher, self.number) {
                 Ok(worker) => self.worker = Some(worker),
-                Err(failure) => {
-                    tracing::warn!("{failure}");
-                    self.rest(false, now);
-                }
+                Err(failure) => self.put_off(&failure, now),
             }
         }
     }
 
-    /// Decides when the next one is started.
-    fn rest(&mut self, had_settled: bool, now: Instant) {
-        self.failures = if had_settled { 0 } else { self.failures + 1 };
-        let Some(doublings) = self.failures.checked_sub(1) else {
-            self.again = Some(now);
-            return;
-        };
-        let factor = 2_u32.saturating_pow(doublings);
-        let pause = SHORTEST.saturating_mul(factor).min(LONGEST);
+    fn put_off(&mut self, failure: &Failure, now: Instant) {
+        let pause = pause(&mut self.failures, false);
+        let again_in_milliseconds = milliseconds(pause);
+        tracing::warn!(worker = self.number, again_in_milliseconds, "{failure}");
         self.again = Some(now + pause);
-        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(worker = self.number, milliseconds, "started again later");
     }
+}
+
+/// For how long nobody is started, and one failure more, or none any longer.
+fn pause(failures: &mut u32, had_settled: bool) -> Duration {
+    *failures = if had_settled { 0 } else { *failures + 1 };
+    let Some(doublings) = failures.checked_sub(1) else {
+        return Duration::ZERO;
+    };
+    let factor = 2_u32.saturating_pow(doublings);
+    SHORTEST.saturating_mul(factor).min(LONGEST)
 }

@@ -46,13 +46,12 @@ impl Worker {
         self.since
     }
 
-    /// How it ended, if it has, which is logged. What it has started is killed, since it would hold
-    /// the sockets.
+    /// How it ended, if it has. What it has started is killed, since it would hold the sockets.
     pub(super) fn ended(&mut self) -> Option<String> {
         let mut members = [Member::new(&self.end, Interest::READ)];
         // Whatever interrupts it, the descriptor stays readable.
         let has_ended = select(&mut members, Some(Duration::ZERO)).is_ok_and(|count| count > 0);
-        has_ended.then(|| self.close("ended"))
+        has_ended.then(|| self.kill())
     }
 
     /// Asks it to end.
@@ -62,24 +61,28 @@ impl Worker {
         }
     }
 
-    /// Kills it, and what it has started.
-    pub(super) fn kill(&mut self) {
-        self.close("killed");
+    /// Kills it, and what it has started; how it ended.
+    pub(super) fn kill(&mut self) -> String {
+        self.is_reaped = true;
+        child::kill(&mut self.child)
     }
 
-    fn close(&mut self, how: &str) -> String {
-        let milliseconds = self.since.elapsed().as_millis();
-        self.is_reaped = true;
-        let status = child::kill(&mut self.child);
+    /// Says how it ended, and after how long the next one is started, if one is.
+    pub(super) fn tell(&self, how: &str, status: &str, again: Option<Duration>) {
         tracing::info!(
             worker = self.number,
             process = self.child.id(),
             status,
-            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            milliseconds = milliseconds(self.since.elapsed()),
+            again_in_milliseconds = again.map(milliseconds),
             "{how}",
         );
-        status
     }
+}
+
+/// As logs have them.
+pub(super) fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Worker {

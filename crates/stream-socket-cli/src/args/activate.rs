@@ -35,8 +35,8 @@ Each URL is bound once, and every worker inherits all sockets, by the protocol o
 sd_listen_fds(3): they are descriptors 3 and up, in the order of the URLs, LISTEN_FDS tells how \
 many, LISTEN_PID whose they are and LISTEN_FDNAMES their names. A worker has no other descriptor \
 but standard input, which is /dev/null, output and error, which are ours. The sockets block, \
-until a worker changes that for all of them. TLS is begun by who accepts, the worker, and so is \
-no transport to be given here.
+until a worker changes that for all of them. TLS is begun by who accepts, the worker: a URL of \
+TLS is refused here.
 
 A worker that ends is started again: at once if it ran for --settle, and else after 100ms, twice \
 as long each time up to 10s. Meanwhile connections wait in the backlog. It leads a process \

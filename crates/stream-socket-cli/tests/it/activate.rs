@@ -180,8 +180,8 @@ fn one_that_ends_at_once_is_waited_with_for_longer_each_time() {
     for pause in [100, 200, 400, 800] {
         let line = server.wait_for_log("ended");
         assert!(line.contains("status=\"exit status: 3\""), "{line}");
-        let line = server.wait_for_log("started again later");
-        assert!(line.contains(&format!("milliseconds={pause}")), "{line}");
+        let again = format!("again_in_milliseconds={pause}");
+        assert!(line.ends_with(&again), "{line}");
     }
     fs::write(&path, "").unwrap();
     // Meanwhile who connects has waited.
@@ -250,6 +250,15 @@ fn workers_end_with_a_command_that_is_killed() {
     server.signal("KILL");
     for worker in workers {
         wait_for_end(worker);
+    }
+}
+
+#[test]
+fn nobody_becomes_a_worker_of_one_that_has_ended() {
+    for (parent, told) in [("$$", "started\n0\n"), ("1", "1\n")] {
+        let become_worker = "exec -a stream-socket-worker $BIN $0 echo started";
+        let script = format!("bash -c '{become_worker}' {parent}; echo $?");
+        shell(&script, &[]).prints(told);
     }
 }
 
