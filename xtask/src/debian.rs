@@ -225,6 +225,12 @@ const PACKAGES: &[Package] = &[
         why: "peers that no ready-made program plays",
     },
     Package {
+        name: "gunicorn",
+        program: "gunicorn",
+        steps: &["test"],
+        why: "a server that takes its sockets from a service manager, as a worker of activate",
+    },
+    Package {
         name: "python3-systemd",
         program: "/usr/lib/python3/dist-packages/systemd/daemon.py",
         steps: &["test"],

@@ -7,7 +7,7 @@ use super::worker::{Worker, milliseconds};
 use crate::failure::Failure;
 
 /// How long nobody is started after the first worker that did not settle; twice as long after each
-/// further one, up to the longest.
+/// further one, up to the longest. As long lie between two starts in any case.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -50,8 +50,8 @@ impl Post {
             let had_settled = now.saturating_duration_since(worker.since()) >= settle;
             let pause = pause(&mut self.failures, had_settled);
             worker.tell("ended", &status, Some(pause));
+            self.again = Some((now + pause).max(worker.since() + SHORTEST));
             self.worker = None;
-            self.again = Some(now + pause);
         }
         if self.again.is_some_and(|again| again <= now) {
             self.again = None;

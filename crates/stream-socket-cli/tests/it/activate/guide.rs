@@ -10,9 +10,9 @@ use crate::support::{BINARY, Folder};
 /// The programs that the page has the source of.
 fn files() -> Folder {
     let (folder, page) = (Folder::new(), page("activate.md"));
-    for (fence, name) in [("```python\n", "app"), ("```php\n", "server.php")] {
-        let (_, source) = page.split_once(fence).unwrap();
-        let (source, _) = source.split_once("```\n").unwrap();
+    let fenced = page.split("\n```").skip(1).step_by(2);
+    for (source, name) in fenced.zip(["app", "server.php", "hello.py"]) {
+        let (_language, source) = source.split_once('\n').unwrap();
         let path = folder.path(name);
         fs::write(&path, source).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
