@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use stream_socket::{Interest, Member, select};
 
-pub(crate) use self::crew::Crew;
+pub(crate) use self::crew::{Crew, Terms};
 pub(crate) use self::launcher::{Launcher, launched};
 pub(crate) use self::sockets::Sockets;
 use crate::failure::Failure;
@@ -24,7 +24,9 @@ use crate::signal::{SAME_SIGNAL, Signals, ignore_interruption};
 pub(crate) fn run(mut crew: Crew, mut signals: Signals) -> Result<(), Failure> {
     let mut draining: Option<Instant> = None;
     while !crew.is_gone() {
-        wait(&crew, &signals)?;
+        if wait(&crew, &signals)? {
+            crew.call();
+        }
         let now = Instant::now();
         crew.tend(now);
         match (signals.take(), draining) {
@@ -49,12 +51,19 @@ pub(crate) fn run(mut crew: Crew, mut signals: Signals) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a signal, for the end of a worker, or until something is due.
-fn wait(crew: &Crew, signals: &Signals) -> Result<(), Failure> {
-    let mut members = vec![Member::new(signals.wake(), Interest::READ)];
+/// Waits for a signal, for the end of a worker, or until something is due; whether a client has come
+/// whom nobody else waits for.
+fn wait(crew: &Crew, signals: &Signals) -> Result<bool, Failure> {
+    let now = Instant::now();
+    let sockets = crew.awaited(now);
+    let awaited = sockets
+        .iter()
+        .map(|socket| Member::new(socket, Interest::READ));
+    let mut members: Vec<_> = awaited.collect();
+    members.push(Member::new(signals.wake(), Interest::READ));
     members.extend(crew.ends().map(|end| Member::new(end, Interest::READ)));
-    let timeout = crew
-        .due()
-        .map(|due| due.saturating_duration_since(Instant::now()));
-    ignore_interruption(select(&mut members, timeout))
+    let timeout = crew.due(now).map(|due| due.saturating_duration_since(now));
+    ignore_interruption(select(&mut members, timeout))?;
+    let mut awaited = members.iter().take(sockets.len());
+    Ok(awaited.any(|socket| socket.readiness().any()))
 }

@@ -1,5 +1,6 @@
 //! All workers: those at their posts, new ones on trial, and old ones that leave.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use stream_socket::ChildEnd;
@@ -7,18 +8,29 @@ use stream_socket::ChildEnd;
 use super::launcher::Launcher;
 use super::post::Post;
 use super::worker::Worker;
+use crate::child;
 use crate::failure::Failure;
 
 /// All that run.
 pub(crate) struct Crew {
     /// With the sockets; none after it was dismissed.
     launcher: Option<Launcher>,
-    settle: Duration,
-    drain: Duration,
+    terms: Terms,
     posts: Vec<Post>,
-    /// Those that are to take over, one for each post.
+    /// Those that are to take over, one for each post that is not idle.
     trial: Vec<Worker>,
     leaving: Vec<Leaving>,
+}
+
+/// What holds for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long a worker must run to count as one that does.
+    pub(crate) settle: Duration,
+    /// How long one may go on after TERM.
+    pub(crate) drain: Duration,
+    /// Whether they are started when a client comes, and not before.
+    pub(crate) lazy: bool,
 }
 
 /// A worker that was asked to end.
@@ -29,24 +41,25 @@ struct Leaving {
 }
 
 impl Crew {
-    /// Workers must run for `settle` to count as such, and may go on for `drain` after TERM.
-    pub(crate) fn new(launcher: Launcher, settle: Duration, drain: Duration) -> Self {
+    pub(crate) fn new(launcher: Launcher, terms: Terms) -> Self {
         Self {
             launcher: Some(launcher),
-            settle,
-            drain,
+            terms,
             posts: Vec::new(),
             trial: Vec::new(),
             leaving: Vec::new(),
         }
     }
 
-    /// Starts the first workers, all or none.
-    pub(crate) fn engage(&mut self, workers: usize) -> Result<(), Failure> {
+    /// Starts the first workers, all or none, if they are not to wait for a client.
+    pub(crate) fn engage(&mut self, workers: usize, now: Instant) -> Result<(), Failure> {
         if let Some(launcher) = &self.launcher {
             for number in 1..=workers {
-                let worker = Worker::start(launcher, number)?;
-                self.posts.push(Post::new(number, worker));
+                self.posts.push(if self.terms.lazy {
+                    Post::on_call(number, now)
+                } else {
+                    Post::new(number, Worker::start(launcher, number)?)
+                });
             }
         }
         Ok(())
@@ -73,9 +86,22 @@ impl Crew {
         posts.chain(&self.trial).chain(leaving)
     }
 
+    /// The sockets on which a client is waited for, since nobody else does.
+    pub(crate) fn awaited(&self, now: Instant) -> Vec<BorrowedFd<'_>> {
+        let is_idle = |post: &Post| post.is_idle() && post.due(now).is_none();
+        let are_idle = self.trial.is_empty() && self.posts.iter().all(is_idle);
+        let launcher = self.launcher.as_ref().filter(|_| are_idle);
+        launcher.map_or(Vec::new(), Launcher::sockets)
+    }
+
+    /// A client has come.
+    pub(crate) fn call(&mut self) {
+        self.posts.iter_mut().for_each(Post::call);
+    }
+
     /// When something is to be done if nothing happens.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        let posts = self.posts.iter().filter_map(Post::due);
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        let posts = self.posts.iter().filter_map(|post| post.due(now));
         let leaving = self.leaving.iter().filter_map(|leaving| leaving.until);
         posts.chain(leaving).chain(self.end_of_trial()).min()
     }
@@ -84,7 +110,7 @@ impl Crew {
     pub(crate) fn tend(&mut self, now: Instant) {
         if let Some(launcher) = &self.launcher {
             for post in &mut self.posts {
-                post.tend(launcher, self.settle, now);
+                post.tend(launcher, self.terms, now);
             }
         }
         self.judge_trial(now);
@@ -98,7 +124,8 @@ impl Crew {
         let Some(launcher) = &self.launcher else {
             return;
         };
-        let numbers = self.posts.iter().map(|post| post.number);
+        let busy = self.posts.iter().filter(|post| !post.is_idle());
+        let numbers = busy.map(|post| post.number);
         let mut started = numbers.map(|number| Worker::start(launcher, number));
         let failure = started.find_map(|result| result.map(|one| self.trial.push(one)).err());
         if let Some(failure) = failure {
@@ -109,7 +136,7 @@ impl Crew {
 
     fn end_of_trial(&self) -> Option<Instant> {
         let youngest = self.trial.iter().map(Worker::since).max()?;
-        youngest.checked_add(self.settle)
+        youngest.checked_add(self.terms.settle)
     }
 
     fn judge_trial(&mut self, now: Instant) {
@@ -123,14 +150,17 @@ impl Crew {
             false
         });
         if let Some(status) = failed {
+            let status = child::phrase(&status);
             tracing::warn!(status, "kept the old workers, since a new one has ended");
             self.call_off_trial(now);
         } else if self.end_of_trial().is_some_and(|end| end <= now) {
-            let new = std::mem::take(&mut self.trial).into_iter();
-            let handed = self.posts.iter_mut().zip(new);
-            let old = handed.filter_map(|(post, worker)| post.hand_over(worker));
-            let old: Vec<_> = old.collect();
-            tracing::info!(workers = self.posts.len(), "replaced");
+            let new = std::mem::take(&mut self.trial);
+            tracing::info!(workers = new.len(), "replaced");
+            let old = new.into_iter().filter_map(|worker| {
+                let post = self.posts.get_mut(worker.number() - 1)?;
+                post.hand_over(worker)
+            });
+            let old = old.collect();
             self.send_off(old, now);
         }
     }
@@ -152,7 +182,7 @@ impl Crew {
     fn send_off(&mut self, workers: Vec<Worker>, now: Instant) {
         for worker in workers {
             worker.terminate();
-            let until = now.checked_add(self.drain);
+            let until = now.checked_add(self.terms.drain);
             self.leaving.push(Leaving { worker, until });
         }
     }

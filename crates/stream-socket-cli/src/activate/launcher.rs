@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Child, Command, ExitCode, Stdio};
@@ -51,6 +51,11 @@ pub(crate) struct Launcher {
 impl Launcher {
     pub(crate) fn new(words: Vec<OsString>, sockets: Sockets) -> Self {
         Self { words, sockets }
+    }
+
+    /// The sockets that it passes.
+    pub(super) fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        self.sockets.descriptors().collect()
     }
 
     /// The program without its arguments.
@@ -100,12 +105,15 @@ impl Launcher {
     }
 
     fn mappings(&self) -> io::Result<Vec<FdMapping>> {
-        let numbered = self.sockets.descriptors()?.into_iter().zip(FIRST..);
-        let mappings = numbered.map(|(parent_fd, child_fd)| FdMapping {
-            parent_fd,
-            child_fd,
+        let numbered = self.sockets.descriptors().zip(FIRST..);
+        let mappings = numbered.map(|(socket, child_fd)| {
+            let parent_fd = socket.try_clone_to_owned()?;
+            Ok(FdMapping {
+                parent_fd,
+                child_fd,
+            })
         });
-        Ok(mappings.collect())
+        mappings.collect()
     }
 }
 

@@ -1,7 +1,9 @@
 //! A post: where one worker is to run at all times.
 
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use super::crew::Terms;
 use super::launcher::Launcher;
 use super::worker::{Worker, milliseconds};
 use crate::failure::Failure;
@@ -17,17 +19,36 @@ pub(super) struct Post {
     pub(super) worker: Option<Worker>,
     /// How many in a row did not settle.
     failures: u32,
-    /// When the next one is started, where none runs.
-    again: Option<Instant>,
+    /// Where nobody runs.
+    rest: Option<Rest>,
+}
+
+/// What is waited for before the next worker is started.
+struct Rest {
+    until: Instant,
+    /// And then for a client.
+    on_call: bool,
 }
 
 impl Post {
+    /// One where a worker runs.
     pub(super) fn new(number: usize, worker: Worker) -> Self {
         Self {
             number,
             worker: Some(worker),
             failures: 0,
-            again: None,
+            rest: None,
+        }
+    }
+
+    /// One where a worker is started when a client comes.
+    pub(super) fn on_call(number: usize, until: Instant) -> Self {
+        let on_call = true;
+        Self {
+            number,
+            worker: None,
+            failures: 0,
+            rest: Some(Rest { until, on_call }),
         }
     }
 
@@ -38,23 +59,39 @@ impl Post {
     }
 
     /// When something is to be done if nothing happens.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.again
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let rest = self.rest.as_ref()?;
+        (!rest.on_call || rest.until > now).then_some(rest.until)
+    }
+
+    /// Whether it waits for a client, now or in a moment.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.on_call)
+    }
+
+    /// A client has come.
+    pub(super) fn call(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.on_call = false;
+        }
     }
 
     /// Notices that its worker has ended, and starts another when it is time.
-    pub(super) fn tend(&mut self, launcher: &Launcher, settle: Duration, now: Instant) {
+    pub(super) fn tend(&mut self, launcher: &Launcher, terms: Terms, now: Instant) {
         if let Some(worker) = &mut self.worker
             && let Some(status) = worker.ended()
         {
-            let had_settled = now.saturating_duration_since(worker.since()) >= settle;
-            let pause = pause(&mut self.failures, had_settled);
-            worker.tell("ended", &status, Some(pause));
-            self.again = Some((now + pause).max(worker.since() + SHORTEST));
+            let had_settled = now.saturating_duration_since(worker.since()) >= terms.settle;
+            let on_call = terms.lazy && status.as_ref().is_ok_and(ExitStatus::success);
+            // One that has served whom it was started for is no failure, however quick it was.
+            let pause = pause(&mut self.failures, had_settled || on_call);
+            worker.tell("ended", &status, (!on_call).then_some(pause));
+            let until = (now + pause).max(worker.since() + SHORTEST);
+            self.rest = Some(Rest { until, on_call });
             self.worker = None;
         }
-        if self.again.is_some_and(|again| again <= now) {
-            self.again = None;
+        let is_due = |rest: &Rest| !rest.on_call && rest.until <= now;
+        if self.rest.take_if(|rest| is_due(rest)).is_some() {
             match Worker::start(launcher, self.number) {
                 Ok(worker) => self.worker = Some(worker),
                 Err(failure) => self.put_off(&failure, now),
@@ -66,7 +103,10 @@ impl Post {
         let pause = pause(&mut self.failures, false);
         let again_in_milliseconds = milliseconds(pause);
         tracing::warn!(worker = self.number, again_in_milliseconds, "{failure}");
-        self.again = Some(now + pause);
+        self.rest = Some(Rest {
+            until: now + pause,
+            on_call: false,
+        });
     }
 }
 

@@ -1,7 +1,6 @@
 //! The sockets that workers inherit.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use stream_socket::{ListenOptions, SocketUrl, Target};
 
@@ -84,12 +83,9 @@ impl Sockets {
         self.0.len()
     }
 
-    /// Descriptors of the same sockets for one worker.
-    pub(super) fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
-        let sockets = self.0.iter();
-        sockets
-            .map(|socket| socket.kept.as_fd().try_clone_to_owned())
-            .collect()
+    /// Themselves, in their order.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(|socket| socket.kept.as_fd())
     }
 
     /// What they are called, as `LISTEN_FDNAMES` has it; `None` if nothing has a name.

@@ -1,6 +1,7 @@
 //! A worker: a process that runs.
 
-use std::process::Child;
+use std::io;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use stream_socket::{ChildEnd, Interest, Member, select, terminate};
@@ -36,6 +37,10 @@ impl Worker {
         })
     }
 
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
     /// What is readable once it has ended.
     pub(super) fn end(&self) -> &ChildEnd {
         &self.end
@@ -47,7 +52,7 @@ impl Worker {
     }
 
     /// How it ended, if it has. What it has started is killed, since it would hold the sockets.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    pub(super) fn ended(&mut self) -> Option<io::Result<ExitStatus>> {
         let mut members = [Member::new(&self.end, Interest::READ)];
         // Whatever interrupts it, the descriptor stays readable.
         let has_ended = select(&mut members, Some(Duration::ZERO)).is_ok_and(|count| count > 0);
@@ -62,17 +67,17 @@ impl Worker {
     }
 
     /// Kills it, and what it has started; how it ended.
-    pub(super) fn kill(&mut self) -> String {
+    pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.is_reaped = true;
         child::kill(&mut self.child)
     }
 
     /// Says how it ended, and after how long the next one is started, if one is.
-    pub(super) fn tell(&self, how: &str, status: &str, again: Option<Duration>) {
+    pub(super) fn tell(&self, how: &str, status: &io::Result<ExitStatus>, again: Option<Duration>) {
         tracing::info!(
             worker = self.number,
             process = self.child.id(),
-            status,
+            status = child::phrase(status),
             milliseconds = milliseconds(self.since.elapsed()),
             again_in_milliseconds = again.map(milliseconds),
             "{how}",
@@ -88,7 +93,7 @@ pub(super) fn milliseconds(span: Duration) -> u64 {
 impl Drop for Worker {
     fn drop(&mut self) {
         if !self.is_reaped {
-            self.kill();
+            _ = self.kill();
         }
     }
 }

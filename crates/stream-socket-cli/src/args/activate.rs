@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use stream_socket::SocketUrl;
 
 use super::option_flags;
@@ -23,6 +23,7 @@ pub(crate) struct ActivateArguments {
     pub(crate) workers: usize,
     pub(crate) settle: Duration,
     pub(crate) drain: Duration,
+    pub(crate) lazy: bool,
     pub(crate) flags: Vec<Flag>,
 }
 
@@ -41,6 +42,9 @@ TLS is refused here.
 A worker that ends is started again: at once if it ran for --settle, and else after 100ms, twice \
 as long each time up to 10s. Meanwhile connections wait in the backlog. It leads a process \
 group, of which nothing remains when it has ended.
+
+With --lazy, none is started before a client comes, nor, once all have ended with exit code 0, \
+before the next one does.
 
 HUP replaces the workers, and no connection is refused meanwhile: new ones are started beside \
 the old; once they have run for --settle, the old ones get TERM and may finish within --drain. \
@@ -87,7 +91,7 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(OsString))
                 .help("What to start, and its arguments"),
         )
-        .args([workers(), names(), settle(), workers_drain()])
+        .args([workers(), names(), lazy(), settle(), workers_drain()])
         .args(option_flags::flags_of_sockets())
         .after_help(EXAMPLES)
 }
@@ -120,6 +124,14 @@ fn names() -> Arg {
         .help("What the sockets are called in LISTEN_FDNAMES, a name for each URL [default: none]")
 }
 
+fn lazy() -> Arg {
+    Arg::new("lazy")
+        .long("lazy")
+        .action(ArgAction::SetTrue)
+        .help_heading("Workers")
+        .help("Start no worker before a client comes, nor again after all ended with success")
+}
+
 fn settle() -> Arg {
     Arg::new("settle")
         .long("settle")
@@ -150,6 +162,7 @@ pub(super) fn arguments(matches: &ArgMatches) -> Result<ActivateArguments, Failu
         workers: matches.get_one("workers").copied().unwrap_or(1),
         settle: matches.get_one("settle").copied().unwrap_or_default(),
         drain: matches.get_one("drain").copied().unwrap_or_default(),
+        lazy: matches.get_flag("lazy"),
         flags: option_flags::given_of_sockets(matches),
     })
 }

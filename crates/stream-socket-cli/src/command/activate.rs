@@ -1,8 +1,9 @@
 //! `stream-socket activate`.
 
 use std::fmt::Write;
+use std::time::Instant;
 
-use crate::activate::{self, Crew, Launcher, Sockets};
+use crate::activate::{self, Crew, Launcher, Sockets, Terms};
 use crate::args::ActivateArguments;
 use crate::failure::Failure;
 use crate::signal::Signals;
@@ -21,10 +22,15 @@ pub(super) fn run(arguments: ActivateArguments) -> Result<(), Failure> {
         tracing::info!(%url, name, "listening");
     }
     let launcher = Launcher::new(arguments.command, sockets);
-    let mut crew = Crew::new(launcher, arguments.settle, arguments.drain);
+    let terms = Terms {
+        settle: arguments.settle,
+        drain: arguments.drain,
+        lazy: arguments.lazy,
+    };
+    let mut crew = Crew::new(launcher, terms);
     // Workers write to the same standard output, behind it.
     output::data(bound.as_bytes())?;
-    crew.engage(arguments.workers)?;
+    crew.engage(arguments.workers, Instant::now())?;
     notify::ready();
     activate::run(crew, signals)
 }

@@ -98,17 +98,16 @@ impl Process {
 
     /// How it ended, if it has.
     pub(super) fn ended(&mut self) -> Option<String> {
-        match self.child.as_mut()?.try_wait() {
-            Ok(None) => None,
-            Ok(Some(status)) => Some(status.to_string()),
-            Err(error) => Some(format!("unknown: {error}")),
-        }
+        let ended = self.child.as_mut()?.try_wait().transpose()?;
+        Some(child::phrase(&ended))
     }
 
     /// Kills it and what it has started; how it ended.
     pub(super) fn kill(&mut self) -> String {
-        let not_started = || "not started".to_owned();
-        self.child.as_mut().map_or_else(not_started, child::kill)
+        match &mut self.child {
+            Some(child) => child::phrase(&child::kill(child)),
+            None => "not started".to_owned(),
+        }
     }
 
     /// Kills it, since the engine gives up its client; how it ended and why.

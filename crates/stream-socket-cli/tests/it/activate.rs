@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::programs::{exists, process};
+use crate::programs::{children, exists, process};
 use crate::support::{BINARY, Folder, LIMIT, Script, Server, abstract_name, shell};
 
 /// Answers each connection with what it was started with, as the system's own sd_listen_fds(3)
@@ -251,6 +251,58 @@ fn workers_end_with_a_command_that_is_killed() {
     for worker in workers {
         wait_for_end(worker);
     }
+}
+
+#[test]
+fn a_lazy_worker_is_started_by_a_client_and_again_by_the_next_after_its_end() {
+    let folder = Folder::new();
+    let once = "import os, socket
+client, _ = socket.socket(fileno=3).accept()
+client.sendall(b'%d' % os.getpid())";
+    let datagram = "import socket
+s = socket.socket(fileno=3)
+s.sendto(b'served', s.recvfrom(9)[1])";
+    for (url, ask, program) in [
+        ("tcp://127.0.0.1:0", "</dev/null", once),
+        (&format!("unix://{}", folder.text("s")), "</dev/null", once),
+        (
+            "udp://127.0.0.1:0",
+            "--wait 20s <<<hello | head -c 1",
+            datagram,
+        ),
+    ] {
+        let words = format!("{url} --lazy");
+        let mut server = activate(&words, &["/usr/bin/python3", "-c", program]);
+        server.wait_for_log("listening");
+        for _ in 0..2 {
+            server.rests();
+            assert_eq!(children(&server), 0);
+            let script = format!("$BIN connect $URL {ask}");
+            let outcome = shell(&script, &[("URL", server.url())]);
+            assert!(!outcome.out.is_empty(), "{outcome:?}");
+            server.wait_for_log("started");
+            let line = server.wait_for_log("ended");
+            assert!(line.contains("exit status: 0"), "{line}");
+        }
+        // Nobody is there to be replaced.
+        server.signal("HUP");
+        server.rests();
+        let log = server.end();
+        assert!(log.contains("workers=0"), "{log}");
+    }
+}
+
+#[test]
+fn a_lazy_worker_that_fails_is_started_again_for_the_client_who_waits() {
+    let folder = Folder::new();
+    let path = folder.text("may-run");
+    let script = "[ -e $0 ] && exec \"$@\"; touch $0; exit 3";
+    let program = [&["sh", "-c", script, &path][..], &TELL].concat();
+    let mut server = activate("tcp://127.0.0.1:0 --lazy", &program);
+    answering(server.url());
+    let line = server.wait_for_log("ended");
+    assert!(line.contains("exit status: 3"), "{line}");
+    server.end();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::{BINARY, Folder};
 fn files() -> Folder {
     let (folder, page) = (Folder::new(), page("activate.md"));
     let fenced = page.split("\n```").skip(1).step_by(2);
-    for (source, name) in fenced.zip(["app", "server.php", "hello.py"]) {
+    for (source, name) in fenced.zip(["app", "server.php", "hello.py", "once"]) {
         let (_language, source) = source.split_once('\n').unwrap();
         let path = folder.path(name);
         fs::write(&path, source).unwrap();

@@ -75,7 +75,7 @@ fn the_old_workers_stay_when_new_ones_can_not() {
     };
     chmod("755");
     let program = [&[worker.to_str().unwrap()][..], &TELL].concat();
-    let mut server = activate("tcp://127.0.0.1:0 --settle 500ms", &program);
+    let mut server = activate("tcp://127.0.0.1:0 --settle 2s", &program);
     let first = start(&mut server);
     assert_eq!(answering(server.url()), first);
 
