@@ -51,8 +51,8 @@ pub(crate) fn run(mut crew: Crew, mut signals: Signals) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a signal, for the end of a worker, or until something is due; whether a client has come
-/// whom nobody else waits for.
+/// Waits for a signal, for the end of a worker, or until something is due; whether a client has
+/// come whom nobody else waits for.
 fn wait(crew: &Crew, signals: &Signals) -> Result<bool, Failure> {
     let now = Instant::now();
     let sockets = crew.awaited(now);
