@@ -36,6 +36,18 @@ impl Stream {
         self.ours && !is_inheritable && !self.transport.is_datagram()
     }
 
+    /// Whether bytes that were received are in its buffer.
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Takes these.
+    pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
+        let bytes = self.buffer.bytes().to_vec();
+        self.buffer.consume(bytes.len());
+        bytes
+    }
+
     /// Moves what has come into a pipe, without waiting; zero at the end. The stream is plain and
     /// its buffer empty.
     pub(crate) fn fill_pipe(&mut self, pipe: &mut Pipe) -> io::Result<usize> {

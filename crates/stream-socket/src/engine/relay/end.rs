@@ -101,6 +101,13 @@ impl End {
         length < room && self.ready.ended && self.stream.is_plain()
     }
 
+    /// Whether a datagram was longer than the buffer, and goes where it has to stay one.
+    pub(super) fn has_a_rest_for(&self, to: &End) -> bool {
+        let are_datagrams =
+            self.stream.transport().is_datagram() && to.stream.transport().is_datagram();
+        are_datagrams && self.stream.has_bytes()
+    }
+
     /// A read brought `length` bytes where there was room for `room`.
     pub(super) fn has_read(&mut self, length: usize, room: usize) {
         // What is large takes so long to decrypt that more has come meanwhile.

@@ -132,6 +132,12 @@ impl Flow {
                 self.state = State::Ending;
                 Ok(Step::Moved)
             }
+            Ok(length) if from.has_a_rest_for(to) => {
+                let mut whole = turn.buffer()[..length].to_vec();
+                whole.extend(from.stream.take_buffered());
+                self.send(to, &whole, false)?;
+                Ok(Step::Moved)
+            }
             Ok(length) => self.pass_on(length, from, to, turn.buffer()),
             Err(error) if from.would_block(&error) => Ok(Step::Blocked),
             // There may be a datagram behind the message of one that was lost.
