@@ -242,11 +242,12 @@ impl<D: Dial> Relay<D> {
         };
         let error = Error::of_io(error, failed.name());
         if error.limit() == Some(Limit::PeerIdle) {
-            return Err(self.end(RelayEnding::GivenUp(Cause::Idle)));
+            self.given_up(Cause::Idle);
+            return Err(Next::Done);
         }
         if failed == side {
             let (side, error) = self.broken.take().unwrap_or((side, error));
-            self.reset_other(side);
+            self.reset(side.other());
             return Err(self.end(RelayEnding::Failed(side, error)));
         }
         // What it has sent before it broke is still worth having.
@@ -267,12 +268,38 @@ impl<D: Dial> Relay<D> {
         }
     }
 
-    /// The side that did not fail is told by a reset, where that is possible.
-    fn reset_other(&mut self, failed: Side) {
-        match (failed, &mut self.target) {
-            (Side::Client, Target::Connected(target)) => target.stream.reset_on_close(),
-            (Side::Client, _) => {}
-            (Side::Target, _) => self.client.stream.reset_on_close(),
+    /// Has a side know, where that is possible, that what it was sent is not the whole.
+    fn reset(&mut self, side: Side) {
+        match (side, &mut self.target) {
+            (Side::Client, _) => self.client.stream.reset_on_close(),
+            (Side::Target, Target::Connected(target)) => target.stream.reset_on_close(),
+            (Side::Target, _) => {}
+        }
+    }
+
+    /// Whether a side has not taken what was received for it.
+    fn is_stalled(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.down.is_stalled(),
+            Side::Target => self.up.is_stalled(),
+        }
+    }
+
+    /// A side that has ended breaks when it does not take what is sent to it any more, and no
+    /// read tells.
+    fn look_for_a_break(&mut self, side: Side, turn: &mut Turn<'_>) {
+        let (end, from, to) = match (side, &self.target) {
+            (Side::Client, _) => (&self.client, &self.up, &self.down),
+            (Side::Target, Target::Connected(target)) => (target, &self.down, &self.up),
+            (Side::Target, _) => return,
+        };
+        if from.is_done()
+            && !to.is_done()
+            && let Err(error) = end.stream.pending_error()
+        {
+            let fault = Fault::Receiver(error.with_action("write to").into());
+            // The direction to it is done with, and the other one was: that is the end.
+            _ = self.meet(fault, side.other(), turn);
         }
     }
 
@@ -299,6 +326,10 @@ impl<D: Dial> Relay<D> {
         let first = self.first.unwrap_or(Side::Client);
         match self.broken.take() {
             Some((side, error)) => self.end(RelayEnding::Failed(side, error)),
+            None if self.is_stalled(first) => {
+                self.reset(first);
+                self.end(RelayEnding::Stalled { first })
+            }
             None => self.end(RelayEnding::HalfClosed { first }),
         }
     }
@@ -352,6 +383,11 @@ impl<D: Dial> Task for Relay<D> {
             (Wake::Timer, Target::Connected(_)) => return self.time_is_up(),
             _ => {}
         }
+        match wake {
+            Wake::Ready { ended: true, .. } => self.look_for_a_break(Side::Client, turn),
+            Wake::Second { ended: true, .. } => self.look_for_a_break(Side::Target, turn),
+            _ => {}
+        }
         match self.reach(wake, turn) {
             Some(next) => next,
             None => self.pump(turn),
@@ -359,9 +395,11 @@ impl<D: Dial> Task for Relay<D> {
     }
 
     fn given_up(&mut self, cause: Cause) {
-        if cause != Cause::Idle {
-            self.reset_other(Side::Client);
-            self.reset_other(Side::Target);
+        for side in [Side::Client, Side::Target] {
+            // Who was idle may have been told all there was.
+            if cause != Cause::Idle || self.is_stalled(side) {
+                self.reset(side);
+            }
         }
         self.end(RelayEnding::GivenUp(cause));
     }

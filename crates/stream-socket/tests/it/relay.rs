@@ -224,6 +224,48 @@ fn a_reset_that_a_write_was_told_of_is_no_end() {
 }
 
 #[test]
+fn who_breaks_after_its_end_is_told_of_at_once() {
+    for client_is_first in [true, false] {
+        let (server, backend) = over_tcp(SOON * 10);
+        let (client, target) = server.pair(&backend);
+        let (first, mut other, side) = if client_is_first {
+            (client, target, "client")
+        } else {
+            (target, client, "target")
+        };
+        drop(first);
+        assert_eq!(read_all(&other).unwrap(), b"");
+        other.write_all(b"late").unwrap();
+        let (up, down, ending) = server.ending();
+        assert_eq!(up + down, 4);
+        assert!(ending.starts_with(&format!("{side} failed: ")), "{ending}");
+        assert!(ending.ends_with("(EPIPE)"), "{ending}");
+    }
+}
+
+#[test]
+fn who_did_not_take_all_in_time_is_reset() {
+    for (query, silence, finishes, sentence) in [
+        ("?idle_timeout=1s", SOON, false, "idle for too long"),
+        ("", SOON / 20, true, "closed by client, which took no more"),
+    ] {
+        let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("tcp://{}", backend.local_addr().unwrap());
+        let server = Server::start(&format!("tcp://127.0.0.1:0{query}"), &target, silence);
+        let (client, mut target) = server.pair(&backend);
+        if finishes {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        // More than both kernels hold of it.
+        _ = target.write_all(&vec![7; 64 << 20]);
+        let (_, _, ending) = server.ending();
+        assert_eq!(ending, sentence);
+        let error = read_all(client).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{sentence}");
+    }
+}
+
+#[test]
 fn a_target_that_is_not_there_is_told_of() {
     let gone = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -66,6 +66,11 @@ impl Flow {
         self.sent
     }
 
+    /// Whether something was received that the receiver has not taken.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Ends it; what it holds is lost.
     pub(super) fn give_up(&mut self, pipes: &mut Pipes) {
         self.state = State::Done;

@@ -57,6 +57,12 @@ pub enum RelayEnding {
         /// Who had ended.
         first: Side,
     },
+    /// One side had ended, and took no more of what the other sent: it was reset if its transport
+    /// can be.
+    Stalled {
+        /// Who had ended.
+        first: Side,
+    },
     /// The engine ended it.
     GivenUp(Cause),
 }
@@ -70,6 +76,9 @@ impl fmt::Display for RelayEnding {
             RelayEnding::Unreached(error) => write!(f, "target not reached: {error}"),
             RelayEnding::HalfClosed { first } => {
                 write!(f, "closed by {first}, and {} kept silent", first.other())
+            }
+            RelayEnding::Stalled { first } => {
+                write!(f, "closed by {first}, which took no more")
             }
             RelayEnding::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
             RelayEnding::GivenUp(Cause::Lifetime) => f.write_str("its lifetime was over"),
