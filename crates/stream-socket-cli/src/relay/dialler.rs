@@ -49,6 +49,10 @@ impl Dial for Dialler {
         if error.stage() != Stage::Resolve {
             self.destination.look_again();
         }
+        // A descriptor is taken once, and a second look would hide why it was refused.
+        if self.destination.url().transport().is_inherited() {
+            return None;
+        }
         if error.errno().is_some_and(|errno| LACKS.contains(&errno)) {
             self.short = Some(Short::new(&self.destination));
         }
