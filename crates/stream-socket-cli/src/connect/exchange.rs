@@ -117,7 +117,8 @@ impl Exchange {
             self.from_peer.has_ended()
         };
         Waiting {
-            is_almost_over: has_one_end && self.from_peer.is_empty(),
+            // A peer that is slow to take what is left is not silent.
+            is_almost_over: has_one_end && self.from_peer.is_empty() && self.to_peer.is_empty(),
             to_receive: self.from_peer.wants_more(),
             to_send: self.wants_to_send(),
         }

@@ -211,6 +211,18 @@ fn input_is_sent_while_it_comes_after_the_peers_end() {
 }
 
 #[test]
+fn a_peer_that_has_ended_may_be_slow_to_take_the_rest() {
+    let mut server = python_server(
+        "c.shutdown(socket.SHUT_WR); time.sleep(1)\n\
+         print(len(c.makefile('rb').read()), flush=True)",
+    );
+    let port = server.line();
+    let script = "head -c 20000000 /dev/zero | $BIN connect 127.0.0.1:$PORT --wait 100ms";
+    shell(script, &[("PORT", &port)]).prints("");
+    assert_eq!(server.finish(), (Some(0), "20000000\n".to_owned()));
+}
+
+#[test]
 fn an_input_that_never_ends_is_given_up_after_the_peers_end() {
     let server = Server::start("tcp://127.0.0.1:0 daytime");
     let mut client = Script::start("$BIN connect $URL --wait 100ms", &[("URL", server.url())]);
