@@ -429,8 +429,12 @@ impl<T: Task> Engine<T> {
             Counts::raise(&counts.lifetime);
             self.give_up(token, Cause::Lifetime);
         } else if slot.idles_out().is_some_and(|idle| idle <= moment) {
-            Counts::raise(&counts.idle);
-            self.give_up(token, Cause::Idle);
+            if slot.is_idle(moment) {
+                Counts::raise(&counts.idle);
+                return self.give_up(token, Cause::Idle);
+            }
+            let due = slot.due();
+            self.timers.set(&mut slot.timer, token, due);
         } else if slot.is_to_retry(moment) {
             self.wake(token, WRITABLE, now);
         } else {

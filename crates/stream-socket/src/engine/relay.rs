@@ -322,7 +322,11 @@ impl<D: Dial> Relay<D> {
     }
 
     /// One side has been silent for too long after the other has ended.
-    fn time_is_up(&mut self) -> Next {
+    fn time_is_up(&mut self, turn: &mut Turn<'_>) -> Next {
+        if self.is_moving() {
+            self.renew_patience(turn);
+            return Next::Wait(self.client.interest());
+        }
         let first = self.first.unwrap_or(Side::Client);
         match self.broken.take() {
             Some((side, error)) => self.end(RelayEnding::Failed(side, error)),
@@ -376,11 +380,19 @@ impl<D: Dial> Task for Relay<D> {
         is_targets && self.client.stream.is_unshared()
     }
 
+    fn is_moving(&mut self) -> bool {
+        let Target::Connected(target) = &self.target else {
+            return false;
+        };
+        let (up, down) = (self.up.is_taken(target), self.down.is_taken(&self.client));
+        up || down
+    }
+
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match (wake, &mut self.target) {
             (Wake::Ready { .. }, _) => self.client.ready.note(wake),
             (Wake::Second { .. }, Target::Connected(end)) => end.ready.note(wake),
-            (Wake::Timer, Target::Connected(_)) => return self.time_is_up(),
+            (Wake::Timer, Target::Connected(_)) => return self.time_is_up(turn),
             _ => {}
         }
         match wake {

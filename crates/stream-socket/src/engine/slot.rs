@@ -180,6 +180,15 @@ impl<T: Task> Slot<T> {
         self.last_active.after(self.limits.idle?)
     }
 
+    /// Whether it is idle after all, now that it seems to have been for too long.
+    pub(super) fn is_idle(&mut self, now: Moment) -> bool {
+        if self.task.is_moving() {
+            self.last_active = now;
+            return false;
+        }
+        true
+    }
+
     /// Whether it is time to try again to write; that is told once.
     pub(super) fn is_to_retry(&mut self, now: Moment) -> bool {
         let retry = self.hearing.as_mut().map(|hearing| &mut hearing.retry);

@@ -43,6 +43,12 @@ pub trait Task {
         false
     }
 
+    /// Whether something moves of which no descriptor tells: a slow peer takes what the system
+    /// holds for him. It is asked when it would have been idle for too long. False by itself.
+    fn is_moving(&mut self) -> bool {
+        false
+    }
+
     /// Is told how to be [entered](super::Engine::enter), if it is not done after its first run.
     /// Does nothing by itself.
     fn placed(&mut self, _id: TaskId) {}

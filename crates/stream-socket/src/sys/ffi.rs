@@ -1,7 +1,7 @@
 //! What no safe crate offers, and nothing else: the only unsafe code of the library.
 //!
 //! - the bytes of an address that rustix has received, and can't always decode;
-//! - setsockopt(2) for options that neither rustix nor socket2 knows;
+//! - setsockopt(2) for options that neither rustix nor socket2 knows, and ioctl(2) likewise;
 //! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram;
 //! - pthread_atfork(3), and descriptors that are known by number: in a forked child, and those that
 //!   this process was started with.
@@ -47,6 +47,19 @@ pub(super) fn set_option(
         Err(last_error())
     } else {
         Ok(())
+    }
+}
+
+/// ioctl(TIOCOUTQ): bytes that the system holds for the peer of a stream.
+pub(super) fn queued(socket: BorrowedFd<'_>) -> Result<libc::c_int, Errno> {
+    let mut length: libc::c_int = 0;
+    // SAFETY: the request writes one int, to `length`, which lives until the call returns; the
+    // descriptor is borrowed and so is open.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut length) };
+    if result < 0 {
+        Err(last_error())
+    } else {
+        Ok(length)
     }
 }
 

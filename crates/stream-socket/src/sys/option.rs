@@ -155,6 +155,12 @@ pub(crate) fn coalesce(socket: BorrowedFd<'_>) -> Set {
     set(|| ffi::set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1))
 }
 
+/// Bytes that were sent over a stream and that its peer has not taken; `SIOCOUTQ`, tcp(7).
+pub(crate) fn queued(socket: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let length = call(Call::Option, || ffi::queued(socket))?;
+    Ok(usize::try_from(length).unwrap_or_default())
+}
+
 fn integer(value: u32) -> libc::c_int {
     libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX)
 }

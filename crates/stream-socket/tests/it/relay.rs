@@ -266,6 +266,33 @@ fn who_did_not_take_all_in_time_is_reset() {
 }
 
 #[test]
+fn who_takes_it_slowly_is_not_idle() {
+    const LENGTH: usize = 16 << 20;
+    for (query, silence, finishes) in [("?idle_timeout=1s", SOON, false), ("", SOON / 20, true)] {
+        let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("tcp://{}", backend.local_addr().unwrap());
+        let server = Server::start(&format!("tcp://127.0.0.1:0{query}"), &target, silence);
+        let (mut client, mut target) = server.pair(&backend);
+        // The window is small, so that the relay's system is soon told of what is taken.
+        let small = socket2::SockRef::from(&client).set_recv_buffer_size(32 * 1024);
+        small.unwrap();
+        if finishes {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        let sender = thread::spawn(move || target.write_all(&vec![7; LENGTH]).unwrap());
+        let (begun, mut taken) = (Instant::now(), 0);
+        // So slowly that the relay is not told that there is room again.
+        while begun.elapsed() < Duration::from_secs(3) {
+            taken += client.read(&mut [0; 2048]).unwrap();
+            thread::sleep(Duration::from_millis(10));
+        }
+        taken += read_all(client).unwrap().len();
+        assert_eq!(taken, LENGTH, "{query}");
+        sender.join().unwrap();
+    }
+}
+
+#[test]
 fn a_target_that_is_not_there_is_told_of() {
     let gone = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -47,6 +47,13 @@ impl<T: Task> Task for Work<T> {
         }
     }
 
+    fn is_moving(&mut self) -> bool {
+        match self {
+            Work::Task(task) => task.is_moving(),
+            Work::Handshake(_) => false,
+        }
+    }
+
     fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> Next {
         match self {
             Work::Task(task) => task.run(wake, turn),

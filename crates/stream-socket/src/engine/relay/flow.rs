@@ -24,9 +24,17 @@ pub(super) struct Flow {
     sent: u64,
 }
 
-/// What was received and could not be sent yet: at most one buffer, or one pipe.
+/// What was received and could not be sent yet.
 #[derive(Debug)]
-enum Held {
+struct Held {
+    content: Content,
+    /// Bytes that the system held for the receiver when it was full, or when it was last looked.
+    queued: usize,
+}
+
+/// At most one buffer, or one pipe.
+#[derive(Debug)]
+enum Content {
     Bytes(Box<[u8]>, usize),
     Pipe(Loan),
 }
@@ -71,10 +79,24 @@ impl Flow {
         self.held.is_some()
     }
 
+    /// Whether a receiver that is full has taken something since that was looked at.
+    pub(super) fn is_taken(&mut self, to: &End) -> bool {
+        let Some(held) = self.held.as_deref_mut() else {
+            return false;
+        };
+        let before = std::mem::replace(&mut held.queued, to.stream.queued());
+        held.queued < before
+    }
+
+    fn hold(&mut self, content: Content, to: &End) {
+        let queued = to.stream.queued();
+        self.held = Some(Box::new(Held { content, queued }));
+    }
+
     /// Ends it; what it holds is lost.
     pub(super) fn give_up(&mut self, pipes: &mut Pipes) {
         self.state = State::Done;
-        if let Some(Held::Pipe(loan)) = self.held.take().map(|held| *held) {
+        if let Some(Content::Pipe(loan)) = self.held.take().map(|held| held.content) {
             pipes.give_back(loan);
         }
     }
@@ -194,7 +216,7 @@ impl Flow {
                     self.sent += length as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.held = Some(Box::new(Held::Bytes(bytes[at..].into(), 0)));
+                    self.hold(Content::Bytes(bytes[at..].into(), 0), to);
                     break;
                 }
                 Err(error) => return Err(Fault::Receiver(error)),
@@ -246,7 +268,7 @@ impl Flow {
             match to.drain(&mut loan.pipe) {
                 Ok(length) => self.sent += length as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.held = Some(Box::new(Held::Pipe(loan)));
+                    self.hold(Content::Pipe(loan), to);
                     return Ok(());
                 }
                 Err(error) => return Err(Fault::Receiver(error)),
@@ -262,13 +284,16 @@ impl Flow {
             if !to.ready.writable {
                 return Ok(false);
             }
-            let sent = match held {
-                Held::Bytes(bytes, at) => to.write(&bytes[*at..], false),
-                Held::Pipe(loan) => to.drain(&mut loan.pipe),
+            let sent = match &mut held.content {
+                Content::Bytes(bytes, at) => to.write(&bytes[*at..], false),
+                Content::Pipe(loan) => to.drain(&mut loan.pipe),
             };
             match sent {
                 Ok(length) => self.has_sent(length, turn),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    held.queued = to.stream.queued();
+                    return Ok(false);
+                }
                 Err(error) => return Err(Fault::Receiver(error)),
             }
         }
@@ -277,14 +302,14 @@ impl Flow {
 
     fn has_sent(&mut self, length: usize, turn: &mut Turn<'_>) {
         self.sent += length as u64;
-        let is_gone = |held: &mut Box<Held>| match &mut **held {
-            Held::Bytes(bytes, at) => {
+        let is_gone = |held: &mut Box<Held>| match &mut held.content {
+            Content::Bytes(bytes, at) => {
                 *at += length;
                 *at >= bytes.len()
             }
-            Held::Pipe(loan) => loan.pipe.is_empty(),
+            Content::Pipe(loan) => loan.pipe.is_empty(),
         };
-        if let Some(Held::Pipe(loan)) = self.held.take_if(is_gone).map(|held| *held) {
+        if let Some(Content::Pipe(loan)) = self.held.take_if(is_gone).map(|held| held.content) {
             turn.pipes.give_back(loan);
         }
     }
