@@ -369,6 +369,12 @@ impl Stream {
         self.sent
     }
 
+    /// Bytes that the system holds for the peer, who has not taken them; zero where it does not
+    /// tell. They become fewer long before a slow peer leaves room for a write.
+    pub fn bytes_queued(&self) -> usize {
+        sys::option::queued(self.source.as_fd()).unwrap_or_default()
+    }
+
     /// Whether a read has something to tell of which the descriptor does not know.
     pub(crate) fn has_buffered(&self) -> bool {
         let of_peer = |peer: &PeerEnd| self.at_end || peer.has_news();

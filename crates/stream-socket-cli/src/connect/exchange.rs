@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use stream_socket::{Interest, Member, Stream, Transport, select};
+use stream_socket::{Interest, Limit, Member, Stream, Transport, select};
 
 use super::channel::Channel;
 use super::patience::{Expiry, Limits, Patience, Waiting};
@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     patience: Patience,
     progress: Option<Progress>,
     has_sent: bool,
+    /// Bytes that the system held for the peer when it took no more, or when it was last looked.
+    queued: usize,
     /// The peer is to be told that nothing more comes, for which over TLS there may be no room yet.
     owes_the_end: bool,
     /// Nobody reads our output any more.
@@ -75,6 +77,7 @@ impl Exchange {
             patience: Patience::new(limits, now),
             progress: Progress::new(standard.is_redirected, is_quiet, now),
             has_sent: false,
+            queued: 0,
             owes_the_end: false,
             reader_has_gone: false,
             stream,
@@ -268,11 +271,20 @@ impl Exchange {
                 self.to_peer.written(count);
                 self.patience.taken(now);
                 self.has_sent = true;
-                Ok(())
             }
-            Err(error) if may_be_tried_again(&error) => Ok(()),
-            Err(error) => Err(Failure::of_stream(error)),
+            Err(error) if may_be_tried_again(&error) => {}
+            Err(error) => return Err(Failure::of_stream(error)),
         }
+        if !self.to_peer.is_empty() {
+            self.queued = self.stream.bytes_queued();
+        }
+        Ok(())
+    }
+
+    /// Whether a slow peer has taken something of what it has yet to take.
+    fn is_taking(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.queued, self.stream.bytes_queued());
+        self.wants_to_send() && self.queued < before
     }
 
     fn receive(&mut self, now: Instant) -> Result<(), Failure> {
@@ -305,10 +317,14 @@ impl Exchange {
     }
 
     /// Ends it if a limit has passed.
-    fn expire(&self, now: Instant) -> Result<Course, Failure> {
+    fn expire(&mut self, now: Instant) -> Result<Course, Failure> {
         let expiry = self.patience.next(self.waiting());
         match expiry.filter(|(instant, _)| *instant <= now) {
             None => Ok(Course::GoesOn),
+            Some((_, Expiry::Silence(_) | Expiry::Limit(Limit::Write, _))) if self.is_taking() => {
+                self.patience.taken(now);
+                Ok(Course::GoesOn)
+            }
             Some((_, Expiry::Over)) => Ok(Course::IsOver),
             Some((_, Expiry::Silence(span))) => Err(Failure::Silence(format!(
                 "gave up on {}: nothing moved either way for {span:?}",

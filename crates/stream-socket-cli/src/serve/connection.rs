@@ -23,6 +23,8 @@ pub(super) struct Connection {
     /// When it last moved in the direction that is waited for, and how far it had come.
     moved: Instant,
     count: u64,
+    /// Bytes that the system held for the client when it took no more, or when it was last looked.
+    queued: usize,
 }
 
 enum Phase {
@@ -59,6 +61,7 @@ impl Connection {
             opened: now,
             moved: now,
             count: 0,
+            queued: 0,
         }
     }
 
@@ -139,6 +142,9 @@ impl Connection {
         };
         if interest != self.interest || count != self.count {
             (self.interest, self.count, self.moved) = (interest, count, turn.now());
+            if interest != Interest::READ {
+                self.queued = self.stream.bytes_queued();
+            }
         }
         let due = self.due();
         turn.set_timer(due.map(|due| due.saturating_duration_since(turn.now())));
@@ -162,12 +168,22 @@ impl Connection {
     }
 
     /// Why it has to end, if it has taken too long.
-    fn expired(&self, now: Instant) -> Option<Ending> {
+    fn expired(&mut self, now: Instant) -> Option<Ending> {
         self.due().filter(|due| *due <= now)?;
+        if matches!(self.phase, Phase::Serving(_)) && self.is_moving() {
+            self.moved = now;
+            return None;
+        }
         Some(match (&self.phase, self.limit()) {
             (Phase::Serving(_), (limit, Some(span))) => Ending::TimedOut(limit, span),
             _ => Ending::Done,
         })
+    }
+
+    /// Whether a slow client has taken something of what it has yet to take.
+    pub(super) fn is_moving(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.queued, self.stream.bytes_queued());
+        self.interest != Interest::READ && self.queued < before
     }
 
     pub(super) fn given_up(&mut self, cause: Cause) {

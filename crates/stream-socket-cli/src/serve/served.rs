@@ -176,6 +176,13 @@ impl Task for Served {
         }
     }
 
+    fn is_moving(&mut self) -> bool {
+        match self {
+            Served::Connection { connection, .. } => connection.is_moving(),
+            _ => false,
+        }
+    }
+
     fn given_up(&mut self, cause: Cause) {
         match self {
             Served::Connection { connection, .. } => connection.given_up(cause),

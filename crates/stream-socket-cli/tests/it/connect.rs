@@ -223,6 +223,22 @@ fn a_peer_that_has_ended_may_be_slow_to_take_the_rest() {
 }
 
 #[test]
+fn a_peer_that_takes_it_slowly_is_not_silent() {
+    for limit in ["--timeout 1s", "--write-timeout 1s"] {
+        let mut server = python_server(
+            "c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)\n\
+             end, n = time.time() + 3, 0\n\
+             while time.time() < end: n += len(c.recv(1000)); time.sleep(0.01)\n\
+             print(n + len(c.makefile('rb').read()), flush=True)",
+        );
+        let port = server.line();
+        let script = format!("head -c 20000000 /dev/zero | $BIN connect 127.0.0.1:$PORT {limit}");
+        shell(&script, &[("PORT", &port)]).prints("");
+        assert_eq!(server.finish(), (Some(0), "20000000\n".to_owned()));
+    }
+}
+
+#[test]
 fn an_input_that_never_ends_is_given_up_after_the_peers_end() {
     let server = Server::start("tcp://127.0.0.1:0 daytime");
     let mut client = Script::start("$BIN connect $URL --wait 100ms", &[("URL", server.url())]);

@@ -120,6 +120,25 @@ fn read_and_write_timeouts_end_idle_connections() {
 }
 
 #[test]
+fn a_client_that_takes_it_slowly_is_not_idle() {
+    let script = "python3 -c '
+import socket, sys, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+s.connect((\"127.0.0.1\", int(sys.argv[1])))
+end, left = time.time() + 3, 8 << 20
+while time.time() < end: s.recv(1000); time.sleep(0.01)
+while left > 0:
+    got = len(s.recv(65536)); left -= got
+    if not got: sys.exit(\"cut off\")
+print(\"all\")' $PORT";
+    for limit in ["--idle-timeout 1s", "--write-timeout 1s"] {
+        let server = Server::start(&format!("tcp://127.0.0.1:0 chargen {limit}"));
+        shell(script, &[("PORT", server.port())]).prints("all\n");
+        server.end();
+    }
+}
+
+#[test]
 fn a_lack_of_descriptors_pauses_accepting_and_no_more() {
     let mut command = Command::new("bash");
     let script = format!("ulimit -n 20; exec {BINARY} serve tcp://127.0.0.1:0 echo");

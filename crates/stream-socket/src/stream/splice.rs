@@ -72,11 +72,6 @@ impl Stream {
         Ok(length)
     }
 
-    /// Bytes that the system holds for the peer; zero where it does not tell.
-    pub(crate) fn queued(&self) -> usize {
-        option::queued(self.source.as_fd()).unwrap_or_default()
-    }
-
     fn splice_error(&mut self, errno: Errno, limit: Limit) -> io::Error {
         if errno == Errno::AGAIN {
             return io::ErrorKind::WouldBlock.into();

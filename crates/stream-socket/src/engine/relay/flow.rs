@@ -84,12 +84,12 @@ impl Flow {
         let Some(held) = self.held.as_deref_mut() else {
             return false;
         };
-        let before = std::mem::replace(&mut held.queued, to.stream.queued());
+        let before = std::mem::replace(&mut held.queued, to.stream.bytes_queued());
         held.queued < before
     }
 
     fn hold(&mut self, content: Content, to: &End) {
-        let queued = to.stream.queued();
+        let queued = to.stream.bytes_queued();
         self.held = Some(Box::new(Held { content, queued }));
     }
 
@@ -291,7 +291,7 @@ impl Flow {
             match sent {
                 Ok(length) => self.has_sent(length, turn),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    held.queued = to.stream.queued();
+                    held.queued = to.stream.bytes_queued();
                     return Ok(false);
                 }
                 Err(error) => return Err(Fault::Receiver(error)),
