@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Socket(Error),
     /// Something was waited for in vain; the whole sentence.
     Silence(String),
+    /// A signal ended it, of this name and number.
+    Signal(&'static str, u8),
     /// Something other than a socket failed: a file, standard output.
     System(String, io::Error),
 }
@@ -30,8 +32,9 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
-        match self.stage() {
-            Some(Stage::Parse) => exit::USAGE,
+        match (self, self.stage()) {
+            (Failure::Signal(_, number), _) => exit::SIGNAL + number,
+            (_, Some(Stage::Parse)) => exit::USAGE,
             _ => exit::FAILED,
         }
     }
@@ -42,14 +45,14 @@ impl Failure {
             Failure::Usage(_) => Some(Stage::Parse),
             Failure::Socket(error) => Some(error.stage()),
             Failure::Silence(_) => Some(Stage::Io),
-            Failure::System(..) => None,
+            Failure::Signal(..) | Failure::System(..) => None,
         }
     }
 
     /// The system's number, if a system call gave one.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            Failure::Usage(_) | Failure::Silence(_) => None,
+            Failure::Usage(_) | Failure::Silence(_) | Failure::Signal(..) => None,
             Failure::Socket(error) => error.errno(),
             Failure::System(_, error) => error.raw_os_error(),
         }
@@ -61,6 +64,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Usage(sentence) | Failure::Silence(sentence) => f.write_str(sentence),
             Failure::Socket(error) => error.fmt(f),
+            Failure::Signal(name, _) => write!(f, "ended by {name}"),
             Failure::System(action, error) => write!(f, "{action}: {error}"),
         }
     }

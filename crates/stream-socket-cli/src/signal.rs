@@ -1,11 +1,12 @@
 //! The signals that ask the command to end, TERM and INT, and the one to look again: HUP.
 
 use std::io::{self, ErrorKind, Read};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use stream_socket::{Stream, Transport};
 
@@ -14,6 +15,11 @@ use crate::failure::Failure;
 /// A second signal this soon is the first one told twice: timeout(1) sends it to the process and
 /// then to its whole group.
 pub(crate) const SAME_SIGNAL: Duration = Duration::from_millis(100);
+
+/// Whether this is process 1, as in a container, to which the kernel gives all orphans.
+pub(crate) fn is_init() -> bool {
+    process::id() == 1
+}
 
 /// The numbers of the signals, kept until the loop has time for them.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Signals {
     last: Arc<AtomicUsize>,
     /// HUP, which must not take the place of one that asks to end.
     hang_up: Arc<AtomicUsize>,
+    /// What is no more than a reason to wake.
+    _others: Arc<AtomicUsize>,
 }
 
 impl Signals {
@@ -37,13 +45,23 @@ impl Signals {
         Self::of(&[SIGTERM, SIGINT, SIGHUP])
     }
 
+    /// The same; and where orphans are this process's to reap, it wakes for them, too.
+    pub(crate) fn install_as_parent() -> Result<Self, Failure> {
+        let signals: &[i32] = &[SIGTERM, SIGINT, SIGHUP, SIGCHLD];
+        Self::of(if is_init() { signals } else { &signals[..3] })
+    }
+
     fn of(signals: &[i32]) -> Result<Self, Failure> {
         let (mut wake, sender) = Stream::pair(Transport::Unix)?;
         wake.set_blocking(false);
         let (sender, _) = sender.into_parts()?;
-        let (last, hang_up) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let (last, hang_up, others) = <(Arc<AtomicUsize>, Arc<_>, Arc<_>)>::default();
         for &signal in signals {
-            let place = if signal == SIGHUP { &hang_up } else { &last };
+            let place = match signal {
+                SIGHUP => &hang_up,
+                SIGCHLD => &others,
+                _ => &last,
+            };
             // In this order: the number is there when the loop wakes.
             let installed = flag::register_usize(signal, Arc::clone(place), signal as usize)
                 .and_then(|_| sender.try_clone())
@@ -56,6 +74,7 @@ impl Signals {
             wake,
             last,
             hang_up,
+            _others: others,
         })
     }
 
@@ -96,9 +115,13 @@ impl Signal {
         i32::try_from(self.0) == Ok(SIGHUP)
     }
 
-    /// Ends the process as the signal would have: the shell tells 128 and its number.
+    /// Ends the process as the signal would have: the shell tells 128 and its number. It returns
+    /// in process 1, for which the kernel has no such end.
     pub(crate) fn die(self) -> Failure {
         let number = i32::try_from(self.0).unwrap_or(SIGTERM);
+        if is_init() {
+            return Failure::Signal(self.name(), self.0.try_into().unwrap_or_default());
+        }
         let error = match low_level::emulate_default_handler(number) {
             Err(error) => error,
             Ok(()) => io::Error::from(io::ErrorKind::Other),

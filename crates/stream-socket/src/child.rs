@@ -150,3 +150,36 @@ pub fn keep_descriptors() -> Result<()> {
         failed(Stage::Io, name, errno).with_action("keep")
     })
 }
+
+/// Reaps children that nobody in this process has started: orphans, which the kernel gives to
+/// process 1 of a container, or to one that asked for them; how many. It never waits.
+///
+/// `is_own` says which are to be left to whoever has started them. What stands behind such a one
+/// is found by the next call, after that one was reaped.
+///
+/// # Errors
+///
+/// At [`Stage::Io`], with the number of [waitid(2)].
+///
+/// # Examples
+///
+/// ```
+/// // As process 1, all of whose own children have ended.
+/// let count = stream_socket::reap_orphans(|_| false)?;
+/// # assert_eq!(count, 0);
+/// # Ok::<(), stream_socket::Error>(())
+/// ```
+///
+/// [waitid(2)]: https://man7.org/linux/man-pages/man2/waitid.2.html
+pub fn reap_orphans(is_own: impl Fn(u32) -> bool) -> Result<usize> {
+    let refused = |errno| failed(Stage::Io, "the orphans", errno).with_action("reap");
+    let mut count = 0;
+    while let Some(child) = sys::ended_child().map_err(refused)? {
+        if is_own(child) {
+            break;
+        }
+        sys::reap(child).map_err(refused)?;
+        count += 1;
+    }
+    Ok(count)
+}

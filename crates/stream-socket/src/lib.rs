@@ -154,7 +154,7 @@ mod trust;
 mod url;
 
 pub use address::{SocketAddress, UnixAddress, VsockAddress};
-pub use child::{ChildEnd, end_with_parent, keep_descriptors, kill_group, terminate};
+pub use child::{ChildEnd, end_with_parent, keep_descriptors, kill_group, reap_orphans, terminate};
 pub use connecting::{Connecting, Lookup, Route, resolve};
 pub use datagram::{Batch, Datagram, DatagramSocket, Received};
 pub use error::{Error, Limit, Result, Stage};

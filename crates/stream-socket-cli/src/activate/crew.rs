@@ -3,13 +3,14 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use stream_socket::ChildEnd;
+use stream_socket::{ChildEnd, reap_orphans};
 
 use super::launcher::Launcher;
 use super::post::Post;
 use super::worker::Worker;
 use crate::child;
 use crate::failure::Failure;
+use crate::signal::is_init;
 
 /// All that run.
 pub(crate) struct Crew {
@@ -115,6 +116,16 @@ impl Crew {
         }
         self.judge_trial(now);
         self.leaving.retain_mut(|leaving| leaving.remains(now));
+        if is_init() {
+            self.reap_orphans();
+        }
+    }
+
+    fn reap_orphans(&self) {
+        let is_own = |process| self.workers().any(|worker| worker.process() == process);
+        if let Err(error) = reap_orphans(is_own) {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Starts new workers beside the old ones, to take over once they have settled.
@@ -131,6 +142,8 @@ impl Crew {
         if let Some(failure) = failure {
             tracing::warn!("kept the old workers: {failure}");
             self.call_off_trial(now);
+        } else if self.trial.is_empty() {
+            tracing::info!("nobody to be replaced");
         }
     }
 

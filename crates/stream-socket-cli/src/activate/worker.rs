@@ -41,6 +41,10 @@ impl Worker {
         self.number
     }
 
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What is readable once it has ended.
     pub(super) fn end(&self) -> &ChildEnd {
         &self.end

@@ -14,7 +14,7 @@ pub(super) fn run(arguments: ActivateArguments) -> Result<(), Failure> {
     let sockets = Sockets::open(&arguments.urls, &arguments.names, &arguments.flags)?;
     // What is not passed on purpose, no worker is to have.
     stream_socket::keep_descriptors()?;
-    let signals = Signals::install_with_hang_up()?;
+    let signals = Signals::install_as_parent()?;
     let mut bound = String::new();
     for (url, name) in sockets.told() {
         // Writing to a string can't fail.

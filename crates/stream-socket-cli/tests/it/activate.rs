@@ -9,8 +9,10 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::programs::{children, exists, process};
-use crate::support::{BINARY, Folder, LIMIT, Script, Server, abstract_name, shell};
+use crate::programs::{exists, process};
+use crate::support::{
+    BINARY, Folder, LIMIT, Script, Server, abstract_name, children, shell, signal,
+};
 
 /// Answers each connection with what it was started with, as the system's own sd_listen_fds(3)
 /// and the kernel tell it. It is Debian's python3 that has that.
@@ -160,7 +162,7 @@ fn a_worker_that_ends_is_started_again() {
     let mut server = activate("tcp://127.0.0.1:0 --workers 2 --settle 0s", &TELL);
     for _ in 0..3 {
         let worker = answering(server.url());
-        shell(&format!("kill -KILL {worker}"), &[]).prints("");
+        signal(worker, "KILL");
         let line = server.wait_for_log("ended");
         assert_eq!(process(&line), worker, "{line}");
         assert!(line.contains("status=\"signal: 9 (SIGKILL)\""), "{line}");
@@ -276,7 +278,7 @@ s.sendto(b'served', s.recvfrom(9)[1])";
         server.wait_for_log("listening");
         for _ in 0..2 {
             server.rests();
-            assert_eq!(children(&server), 0);
+            assert!(children(server.id()).is_empty());
             let script = format!("$BIN connect $URL {ask}");
             let outcome = shell(&script, &[("URL", server.url())]);
             assert!(!outcome.out.is_empty(), "{outcome:?}");
@@ -286,7 +288,7 @@ s.sendto(b'served', s.recvfrom(9)[1])";
         }
         // Nobody is there to be replaced.
         server.signal("HUP");
-        server.rests();
+        server.wait_for_log("nobody to be replaced");
         let log = server.end();
         assert!(log.contains("workers=0"), "{log}");
     }
@@ -312,6 +314,37 @@ fn nobody_becomes_a_worker_of_one_that_has_ended() {
         let script = format!("bash -c '{become_worker}' {parent}; echo $?");
         shell(&script, &[]).prints(told);
     }
+}
+
+#[test]
+fn process_1_of_a_container_reaps_orphans() {
+    // An orphan that has ended in a group of its own, and two of a worker that is killed.
+    let script = "setsid sh -c 'sleep 0.1 & sleep 0.2 &' ; sleep 1000 & sleep 1001 & \
+        echo ready process=$$ . >&2; wait";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc", BINARY]);
+    command.args(["activate", "tcp://127.0.0.1:0", "--", "sh", "-c", script]);
+    let mut server = Server::start_command(command, 1);
+    server.wait_for_log("ready");
+    let init = children(server.id())[0];
+    let alone = |former: u32| {
+        let begun = Instant::now();
+        loop {
+            let running = children(init);
+            match running[..] {
+                [one] if one != former => return one,
+                _ => assert!(begun.elapsed() < LIMIT, "{running:?} are left"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let first = alone(0);
+    signal(first, "KILL");
+    server.wait_for_log("ready");
+    alone(first);
+    signal(init, "TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Signals, and what they leave behind.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
-use crate::support::{Folder, Script, Server, shell};
+use crate::support::{BINARY, Folder, Script, Server, children, shell, signal};
 
 #[test]
 fn term_and_int_end_it_with_success() {
@@ -68,6 +69,25 @@ fn chargen_ends_with_a_whole_line() {
     assert!(text.ends_with("\r\n") && last.len() == 72, "{text:?}");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn process_1_ends_with_the_code_of_the_signal_that_it_can_not_die_of() {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc", BINARY]);
+    command.args(["serve", "tcp://127.0.0.1:0", "echo", "--drain", "never"]);
+    let mut server = Server::start_command(command, 1);
+    let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
+    client.write("x\n");
+    assert_eq!(client.line(), "x");
+    let init = children(server.id())[0];
+    signal(init, "TERM");
+    server.wait_for_log("draining");
+    shell("sleep 0.2", &[]);
+    signal(init, "TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(128 + 15), "{log}");
+    assert!(log.ends_with("stream-socket: ended by TERM"), "{log}");
 }
 
 #[test]

@@ -189,6 +189,14 @@ impl Drop for Server {
     }
 }
 
+/// The children of a process with one thread, zombies among them: proc_pid_task_tid_children(5).
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = list.unwrap();
+    let numbers = children.split_whitespace().map(|id| id.parse().unwrap());
+    numbers.collect()
+}
+
 pub(crate) fn signal(process: u32, name: &str) {
     let script = format!("kill -{name} {process}");
     let status = Command::new("sh").args(["-c", &script]).status().unwrap();

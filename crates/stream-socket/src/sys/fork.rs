@@ -9,6 +9,8 @@ use std::process::Child;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
 use super::seam::{Call, call};
 use super::{Errno, ffi};
 
@@ -55,6 +57,23 @@ pub(crate) fn end_with_parent(parent: u32) -> Result<(), Errno> {
     } else {
         Err(Errno::SRCH)
     }
+}
+
+/// waitid(2): the first child that has ended and was not reaped, which it stays.
+pub(crate) fn ended_child() -> Result<Option<u32>, Errno> {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::All, flags) {
+        Ok(status) => Ok(status.pid().map(|id| id.as_raw().unsigned_abs())),
+        Err(nix::errno::Errno::ECHILD) => Ok(None),
+        Err(errno) => Err(Errno::from_raw_os_error(errno as i32)),
+    }
+}
+
+/// waitid(2), of a child that has ended.
+pub(crate) fn reap(child: u32) -> Result<(), Errno> {
+    let id = i32::try_from(child).map_err(|_| Errno::CHILD)?;
+    let id = rustix::process::Pid::from_raw(id);
+    rustix::process::waitpid(id, rustix::process::WaitOptions::NOHANG).map(drop)
 }
 
 /// Lends a descriptor that this process inherited, of which only the number is known.

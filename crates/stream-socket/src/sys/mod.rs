@@ -31,5 +31,7 @@ pub use control::LocalAddress;
 pub use credentials::PeerCredentials;
 pub(crate) use credentials::peer as peer_credentials;
 pub(crate) use errno::{Errno, failed, is_exhaustion, phrase, timed_out};
-pub(crate) use fork::{child_descriptor, end_with_parent, kill_group_of, terminate};
+pub(crate) use fork::{
+    child_descriptor, end_with_parent, ended_child, kill_group_of, reap, terminate,
+};
 pub(crate) use socket::reserve;
