@@ -88,6 +88,7 @@ pub(crate) struct Head {
     method: u8,
     followed: u32,
     proxied: bool,
+    counted: bool,
     write_timeout: i64,
 }
 
@@ -181,6 +182,7 @@ impl Socket {
                 method: 0,
                 followed: 0,
                 proxied: false,
+                counted: false,
                 write_timeout: -1,
             },
             object: Object::Empty,

@@ -200,7 +200,7 @@ static void begin(ss_selection *selection)
 		selection->turn = 0;
 		gather_all(selection);
 	}
-	selection->buffered |= selection->turn != 0 && ss_watch_has_unread();
+	selection->buffered |= selection->turn != 0 && ss_watch_has_ready();
 }
 
 static void end(ss_selection *selection)

@@ -129,6 +129,8 @@ typedef struct {
 	/* Of a listener, whether its connections begin with a header of the PROXY protocol; of a stream,
 	 * whether it did. */
 	bool proxied;
+	/* Whether it counts among the streams that are open (watch.c). */
+	bool counted;
 	/* How long a Fiber may wait in one write, in nanoseconds; -1: as long as in a read. */
 	int64_t write_timeout;
 } ss_socket;
@@ -231,8 +233,11 @@ ZEND_NAMED_FUNCTION(ss_select);
 /* watch.c */
 void ss_watch_begin(void);
 void ss_watch_end(void);
+/* What streams tell: that they are made, read from, something else now, and closed. */
+void ss_watch_open(ss_socket *socket);
+void ss_watch_read(const php_stream *stream, ss_socket *socket);
 void ss_watch_leave(ss_socket *socket);
-void ss_watch_read(const ss_socket *socket);
+void ss_watch_close(ss_socket *socket);
 
 /* proxy.c */
 void ss_proxy_collect(php_stream *stream, ss_options *options);

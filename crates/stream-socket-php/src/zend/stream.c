@@ -73,7 +73,7 @@ static ssize_t op_read(php_stream *stream, char *buffer, size_t count)
 	ssize_t came = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS
 		? ss_parked_read(stream, socket, buffer, count, looks_once(stream), &eof, &outcome)
 		: ss_read(socket, buffer, count, looks_once(stream), &eof, &outcome);
-	ss_watch_read(socket);
+	ss_watch_read(stream, socket);
 	if (eof) {
 		stream->eof = 1;
 	}
@@ -91,7 +91,7 @@ static int op_close(php_stream *stream, int close_handle)
 	if (socket == NULL) {
 		return 0;
 	}
-	ss_watch_leave(socket);
+	ss_watch_close(socket);
 	ss_closing_gone(socket);
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */

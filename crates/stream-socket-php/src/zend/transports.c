@@ -157,6 +157,7 @@ php_stream *ss_make_stream(int transport, const char *target, size_t length,
 		ss_closed(socket);
 		return NULL;
 	}
+	ss_watch_open(socket);
 	if (ss_is_datagram(socket)) {
 		/* The largest datagram over UDP comes whole in one read. */
 		stream->chunk_size = 65536;

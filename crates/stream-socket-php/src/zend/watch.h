@@ -29,10 +29,12 @@ uint32_t ss_watch_follow(HashTable *const tables[SS_SETS]);
 uint32_t ss_watch_turn(void);
 const uint32_t *ss_watch_apart(int which, uint32_t *count);
 uint32_t ss_watch_followed(int which);
+bool ss_watch_has_ready(void);
+void ss_watch_collect(ss_ready ready[SS_SETS]);
+
+/* watch_set.c */
 int ss_watch_descriptor(void);
 int ss_watch_highest(void);
-bool ss_watch_has_unread(void);
 int ss_watch_wait(const struct timespec *timeout);
-void ss_watch_collect(ss_ready ready[SS_SETS]);
 
 #endif

@@ -139,6 +139,7 @@ php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC)
 	SSG(unowned) = client;
 	php_stream *made = php_stream_alloc_rel(listener->ops, client, NULL, "r+");
 	SSG(unowned) = NULL;
+	ss_watch_open(client);
 	if (ss_is_datagram(client)) {
 		made->chunk_size = 65536;
 	}

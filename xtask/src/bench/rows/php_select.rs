@@ -13,6 +13,9 @@ const READY: usize = 10;
 /// select(2) knows no descriptor beyond 1,023.
 const FEW: usize = 1000;
 const MANY: usize = 15_000;
+/// How the array is keyed: `bench/php/select_calls.php` knows these words.
+const LIST: &str = "list";
+const NAMES: &str = "names";
 /// What server and load have open besides.
 const OTHER_DESCRIPTORS: usize = 200;
 
@@ -34,10 +37,10 @@ fn cases(ground: &Ground) -> Vec<Case> {
         limit.saturating_sub(OTHER_DESCRIPTORS).max(FEW)
     });
     let (few, many) = (FEW.to_string(), MANY.min(limit).to_string());
-    let ours = |members: &str| ground.extension("select_calls.php").told(&[members]);
-    let stock = ground.php("select_calls.php").told(&[&few]);
-    let case = |members: &str, reference, contenders, targets| Case {
-        name: format!("{READY} of {members} ready"),
+    let ours = |members: &str, by| ground.extension("select_calls.php").told(&[members, by]);
+    let stock = ground.php("select_calls.php").told(&[&few, LIST]);
+    let case = |members: &str, by: &str, reference, contenders, targets| Case {
+        name: format!("{READY} of {members} ready, {by}"),
         measure: Measure::Rate("calls"),
         reference,
         load: words(&format!(
@@ -48,13 +51,19 @@ fn cases(ground: &Ground) -> Vec<Case> {
         contenders,
         targets,
     };
+    let beside_few = |by| {
+        let contenders = vec![ours(&many, by), ours(&few, by).named("ours-few")];
+        case(&many, by, "ours-few", contenders, BESIDE_FEW)
+    };
     vec![
-        case(&few, "php", vec![ours(&few), stock], BESIDE_STOCK),
         case(
-            &many,
-            "ours-few",
-            vec![ours(&many), ours(&few).named("ours-few")],
-            BESIDE_FEW,
+            &few,
+            LIST,
+            "php",
+            vec![ours(&few, LIST), stock],
+            BESIDE_STOCK,
         ),
+        beside_few(LIST),
+        beside_few(NAMES),
     ]
 }

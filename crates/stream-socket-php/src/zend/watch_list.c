@@ -1,0 +1,207 @@
+/* What the arrays of stream_select were at the last call, and whether they still are.
+ *
+ * What is remembered of an array are the addresses of its streams' resources, and of a list the bytes
+ * of its elements, which memcmp(3) compares at once: no table and no stream is held, so that streams end
+ * when the script lets go of them, and arrays are changed without a copy.
+ *
+ * Even that costs more, on many thousands, than all the rest of a call. So it is left out where it
+ * could find nothing of ours: in a table that is the same one, of the same size, that held every stream
+ * of ours there is, with no resource made since. Nothing of ours is left then to be put into it, and
+ * that streams have changed their places shows where one of them is ready (watch.c). What could be
+ * missed is a stream that was there already, or that is not ours, put in the place of one that goes on
+ * elsewhere. A slice of the table is compared all the same, the next one at each call, and all of it
+ * before a call waits. */
+#include "watch_list.h"
+
+#include "ext/standard/file.h"
+
+/* In so many calls all of a table is compared. */
+#define SLICES 32
+/* Where more are polled one by one, comparing is what costs least. */
+#define MOST_APART 16
+/* In a byte of a table's flags that Zend doesn't use, and clears in those that are made or copied: as
+ * long as it is there, the table at an address is the one that it was. */
+#define MARK 1
+
+void *ss_enlarged(void *items, uint32_t count, size_t size)
+{
+	return safe_perealloc(items, count, size, 0, true);
+}
+
+void ss_list_reserve(ss_list *list, uint32_t used)
+{
+	if (used <= list->capacity) {
+		return;
+	}
+	uint32_t capacity = list->capacity ? list->capacity : SS_FEWEST;
+	while (capacity < used) {
+		capacity *= 2;
+	}
+	list->known = ss_enlarged(list->known, capacity, sizeof(*list->known));
+	list->image = ss_enlarged(list->image, capacity, sizeof(*list->image));
+	list->number = ss_enlarged(list->number, capacity, sizeof(*list->number));
+	list->next = ss_enlarged(list->next, capacity, sizeof(*list->next));
+	list->apart = ss_enlarged(list->apart, capacity, sizeof(*list->apart));
+	list->capacity = capacity;
+}
+
+void ss_list_free(ss_list *list)
+{
+	free(list->known);
+	free(list->image);
+	free(list->number);
+	free(list->next);
+	free(list->apart);
+	memset(list, 0, sizeof(*list));
+}
+
+/* ---- comparing ---- */
+
+/* Whether elements of a table are byte for byte as they were: twice as quick as a look at each. */
+static zend_never_inline bool is_as_imaged(const ss_list *list, const HashTable *table, uint32_t from,
+	uint32_t to)
+{
+	return list->imaged == table->nNumUsed && HT_IS_PACKED(table)
+		&& memcmp(&table->arPacked[from], &list->image[from], (to - from) * sizeof(zval)) == 0;
+}
+
+/* Takes the image of a table in which nothing has changed. What a reference stands for may change
+ * without it. */
+static void take_image(ss_list *list, const HashTable *table)
+{
+	list->imaged = 0;
+	if (!HT_IS_PACKED(table)) {
+		return;
+	}
+	for (uint32_t place = 0; place < list->used; place++) {
+		if (Z_ISREF(table->arPacked[place])) {
+			return;
+		}
+	}
+	memcpy(list->image, table->arPacked, list->used * sizeof(zval));
+	list->imaged = list->used;
+}
+
+static uint32_t differences_within(const ss_list *list, const HashTable *table, uint32_t from, uint32_t to)
+{
+	uint32_t count = 0;
+
+	if (HT_IS_PACKED(table)) {
+		for (uint32_t place = from; place < to; place++) {
+			count += ss_resource_of(&table->arPacked[place]) != list->known[place];
+		}
+	} else {
+		for (uint32_t place = from; place < to; place++) {
+			count += ss_resource_of(&table->arData[place].val) != list->known[place];
+		}
+	}
+	return count;
+}
+
+/* How many places are not as they were. */
+uint32_t ss_list_differences(ss_list *list, const HashTable *table)
+{
+	uint32_t used = ss_used_of(table);
+	uint32_t common = MIN(used, list->used);
+	uint32_t count = MAX(used, list->used) - common;
+
+	if (common == 0 || is_as_imaged(list, table, 0, used)) {
+		return count;
+	}
+	count += differences_within(list, table, 0, common);
+	if (count == 0) {
+		take_image(list, table);
+	}
+	return count;
+}
+
+/* ---- recognising ---- */
+
+/* What was compared is not to be taken for what it was. */
+void ss_list_changes(ss_list *list)
+{
+	list->imaged = 0;
+	list->likeness.table = NULL;
+}
+
+static ss_likeness likeness_of(const HashTable *table)
+{
+	return (ss_likeness) {table, table->nNumUsed, table->nNumOfElements, table->nNextFreeElement,
+		EG(regular_list).nNextFreeElement};
+}
+
+/* Whether a resource is a stream of ours that counts among those that are open. */
+static bool is_open_stream(const zend_resource *resource)
+{
+	const ss_socket *socket = resource != SS_NO_RESOURCE && resource->type == php_file_le_stream()
+		? ss_socket_of(resource->ptr)
+		: NULL;
+
+	return socket != NULL && socket->counted;
+}
+
+/* How many streams of ours there are in an array. */
+static uint32_t streams_in(const ss_list *list)
+{
+	uint32_t count = list->streams;
+
+	for (uint32_t index = 0; index < list->apart_count; index++) {
+		const zend_resource *resource = list->known[list->apart[index]];
+		uint32_t before = 0;
+
+		while (before < index && list->known[list->apart[before]] != resource) {
+			before++;
+		}
+		count += before == index && is_open_stream(resource);
+	}
+	return count;
+}
+
+/* Learns to recognise a table that has just been compared, where that has every stream of ours. */
+void ss_list_learn(ss_list *list, HashTable *table, uint32_t open)
+{
+	list->likeness.table = NULL;
+	if (ss_used_of(table) == 0 || (GC_FLAGS(table) & GC_IMMUTABLE) || list->apart_count > MOST_APART
+		|| streams_in(list) != open) {
+		return;
+	}
+	table->u.v._unused2 |= MARK;
+	list->likeness = likeness_of(table);
+}
+
+static bool is_like(const ss_likeness *known, const HashTable *table)
+{
+	if (table == NULL || known->table != table || !(table->u.v._unused2 & MARK)) {
+		return false;
+	}
+	ss_likeness now = likeness_of(table);
+	return now.used == known->used && now.elements == known->elements
+		&& now.next_key == known->next_key && now.next_resource == known->next_resource;
+}
+
+/* Compares the next slice, or all of a list that has no image, so that it gets one. */
+static bool is_slice_as_known(ss_list *list, const HashTable *table)
+{
+	if (HT_IS_PACKED(table) && list->imaged != list->used) {
+		return ss_list_differences(list, table) == 0;
+	}
+	uint32_t from = list->slice < list->used ? list->slice : 0;
+	uint32_t to = MIN(from + list->used / SLICES + 1, list->used);
+
+	list->slice = to;
+	return is_as_imaged(list, table, from, to) || differences_within(list, table, from, to) == 0;
+}
+
+/* Whether a table may be taken for what it was, if what is ready in it stands where it stood. */
+bool ss_list_recognises(ss_list *list, const HashTable *table)
+{
+	if (!is_like(&list->likeness, table)) {
+		return false;
+	}
+	for (uint32_t index = 0; index < list->apart_count; index++) {
+		if (!ss_list_has(list, table, list->apart[index])) {
+			return false;
+		}
+	}
+	return is_slice_as_known(list, table);
+}
