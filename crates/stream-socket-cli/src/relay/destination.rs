@@ -122,6 +122,7 @@ fn told_of(client: &Stream, version: ProxyVersion) -> Result<ProxyHeader, Error>
         // As OpenSSL, and so HAProxy, names it: TLSv1.3.
         tls.version = Some(facts.version.to_string().replace(' ', "v"));
         tls.cipher = Some(facts.cipher.openssl_name.to_owned());
+        tls.common_name = facts.peer_common_name();
         tls.has_certificate = !facts.peer_certificates.is_empty();
         // Without a good one the handshake would have failed.
         tls.is_verified = tls.has_certificate;

@@ -478,9 +478,10 @@ fn a_target_is_told_of_the_client_s_tls() {
     let certificates = Certificates::shared();
     let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = Server::relay(&format!(
-        "tls://127.0.0.1:0 tcp://{} --certificate {} --alpn h2 --send-proxy v2",
+        "tls://127.0.0.1:0?certificate={} tcp://{} --client-ca {} --alpn h2 --send-proxy v2",
+        certificates.file("localhost.pem"),
         target.local_addr().unwrap(),
-        certificates.file("localhost.pem")
+        certificates.file("ca.pem")
     ));
     let listening = std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -488,8 +489,9 @@ fn a_target_is_told_of_the_client_s_tls() {
         bytes
     });
     let (port, ca) = (relay.port(), certificates.file("ca.pem"));
-    let ask = "$BIN connect tls://localhost:$PORT --ca $CA --alpn h2 </dev/null";
-    shell(ask, &[("PORT", port), ("CA", &ca)]).prints("");
+    let own = certificates.file("client.pem");
+    let ask = "$BIN connect tls://localhost:$PORT --ca $CA --certificate $OWN --alpn h2 </dev/null";
+    shell(ask, &[("PORT", port), ("CA", &ca), ("OWN", &own)]).prints("");
     let bytes = listening.join().unwrap();
     let header = ppp::v2::Header::try_from(&*bytes).unwrap();
     let ppp::v2::Addresses::IPv4(addresses) = header.addresses else {
@@ -506,7 +508,7 @@ fn a_target_is_told_of_the_client_s_tls() {
         (of_kind(1), of_kind(2)),
         (b"h2".to_vec(), b"localhost".to_vec())
     );
-    let start = b"\x01\0\0\0\0\x21\0\x07TLSv1.3\x23\0";
+    let start = b"\x07\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x06client\x23\0";
     assert_eq!(of_kind(0x20)[..start.len()], start[..]);
     assert_eq!(header.len(), bytes.len());
 }

@@ -190,6 +190,7 @@ pub(super) fn via(options: &ConnectOptions, url: &SocketUrl) -> Result<Option<Vi
         Error::new(Stage::Parse, url.without_query(), reason)
     };
     let via = Via::parse(text).map_err(refused)?;
+    Via::judge(url)?;
     let is_shown = url.query().any(|(name, _)| name == "via");
     if is_shown && via.has_credentials() {
         let expected = "no name and password in the query of a URL, which is shown";

@@ -30,6 +30,11 @@ impl TlsFacts {
     pub fn peer_subject_and_issuer(&self) -> Option<(String, String)> {
         super::tls::subject_and_issuer(self.peer_certificates.first()?)
     }
+
+    /// The common name that the peer's certificate is for, where it has one that is text.
+    pub fn peer_common_name(&self) -> Option<String> {
+        super::tls::common_name(self.peer_certificates.first()?)
+    }
 }
 
 /// A cipher suite.

@@ -92,6 +92,11 @@ impl Via {
         })
     }
 
+    /// Whether a proxy can be told of the target.
+    pub(super) fn judge(target: &SocketUrl) -> Result<()> {
+        host_and_port(target).map(drop)
+    }
+
     /// Whether it is told a name and a password.
     pub(super) fn has_credentials(&self) -> bool {
         self.credentials.is_some()
@@ -228,15 +233,17 @@ fn authority(target: &SocketUrl) -> Result<String> {
 }
 
 fn host_and_port(target: &SocketUrl) -> Result<(&Host, u16)> {
+    let refused = |reason| Err(Error::new(Stage::Parse, target, reason));
     match target.target() {
+        Target::Inet {
+            host: Host::V6 { zone: Some(_), .. },
+            ..
+        } => refused("a proxy can't be told of an interface of this host"),
         Target::Inet {
             host,
             port: Port::Number(port),
         } => Ok((host, *port)),
-        _ => {
-            let reason = "a proxy needs the number of the port, not the name of a service";
-            Err(Error::new(Stage::Parse, target, reason))
-        }
+        _ => refused("a proxy needs the number of the port, not the name of a service"),
     }
 }
 

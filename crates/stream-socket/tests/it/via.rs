@@ -5,7 +5,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stream_socket::{ConnectOptions, Connecting, Interest, Member, Result, Stage, Stream, select};
+use stream_socket::{
+    ConnectOptions, Connecting, Interest, Member, Result, Route, Stage, Stream, select,
+};
 
 /// What a proxy reads, and what it says then.
 type Script = &'static [(&'static [u8], &'static [u8])];
@@ -231,6 +233,21 @@ fn a_proxy_that_is_silent_is_waited_for_no_longer_than_any_peer() {
     ] {
         options.via = Some(via.to_owned());
         let error = Stream::connect("tcp://example.org:80", &options).unwrap_err();
+        assert_eq!((error.stage(), error.reason()), (Stage::Parse, words));
+    }
+    options.via = Some("socks5://h:1".to_owned());
+    for (url, words) in [
+        (
+            "tcp://example.org:http",
+            "a proxy needs the number of the port, not the name of a service",
+        ),
+        (
+            "tcp://[fe80::1%lo]:80",
+            "a proxy can't be told of an interface of this host",
+        ),
+    ] {
+        // Before anybody is connected to.
+        let error = Route::new(url, &options).unwrap_err();
         assert_eq!((error.stage(), error.reason()), (Stage::Parse, words));
     }
     let url = "tcp://example.org:80?via=http://me:secret@h:1";

@@ -14,6 +14,13 @@ pub(crate) fn subject_and_issuer(der: &[u8]) -> Option<(String, String)> {
     Some((text(certificate.subject()), text(certificate.issuer())))
 }
 
+/// The common name that a certificate is for, where it has one that is text.
+pub(crate) fn common_name(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let name = certificate.subject().iter_common_name().next()?;
+    name.as_str().ok().map(str::to_owned)
+}
+
 fn text(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter_rdn().collect();
     let parts = parts.into_iter().rev().map(|part| {

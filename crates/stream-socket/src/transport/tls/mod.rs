@@ -29,7 +29,7 @@ mod suites;
 mod verify;
 
 pub(crate) use client::{ClientContext, PeerName};
-pub(crate) use distinguished_name::subject_and_issuer;
+pub(crate) use distinguished_name::{common_name, subject_and_issuer};
 pub(crate) use server::ServerContext;
 pub(crate) use session::{Hindrance, Session};
 
