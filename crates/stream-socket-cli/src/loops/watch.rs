@@ -60,13 +60,14 @@ impl Watch {
             if news.ended {
                 break;
             }
-            let now = Instant::now();
-            if now >= looked + REPORT {
+            let (signal, now) = (self.signals.take(), Instant::now());
+            // Also with a signal: of a listener that it ends, nothing can be told afterwards.
+            if signal.is_some() || now >= looked + REPORT {
                 refusals.look(&self.control, &self.listeners);
                 handshakes.look(&self.listeners);
                 looked = now;
             }
-            match (self.signals.take(), &draining) {
+            match (signal, &draining) {
                 (None, _) => {}
                 (Some(signal), _) if signal.is_hang_up() => {
                     (self.reload)();

@@ -1,6 +1,6 @@
 //! What is not accepted, and how that is told.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::{authority, certified};
@@ -134,6 +134,17 @@ fn failed_handshakes_are_told_a_few_in_a_second() {
         .lines()
         .filter_map(|line| line.split_once("count=")?.1.parse::<usize>().ok());
     assert_eq!(told + counted.sum::<usize>(), 200, "{log}");
+}
+
+#[test]
+fn a_handshake_that_failed_just_before_the_end_is_told_of() {
+    let server = Server::start(&format!("tls://127.0.0.1:0 echo {}", certified()));
+    let mut client = TcpStream::connect(server.url().strip_prefix("tls://").unwrap()).unwrap();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    // Whether by an end or by a reset, it is over.
+    _ = client.read_to_end(&mut Vec::new());
+    let log = server.end();
+    assert!(log.contains("what the peer sent is not TLS"), "{log}");
 }
 
 #[test]
