@@ -3,6 +3,7 @@
 //! Each loop accepts from every listener of connections; a socket of datagrams belongs to one loop,
 //! which answers in batches or receives for all the peers.
 
+mod beside;
 mod connection;
 mod conversation;
 mod correspondence;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use stream_socket::engine::{Cause, Next, Turn, Wake};
 use stream_socket::{ChildEnd, Interest, Member, Poller, Stream, Transport, select};
 
+use super::beside::Beside;
 use super::lingering::Lingering;
 use super::process::{AGAIN, Carried, Process};
 use super::program::{Client, Program};
@@ -69,29 +70,20 @@ enum Fault {
 
 const PEER: usize = 0;
 const OURS: usize = 1;
-const END: u64 = 2;
 
 impl Conversation {
     /// Starts the program for a connection, now or when that is possible; `None` where it never
     /// will be, which is logged.
     pub(super) fn new(program: &Arc<Program>, peer: Stream) -> Option<Self> {
-        let made = pair().and_then(|pair| Ok((pair, Poller::new()?)));
-        let ((ours, theirs), mut watched) = made
-            .map_err(|error| program.failed(&peer.to_string(), &error))
-            .ok()?;
-        let client = Client {
-            stream: &peer,
-            socket: &theirs,
-        };
-        let (process, end) = Process::start(program, client)?;
+        let beside = Beside::start(program, &peer, Transport::Unix)?;
         Some(Self {
-            process,
+            process: beside.process,
             peer,
-            ours: Some(ours),
-            theirs: Some(theirs),
+            ours: Some(beside.ours),
+            theirs: Some(beside.theirs),
             interests: [Interest::default(); 2],
-            end: end.filter(|end| watched.add(end, END, Interest::READ).is_ok()),
-            watched,
+            watched: beside.watched,
+            end: beside.end,
             questions: Way::default(),
             answers: Way::default(),
             status: None,
@@ -275,12 +267,6 @@ impl Conversation {
         };
         self.process.close(status, &carried);
     }
-}
-
-fn pair() -> io::Result<(Stream, Stream)> {
-    let (mut ours, theirs) = Stream::pair(Transport::Unix)?;
-    ours.set_blocking(false);
-    Ok((ours, theirs))
 }
 
 fn both(reads: bool, writes: bool) -> Interest {

@@ -5,7 +5,7 @@
 //! sockets, and what comes is carried to and fro, a datagram for a datagram. It reads the end
 //! when its side is shut down, which is kept for that.
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use stream_socket::engine::{Cause, Next, Turn, Wake};
 use stream_socket::{ChildEnd, Interest, Poller, Stream, Transport};
 
+use super::beside::Beside;
 use super::process::{AGAIN, Carried, Process};
 use super::program::{Client, Program, number};
 use super::running::Released;
@@ -69,23 +70,15 @@ impl Dialogue {
     /// Starts the program for a peer, now or when that is possible; `None` where it never will be,
     /// which is logged.
     pub(super) fn new(program: &Arc<Program>, peer: Stream) -> Option<Self> {
-        let made = pair().and_then(|pair| Ok((pair, Poller::new()?)));
-        let ((ours, theirs), mut watched) = made
-            .map_err(|error| program.failed(&peer.to_string(), &error))
-            .ok()?;
-        let client = Client {
-            stream: &peer,
-            socket: &theirs,
-        };
-        let (process, end) = Process::start(program, client)?;
+        let beside = Beside::start(program, &peer, Transport::Udg)?;
         Some(Self {
-            process,
+            process: beside.process,
             peer,
-            ours,
-            theirs,
+            ours: beside.ours,
+            theirs: beside.theirs,
             interest: Interest::default(),
-            end: end.filter(|end| watched.add(end, 0, Interest::READ).is_ok()),
-            watched,
+            watched: beside.watched,
+            end: beside.end,
             questions: Way::default(),
             answers: Way::default(),
             hung_up: None,
@@ -210,12 +203,6 @@ impl Dialogue {
         };
         self.process.close(status, &carried);
     }
-}
-
-fn pair() -> io::Result<(Stream, Stream)> {
-    let (mut ours, theirs) = Stream::pair(Transport::Udg)?;
-    ours.set_blocking(false);
-    Ok((ours, theirs))
 }
 
 impl Way {
