@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{TELL, activate, answering};
-use crate::programs::process;
+use crate::programs::{exists, process};
 use crate::support::{BINARY, Folder, LIMIT, Server};
 
 /// Connects again and again until it is told to stop, each time for a whole answer; how often.
@@ -23,6 +23,12 @@ fn load(url: &str, stop: &AtomicBool) -> usize {
         count += 1;
     }
     count
+}
+
+/// The process that is the next to be started.
+fn started(server: &mut Server) -> u32 {
+    let line = server.wait_for_log("started");
+    process(&format!("{line} "))
 }
 
 #[test]
@@ -44,8 +50,7 @@ fn no_connection_is_refused_or_lost_while_workers_are_replaced() {
             server.signal("HUP");
             server.wait_for_log("replaced");
             for _ in 0..2 {
-                let line = server.wait_for_log("ended");
-                assert!(line.contains("exit status: 0"), "{line}");
+                server.wait_for_log("ended");
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -57,13 +62,26 @@ fn no_connection_is_refused_or_lost_while_workers_are_replaced() {
 }
 
 #[test]
+fn a_second_hang_up_begins_anew_and_the_end_is_for_all() {
+    let mut server = activate("tcp://127.0.0.1:0 --settle 30s", &TELL);
+    let first = started(&mut server);
+    server.signal("HUP");
+    let second = started(&mut server);
+    server.signal("HUP");
+    let third = started(&mut server);
+    // Whom the newest one is to take the place of goes on.
+    assert_eq!(process(&server.wait_for_log("ended")), second);
+    assert!(exists(first) && exists(third));
+    let log = server.end();
+    assert!(log.contains("workers=2"), "{log}");
+    assert!(!log.contains("replaced"), "{log}");
+    assert!(!exists(first) && !exists(third));
+}
+
+#[test]
 fn the_old_workers_stay_when_new_ones_can_not() {
     let folder = Folder::new();
     let (worker, bad) = (folder.path("worker"), folder.path("bad"));
-    let start = |server: &mut Server| {
-        let line = server.wait_for_log("started");
-        process(&format!("{line} "))
-    };
     let script = format!(
         "#!/bin/sh\n[ ! -e {} ] || exit 4\nexec \"$@\"\n",
         bad.display()
@@ -76,13 +94,13 @@ fn the_old_workers_stay_when_new_ones_can_not() {
     chmod("755");
     let program = [&[worker.to_str().unwrap()][..], &TELL].concat();
     let mut server = activate("tcp://127.0.0.1:0 --settle 2s", &program);
-    let first = start(&mut server);
+    let first = started(&mut server);
     assert_eq!(answering(server.url()), first);
 
     // One that ends at once.
     fs::write(&bad, "").unwrap();
     server.signal("HUP");
-    let failed = start(&mut server);
+    let failed = started(&mut server);
     let line = server.wait_for_log("kept the old workers, since a new one has ended");
     assert!(line.contains("exit status: 4"), "{line}");
     assert_ne!(failed, first);
@@ -100,7 +118,7 @@ fn the_old_workers_stay_when_new_ones_can_not() {
 
     // And now all is well.
     server.signal("HUP");
-    let second = start(&mut server);
+    let second = started(&mut server);
     server.wait_for_log("replaced workers=1");
     assert_eq!(process(&server.wait_for_log("ended")), first);
     assert_eq!(answering(server.url()), second);
