@@ -3,6 +3,7 @@
 mod writer;
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Zoned;
 use tracing::{Event, Level, Subscriber};
@@ -34,6 +35,11 @@ pub(crate) fn init(messages: Messages) {
             .with_target(false)
             .init(),
     }
+}
+
+/// A span as it is logged: a number in JSON, too, which one of 128 bits is not.
+pub(crate) fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `2026-11-22 14:06:00 accepted peer=tcp://127.0.0.1:4321`

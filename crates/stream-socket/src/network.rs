@@ -31,8 +31,15 @@ impl Network {
         if prefix > longest {
             return Err(EXPECTED);
         }
-        let network = Self { address, prefix };
-        if network.beyond(address) != 0 {
+        let network = match address.to_canonical() {
+            // Of IPv4 in IPv6 form, as its addresses are.
+            canonical @ IpAddr::V4(_) if address.is_ipv6() && prefix >= 96 => Self {
+                address: canonical,
+                prefix: prefix - 96,
+            },
+            _ => Self { address, prefix },
+        };
+        if network.beyond(network.address) != 0 {
             return Err("networks without bits beyond their prefix");
         }
         Ok(network)
@@ -72,6 +79,9 @@ mod tests {
             ("192.0.2.0/24", "192.0.3.0", false),
             ("192.0.2.0/24", "::ffff:192.0.2.7", true),
             ("192.0.2.7", "192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "::ffff:192.0.3.7", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.6", false),
             ("0.0.0.0/0", "255.0.0.1", true),
             ("0.0.0.0/0", "::1", false),
@@ -96,6 +106,7 @@ mod tests {
             "",
             "h",
             "192.0.2.1/24",
+            "::ffff:192.0.2.1/120",
             "1.2.3.4/33",
             "::/129",
             "1.2.3.4/",

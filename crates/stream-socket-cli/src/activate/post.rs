@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::crew::Terms;
 use super::launcher::Launcher;
-use super::worker::{Worker, milliseconds};
+use super::worker::Worker;
 use crate::failure::Failure;
+use crate::log::milliseconds;
 
 /// How long nobody is started after the first worker that did not settle; twice as long after each
 /// further one, up to the longest. As long lie between two starts in any case.

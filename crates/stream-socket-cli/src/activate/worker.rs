@@ -9,6 +9,7 @@ use stream_socket::{ChildEnd, Interest, Member, select, terminate};
 use super::launcher::Launcher;
 use crate::child;
 use crate::failure::Failure;
+use crate::log::milliseconds;
 
 /// One of them. It is killed when it is dropped before its end was seen.
 pub(super) struct Worker {
@@ -87,11 +88,6 @@ impl Worker {
             "{how}",
         );
     }
-}
-
-/// As logs have them.
-pub(super) fn milliseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Worker {

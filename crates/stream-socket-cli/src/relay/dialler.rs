@@ -7,6 +7,7 @@ use stream_socket::engine::{Dial, RelayEnding, RelayReport};
 use stream_socket::{Error, Result, Route, Stage, Stream};
 
 use super::destination::{Destination, Short};
+use crate::log::milliseconds;
 use crate::loops::Live;
 
 /// The pause before a target is tried again: twice as long each time.
@@ -79,7 +80,7 @@ impl Dial for Dialler {
             || self.destination.url().to_string(),
             |target| target.to_string(),
         );
-        let milliseconds = self.begun.elapsed().as_millis();
+        let milliseconds = milliseconds(self.begun.elapsed());
         if let RelayEnding::Unreached(_) = ending {
             tracing::warn!(peer = %client, %target, up, down, milliseconds, "{ending}");
         } else {

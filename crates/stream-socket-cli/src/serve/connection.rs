@@ -10,6 +10,7 @@ use stream_socket::engine::{self, Cause, Turn, Wake};
 use stream_socket::{Interest, Limit, ListenOptions, Stream};
 
 use super::lingering::Lingering;
+use crate::log::milliseconds;
 use crate::service::{Next, Session};
 
 /// A connection that is being served.
@@ -192,12 +193,11 @@ impl Connection {
 
     /// Says what it was; the engine then closes it.
     fn end(&mut self, ending: &Ending) -> engine::Next {
-        let milliseconds = self.opened.elapsed().as_millis();
         tracing::info!(
             peer = %self.stream,
             received = self.stream.bytes_received(),
             sent = self.stream.bytes_sent(),
-            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            milliseconds = milliseconds(self.opened.elapsed()),
             reason = %ending,
             "closed",
         );

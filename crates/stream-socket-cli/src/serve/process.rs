@@ -10,6 +10,7 @@ use stream_socket::engine::Cause;
 
 use super::program::{Client, Late, Program, is_lack};
 use crate::child;
+use crate::log::milliseconds;
 
 /// How often a program is tried to be started where something lacked, and then looked at.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
@@ -122,7 +123,6 @@ impl Process {
 
     /// Says that the client is no longer served.
     pub(super) fn close(&self, status: &str, carried: &Carried) {
-        let milliseconds = self.opened.elapsed().as_millis();
         tracing::info!(
             peer = %self.peer,
             process = self.child.as_ref().map(Child::id),
@@ -130,7 +130,7 @@ impl Process {
             received = carried.received,
             sent = carried.sent,
             lost = carried.lost,
-            milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            milliseconds = milliseconds(self.opened.elapsed()),
             "closed",
         );
     }

@@ -34,7 +34,9 @@ fn in_json_every_line_is_an_object() {
         shell("echo hello | $BIN connect $URL", &[("URL", url)]).prints("hello\n");
     }
     let url = server.url().to_owned();
-    let log = server.end();
+    let relay = Server::relay(&format!("tcp://127.0.0.1:0 {url} --log json"));
+    shell("echo hello | $BIN connect $URL", &[("URL", relay.url())]).prints("hello\n");
+    let log = [relay.end(), server.end()].join("\n");
     let lines: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect(line))
@@ -55,6 +57,11 @@ fn in_json_every_line_is_an_object() {
     );
     assert_eq!(find("closed")["received"], 6);
     assert_eq!(find("closed")["reason"], "done");
+    let through = find("closed by client");
+    assert_eq!((&through["up"], &through["down"]), (&6.into(), &6.into()));
+    for line in [find("closed"), through] {
+        assert!(line["milliseconds"].is_u64(), "{line}");
+    }
     assert!(lines.iter().any(|line| line["answered"] == 1), "{log}");
     assert!(lines.iter().all(|line| line["timestamp"].is_string()));
 }
