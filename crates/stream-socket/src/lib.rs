@@ -142,6 +142,7 @@ mod nearest;
 mod network;
 mod options;
 mod peers;
+mod pieces;
 mod poller;
 mod printable;
 mod proxy_protocol;

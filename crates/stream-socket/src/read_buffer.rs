@@ -14,8 +14,8 @@ const CHUNK: usize = 8 * 1024;
 /// The largest datagram, over UDP or unix: what IPv4 and IPv6 carry without jumbograms.
 pub(crate) const DATAGRAM: usize = 64 * 1024;
 
-/// The largest buffer that is kept for later: 64 KiB and what TLS adds to them.
-const LARGEST_SPARE: usize = 68 * 1024;
+/// The largest buffer that is kept for later: 128 KiB and what TLS adds to them.
+const LARGEST_SPARE: usize = 132 * 1024;
 
 thread_local! {
     /// The last emptied buffer of this thread.
@@ -54,6 +54,12 @@ impl ReadBuffer {
         self.bytes().is_empty()
     }
 
+    /// All that it has in memory: the bytes, and what was before them.
+    pub(crate) fn memory(&self) -> &[u8] {
+        let content = self.0.as_ref();
+        content.map_or(&[], |content| &content.storage[..content.end])
+    }
+
     /// How many bytes were found not to hold `ending`, before others came.
     pub(crate) fn searched_for(&self, ending: &[u8]) -> usize {
         let content = self.0.as_ref();
@@ -69,11 +75,16 @@ impl ReadBuffer {
 
     /// Marks the first `count` bytes as read.
     pub(crate) fn consume(&mut self, count: usize) {
+        self.skip(count);
+        self.release_if_empty();
+    }
+
+    /// The same, and keeps the memory.
+    pub(crate) fn skip(&mut self, count: usize) {
         if let Some(content) = &mut self.0 {
             content.searched = Searched::default();
             content.start = (content.start + count).min(content.end);
         }
-        self.release_if_empty();
     }
 
     /// Moves as many bytes as fit into `target`; how many.
@@ -148,6 +159,15 @@ impl ReadBuffer {
 }
 
 impl Content {
+    #[cfg(feature = "tls")]
+    fn of(storage: Vec<u8>) -> Self {
+        Self {
+            end: storage.len(),
+            storage,
+            ..Self::default()
+        }
+    }
+
     /// Moves to the thread's spare buffer if only that has the room: its memory need not be
     /// cleared, as what would be allocated had to be.
     fn grow_into_spare(&mut self, size: usize) {
@@ -222,6 +242,22 @@ impl ReadBuffer {
         })
     }
 
+    /// The memory, see [`memory`](Self::memory).
+    pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
+        let content = self.0.as_mut();
+        content.map_or(&mut [], |content| &mut content.storage[..content.end])
+    }
+
+    /// Gives the memory away; the bytes move to some of their own.
+    pub(crate) fn part_with_memory(&mut self) -> Self {
+        let mut left = Self::default();
+        if !self.is_empty() {
+            let storage = self.bytes().to_vec();
+            left.0 = Some(Box::new(Content::of(storage)));
+        }
+        mem::replace(self, left)
+    }
+
     /// Room for `size` bytes or more.
     pub(crate) fn room_for(&mut self, size: usize) -> &mut [u8] {
         self.make_room(size)
@@ -244,13 +280,9 @@ impl ReadBuffer {
             .as_ref()
             .is_some_and(|it| it.storage.len() > 2 * bytes.len())
         {
-            let (storage, end) = (bytes.to_vec(), bytes.len());
+            let storage = bytes.to_vec();
             self.release();
-            self.0 = Some(Box::new(Content {
-                storage,
-                end,
-                ..Content::default()
-            }));
+            self.0 = Some(Box::new(Content::of(storage)));
         }
     }
 }
@@ -326,18 +358,33 @@ mod tests {
     #[cfg(feature = "tls")]
     fn what_tls_receives_fits_a_buffer_that_is_kept() {
         const LEAST: usize = 17 * 1024;
+        const MOST: usize = 124 * 1024;
         for (held, room) in [
-            (0, 60 * 1024),
-            (16 * 1024, 52 * 1024),
+            (0, MOST),
+            (16 * 1024, 116 * 1024),
             // More than a record, as the parts of a long message are.
-            (60 * 1024, LEAST),
+            (120 * 1024, LEAST),
         ] {
             SPARE.set(None);
             let mut buffer = ReadBuffer::default();
             buffer.append(&vec![1; held]);
-            assert_eq!(buffer.room_between(LEAST, 60 * 1024).len(), room, "{held}");
+            assert_eq!(buffer.room_between(LEAST, MOST).len(), room, "{held}");
             let storage = buffer.0.as_ref().map_or(0, |it| it.storage.len());
-            assert!(storage <= LARGEST_SPARE || held > 50 * 1024, "{storage}");
+            assert!(storage <= LARGEST_SPARE || held > 115 * 1024, "{storage}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn memory_goes_away_with_what_was_skipped_and_without_what_is_left() {
+        for skipped in [0, 3, 6] {
+            let mut buffer = ReadBuffer::default();
+            fill(&mut buffer, b"abcdef");
+            buffer.skip(skipped);
+            let given = buffer.part_with_memory();
+            assert_eq!(given.memory(), b"abcdef");
+            assert_eq!(buffer.bytes(), &b"abcdef"[skipped..]);
+            assert_eq!(buffer.0.is_none(), skipped == 6);
         }
     }
 

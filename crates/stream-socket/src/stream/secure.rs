@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::pieces::Pieces;
 use crate::read_buffer::ReadBuffer;
 use crate::sys::wait::Events;
 use crate::transport::tls::{Hindrance, Session};
@@ -53,6 +54,10 @@ impl Secure {
         rest: &mut ReadBuffer,
     ) -> Result<usize, Hindrance> {
         self.session.read(self.socket.as_fd(), target, rest)
+    }
+
+    pub(super) fn read_in_place(&mut self) -> Result<Pieces, Hindrance> {
+        self.session.read_in_place(self.socket.as_fd())
     }
 
     pub(super) fn write(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Source, Stream};
 use crate::error::{Limit, Result, Stage};
+use crate::pieces::Pieces;
 use crate::sys::pipe::Pipe;
 use crate::sys::socket::Give;
 use crate::sys::wait::Stop;
@@ -67,6 +68,15 @@ impl Stream {
     /// Moves what is in a pipe to the peer, without waiting.
     pub(crate) fn drain_pipe(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
         let length = retried(|| pipe.drain(self.source.as_fd()))
+            .map_err(|errno| self.splice_error(errno, Limit::Write))?;
+        self.sent += length as u64;
+        Ok(length)
+    }
+
+    /// Writes the pieces from there on, without waiting. The stream is plain.
+    pub(crate) fn write_pieces(&mut self, pieces: &Pieces, from: usize) -> io::Result<usize> {
+        let slices = pieces.slices(from);
+        let length = retried(|| sys::socket::send_slices(self.source.as_fd(), &slices))
             .map_err(|errno| self.splice_error(errno, Limit::Write))?;
         self.sent += length as u64;
         Ok(length)

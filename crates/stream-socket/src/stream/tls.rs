@@ -1,13 +1,14 @@
 //! What is different on a stream that carries TLS.
 
-use std::io;
 use std::net::Shutdown;
+use std::{io, mem};
 
 use super::secure::Secure;
 use super::{Source, Stream};
 use crate::deadline::Deadline;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::options::{TlsClientOptions, TlsServerOptions};
+use crate::pieces::Pieces;
 use crate::read_buffer::ReadBuffer;
 use crate::select::Interest;
 use crate::sys::wait::{Events, Patience, Stop};
@@ -77,7 +78,7 @@ impl Stream {
                 // The socket changes its place, which must not be empty meanwhile.
                 let place = sys::reserve()
                     .map_err(|errno| failed(Stage::Socket, "a place for TLS", errno))?;
-                std::mem::replace(socket, place)
+                mem::replace(socket, place)
             }
             _ => return refused(self, "it carries TLS already"),
         };
@@ -239,6 +240,26 @@ impl Stream {
             // No words are made for what a loop meets at every turn.
             Err(Halt::Stop(Stop::WouldBlock)) => Err(io::ErrorKind::WouldBlock.into()),
             Err(halt) => Err(self.halted(halt, Limit::Read).into()),
+        }
+    }
+
+    /// Reads what waits, or what has come, where it was decrypted, and without waiting; nothing at
+    /// the end. The stream carries TLS, and its handshake is finished.
+    pub(crate) fn read_in_place(&mut self) -> io::Result<Pieces> {
+        if !self.buffer.is_empty() {
+            return Ok(mem::take(&mut self.buffer).into());
+        }
+        let Some(secure) = self.source.secure_mut().filter(|_| !self.at_end) else {
+            return Ok(Pieces::default());
+        };
+        self.timed_out = None;
+        match secure.read_in_place() {
+            Ok(pieces) => {
+                self.at_end |= pieces.len() == 0;
+                Ok(pieces)
+            }
+            Err(Hindrance::Blocked(_)) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(hindrance) => Err(self.halted(hindrance.into(), Limit::Read).into()),
         }
     }
 

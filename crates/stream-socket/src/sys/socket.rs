@@ -332,6 +332,29 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], give: Give) -> Result<u
     call(Call::Send, || net::send(socket, &bytes[..wanted], flags))
 }
 
+/// sendmsg(2) of bytes from several places, without waiting.
+pub(crate) fn send_slices(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    let length = slices.iter().map(|slice| slice.len()).sum();
+    let wanted = clip(Call::Send, length);
+    let mut first = [IoSlice::new(&[])];
+    let slices = match slices.iter().find(|_| wanted < length) {
+        Some(slice) => {
+            first[0] = IoSlice::new(&slice[..wanted.min(slice.len())]);
+            &first
+        }
+        None => slices,
+    };
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    call(Call::Send, || {
+        net::sendmsg(
+            socket,
+            slices,
+            &mut net::SendAncillaryBuffer::default(),
+            flags,
+        )
+    })
+}
+
 /// sendmsg(2) of one datagram that begins with `prefix`, without waiting; bytes sent after that.
 pub(crate) fn send_with_prefix(
     socket: BorrowedFd<'_>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, Stage};
 use crate::options::{TlsClientOptions, TlsServerOptions};
+use crate::pieces::Pieces;
 use crate::read_buffer::ReadBuffer;
 use crate::sys::Errno;
 use crate::sys::wait::Events;
@@ -128,6 +129,7 @@ none! {
     received() -> u64;
     facts() -> TlsFacts;
     handshake(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;
+    read_in_place(socket: BorrowedFd<'_>) -> Attempt<Pieces>;
     read(socket: BorrowedFd<'_>, target: &mut [u8], rest: &mut ReadBuffer) -> Attempt<usize>;
     write(socket: BorrowedFd<'_>, bytes: &[u8], rest: &mut ReadBuffer) -> Attempt<usize>;
     close(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;

@@ -10,7 +10,14 @@ const LINE_COLUMNS: usize = 100;
 const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
-        &["error", "deadline", "nearest", "printable", "read_buffer"],
+        &[
+            "error",
+            "deadline",
+            "nearest",
+            "pieces",
+            "printable",
+            "read_buffer",
+        ],
     ),
     (1, &["address", "network", "proxy_protocol", "url"]),
     (2, &["options"]),

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use super::flow::LARGE;
 use crate::engine::task::Wake;
 use crate::error::Error;
+use crate::pieces::Pieces;
 use crate::select::Interest;
 use crate::stream::Stream;
 use crate::sys::Errno;
@@ -157,24 +158,33 @@ impl End {
             false => self.stream.write(bytes),
         };
         match written {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
             Err(error) if self.is_passing(&error) => Ok(bytes.len()),
             result => self.looked_at(result),
         }
     }
 
+    /// Writes the pieces from there on.
+    pub(super) fn write_pieces(&mut self, pieces: &Pieces, from: usize) -> io::Result<usize> {
+        let written = self.stream.write_pieces(pieces, from);
+        self.looked_at(written)
+    }
+
     /// Moves what a pipe holds.
     pub(super) fn drain(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
-        match self.stream.drain_pipe(pipe) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_full(error),
-            result => self.looked_at(result),
-        }
+        let drained = self.stream.drain_pipe(pipe);
+        self.looked_at(drained)
     }
 
     /// The system tells once that a connection is broken, and then reads an end. After EPIPE that
     /// end is a true one: what the peer had to say came before.
     fn looked_at(&mut self, result: io::Result<usize>) -> io::Result<usize> {
-        self.is_gone |= (result.as_ref()).is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+        match &result {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                (self.ready.writable, self.was_full) = (false, true);
+            }
+            Err(error) => self.is_gone |= error.kind() != ErrorKind::BrokenPipe,
+            Ok(_) => {}
+        }
         result
     }
 
@@ -197,12 +207,6 @@ impl End {
         if !self.stream.is_plain() && self.stream.flush().is_err() {
             self.was_full = true;
         }
-    }
-
-    fn is_full(&mut self, error: io::Error) -> io::Result<usize> {
-        self.ready.writable = false;
-        self.was_full = true;
-        Err(error)
     }
 
     /// Whether the error is of one datagram over udp, after which others go on: nobody listens on

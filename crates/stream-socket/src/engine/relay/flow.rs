@@ -5,9 +5,10 @@ use std::io::{self, ErrorKind, Read};
 use super::end::End;
 use crate::engine::pipes::{Loan, Pipes};
 use crate::engine::task::Turn;
+use crate::pieces::Pieces;
 
-/// A read this large counts as bulk; after [`BULK`] of them the bytes go through a pipe. Short
-/// connections and small messages never come so far.
+/// A read this large counts as bulk; after [`BULK`] of them the bytes go through a pipe, or from
+/// where TLS has decrypted them. Short connections and small messages never come so far.
 pub(super) const LARGE: usize = 16 * 1024;
 const BULK: u8 = 2;
 
@@ -32,7 +33,7 @@ struct Held {
     queued: usize,
 }
 
-/// At most one buffer, or one pipe.
+/// At most one buffer, one pipe, or what was decrypted in place at once.
 #[derive(Debug)]
 enum Content {
     Bytes(Box<[u8]>, usize),
@@ -142,10 +143,14 @@ impl Flow {
         if !from.ready.readable {
             return Ok(Step::Blocked);
         }
-        if self.large >= BULK
-            && !self.copies
+        if self.large < BULK || !to.stream.is_plain() {
+            return self.copy(from, to, turn);
+        }
+        if from.stream.is_secure() {
+            return self.decrypt(from, to);
+        }
+        if !self.copies
             && from.stream.is_plain()
-            && to.stream.is_plain()
             && let Some(loan) = turn.pipes.take()
         {
             return self.splice(from, to, turn, loan);
@@ -228,6 +233,54 @@ impl Flow {
         Ok(())
     }
 
+    /// Sends what is decrypted from where that was done.
+    fn decrypt(&mut self, from: &mut End, to: &mut End) -> Result<Step, Fault> {
+        // What a copy has left over says nothing of what comes.
+        let was_left_over = from.stream.has_buffered();
+        match from.stream.read_in_place() {
+            Ok(pieces) if pieces.len() == 0 => {
+                from.is_at_end().map_err(Fault::Sender)?;
+                self.state = State::Ending;
+            }
+            Ok(pieces) => {
+                if !was_left_over {
+                    self.note_bulk(pieces.len());
+                }
+                self.send_pieces(to, &pieces)?;
+            }
+            Err(error) if from.would_block(&error) => return Ok(Step::Blocked),
+            Err(error) => return Err(Fault::Sender(error)),
+        }
+        Ok(Step::Moved)
+    }
+
+    fn send_pieces(&mut self, to: &mut End, pieces: &Pieces) -> Result<(), Fault> {
+        let mut at = 0;
+        while at < pieces.len() {
+            match to.write_pieces(pieces, at) {
+                Ok(length) => {
+                    at += length;
+                    self.sent += length as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.hold(Content::Bytes(pieces.rest(at), 0), to);
+                    break;
+                }
+                Err(error) => return Err(Fault::Receiver(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// It is bulk no longer when little comes.
+    fn note_bulk(&mut self, length: usize) {
+        self.large = if length >= LARGE {
+            BULK
+        } else {
+            self.large - 1
+        };
+    }
+
     fn splice(
         &mut self,
         from: &mut End,
@@ -236,13 +289,8 @@ impl Flow {
         mut loan: Loan,
     ) -> Result<Step, Fault> {
         let filled = from.stream.fill_pipe(&mut loan.pipe);
-        if matches!(filled, Ok(1..)) {
-            // It is bulk no longer when little comes.
-            self.large = if matches!(filled, Ok(LARGE..)) {
-                BULK
-            } else {
-                self.large - 1
-            };
+        if let Ok(length @ 1..) = filled {
+            self.note_bulk(length);
             self.empty(loan, to, turn)?;
             return Ok(Step::Moved);
         }

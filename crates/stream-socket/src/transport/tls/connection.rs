@@ -1,13 +1,15 @@
 //! rustls's two kinds of connection as one, driven until it needs the socket.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{CommonState, Error};
 
+use super::text::{self, Place};
+use crate::pieces::Pieces;
 use crate::read_buffer::ReadBuffer;
 
 /// What rustls makes room for in one record, and what a few records need more than their text.
@@ -18,43 +20,85 @@ pub(super) enum Connection {
     Server(UnbufferedServerConnection),
 }
 
-/// Where decrypted bytes go: to the caller, and what he has no room for to `rest`.
+/// Who gets decrypted bytes.
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
-    target: &'a mut [u8],
-    filled: usize,
-    rest: &'a mut ReadBuffer,
+    way: Way<'a>,
     delivered: usize,
     is_closed: bool,
 }
 
+#[derive(Debug)]
+enum Way<'a> {
+    /// They are copied to the caller, and what he has no room for to `rest`.
+    Copied {
+        target: &'a mut [u8],
+        filled: usize,
+        rest: &'a mut ReadBuffer,
+    },
+    /// They stay where they were decrypted.
+    InPlace(&'a mut Pieces),
+}
+
 impl<'a> Sink<'a> {
     pub(super) fn new(target: &'a mut [u8], rest: &'a mut ReadBuffer) -> Self {
-        Self {
+        Self::by(Way::Copied {
             target,
             filled: 0,
             rest,
+        })
+    }
+
+    pub(super) fn in_place(pieces: &'a mut Pieces) -> Self {
+        Self::by(Way::InPlace(pieces))
+    }
+
+    fn by(way: Way<'a>) -> Self {
+        Self {
+            way,
             delivered: 0,
             is_closed: false,
         }
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        let room = &mut self.target[self.filled..];
-        let (now, later) = bytes.split_at(bytes.len().min(room.len()));
-        room[..now.len()].copy_from_slice(now);
-        self.filled += now.len();
-        self.rest.append(later);
-        self.delivered += bytes.len();
+    /// Takes what was decrypted at that place of the memory.
+    fn put(&mut self, memory: &mut [u8], place: Range<usize>) {
+        self.delivered += place.len();
+        match &mut self.way {
+            Way::Copied {
+                target,
+                filled,
+                rest,
+            } => {
+                let (bytes, room) = (&memory[place], &mut target[*filled..]);
+                let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+                room[..now.len()].copy_from_slice(now);
+                *filled += now.len();
+                rest.append(later);
+            }
+            Way::InPlace(pieces) => pieces.add(memory, place),
+        }
     }
 
     /// How much of the target was filled.
     pub(super) fn filled(&self) -> usize {
-        self.filled
+        match &self.way {
+            Way::Copied { filled, .. } => *filled,
+            Way::InPlace(pieces) => pieces.len(),
+        }
     }
 
+    /// Whether what it has got is in the memory of the records still.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(&self.way, Way::InPlace(pieces) if pieces.len() > 0)
+    }
+
+    /// Whether it has got as much as one read brings.
     pub(super) fn is_full(&self) -> bool {
-        self.filled == self.target.len()
+        match &self.way {
+            Way::Copied { target, filled, .. } => *filled == target.len(),
+            Way::InPlace(pieces) => pieces.len() > 0,
+        }
     }
 
     /// How much was decrypted in all.
@@ -78,7 +122,8 @@ pub(super) enum Output<'a> {
 
 impl Connection {
     /// Decrypts what came, moves the handshake on, and encrypts the output; whether that was
-    /// possible: not before the handshake is finished, nor after both ends have closed.
+    /// possible: not before the handshake is finished, nor after both ends have closed. The memory
+    /// of what came is kept, for there may be text in it.
     pub(super) fn advance(
         &mut self,
         incoming: &mut ReadBuffer,
@@ -109,8 +154,18 @@ impl Connection {
                 step(server.process_tls_records(records), outgoing, sink, output)
             }
         };
-        incoming.consume(discard);
-        step
+        incoming.skip(discard);
+        let step = match step? {
+            Step::Text(place) => {
+                let memory = incoming.memory_mut();
+                let place = place.within(memory).ok_or_else(decrypted_elsewhere)?;
+                sink.put(memory, place);
+                None
+            }
+            Step::More => None,
+            Step::Last(is_sent) => Some(is_sent),
+        };
+        Ok(step)
     }
 
     pub(super) fn is_client(&self) -> bool {
@@ -148,29 +203,36 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Does what rustls asks for; how many bytes it has done with, and whether the output was sent,
-/// once there is nothing more to do.
+/// What rustls has come to.
+enum Step {
+    /// A record's text was decrypted, at this place.
+    Text(Place),
+    More,
+    /// There is nothing more to do; whether the output was sent.
+    Last(bool),
+}
+
+/// No provider but that of [`text`] is given to rustls, so that this can't be.
+fn decrypted_elsewhere() -> Error {
+    Error::General("a record was decrypted, and nobody knows where".to_owned())
+}
+
+/// Does what rustls asks for; how many bytes it has done with.
 fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outgoing: &mut ReadBuffer,
     sink: &mut Sink<'_>,
     output: Output<'_>,
-) -> (usize, Result<Option<bool>, Error>) {
+) -> (usize, Result<Step, Error>) {
     let UnbufferedStatus { mut discard, state } = status;
     let step = match state {
         Err(error) => Err(error),
         Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-            let mut read = Ok(None);
-            while let Some(record) = traffic.next_record() {
-                match record {
-                    Ok(record) => {
-                        discard += record.discard;
-                        sink.put(record.payload);
-                    }
-                    Err(error) => read = Err(error),
-                }
+            // What rustls has copied is only the token of what is in place.
+            while let Some(Ok(record)) = traffic.next_record() {
+                discard += record.discard;
             }
-            read
+            text::take().map(Step::Text).ok_or_else(decrypted_elsewhere)
         }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let mut encode = |room: &mut [u8]| {
@@ -179,27 +241,27 @@ fn step<Data>(
                     _ => 0,
                 })
             };
-            put_out(outgoing, 0, &mut encode).map(|()| None)
+            put_out(outgoing, 0, &mut encode).map(|()| Step::More)
         }
         Ok(ConnectionState::TransmitTlsData(data)) => {
             // It is in the outgoing queue, which goes before anything is waited for.
             data.done();
-            Ok(None)
+            Ok(Step::More)
         }
         Ok(ConnectionState::WriteTraffic(traffic)) => {
-            send(traffic, outgoing, output).map(|()| Some(true))
+            send(traffic, outgoing, output).map(|()| Step::Last(true))
         }
-        Ok(ConnectionState::BlockedHandshake) => Ok(Some(false)),
+        Ok(ConnectionState::BlockedHandshake) => Ok(Step::Last(false)),
         Ok(ConnectionState::PeerClosed) => {
             sink.is_closed = true;
-            Ok(None)
+            Ok(Step::More)
         }
         Ok(ConnectionState::Closed) => {
             sink.is_closed = true;
-            Ok(Some(false))
+            Ok(Step::Last(false))
         }
         // Data that comes early is never asked for, so there is no such state.
-        Ok(_) => Ok(Some(false)),
+        Ok(_) => Ok(Step::Last(false)),
     };
     (discard, step)
 }

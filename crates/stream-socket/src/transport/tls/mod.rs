@@ -26,6 +26,7 @@ mod self_signed;
 mod server;
 mod session;
 mod suites;
+mod text;
 mod verify;
 
 pub(crate) use client::{ClientContext, PeerName};
@@ -38,7 +39,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::SupportedProtocolVersion;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 
 use crate::error::{Error, Stage};
 use crate::options::TlsVersion;
@@ -49,7 +50,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(text::provider())))
 }
 
 /// The versions that a transport and the options leave.

@@ -8,6 +8,7 @@ use super::facts::facts;
 use super::noted;
 use super::reason::reason;
 use crate::deadline::Deadline;
+use crate::pieces::Pieces;
 use crate::read_buffer::ReadBuffer;
 use crate::sys::socket::{self, Take};
 use crate::sys::wait::{Events, poll_one};
@@ -20,6 +21,10 @@ const CHUNK: usize = 4 * RECORD;
 
 /// The text of the largest record (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
+
+/// What is received in one go where it is decrypted in place: eight records of TLS 1.3, with what
+/// encloses them (RFC 8446 section 5.2).
+const IN_PLACE: usize = 8 * (RECORD + 22);
 
 /// What is received in one go at least, however little the caller wants: the largest record, of
 /// 16 KiB and what encryption adds (RFC 8446 section 5.2).
@@ -221,10 +226,36 @@ impl Session {
         target: &mut [u8],
         rest: &mut ReadBuffer,
     ) -> Result<usize, Hindrance> {
-        self.process = fork::generation();
         let wanted = target.len().clamp(LEAST, CHUNK);
         let mut sink = Sink::new(target, rest);
-        // Whether a receive has shown that there is no more for now.
+        let is_drained = self.fill(socket, wanted, &mut sink)?;
+        // Of a stream in full flow there is more to come than is worth moving this for.
+        if is_drained && sink.delivered() < RECORD {
+            self.incoming.settle();
+        }
+        Ok(sink.filled())
+    }
+
+    /// Decrypts what one receive brings, and leaves it where that was done; nothing at the end.
+    /// There may be more.
+    pub(crate) fn read_in_place(&mut self, socket: BorrowedFd<'_>) -> Result<Pieces, Hindrance> {
+        // So that whole records come, and no part of one has to move.
+        let wanted = IN_PLACE.saturating_sub(self.incoming.bytes().len());
+        let mut pieces = Pieces::default();
+        self.fill(socket, wanted.max(LEAST), &mut Sink::in_place(&mut pieces))?;
+        pieces.own(self.incoming.part_with_memory());
+        Ok(pieces)
+    }
+
+    /// Receives and decrypts until the sink is full, or the socket has no more; whether a receive
+    /// has shown that.
+    fn fill(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        wanted: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, Hindrance> {
+        self.process = fork::generation();
         let mut is_drained = false;
         // What writes have left over goes as far as it can; what stops it stops writes.
         _ = self.flush(socket);
@@ -238,7 +269,7 @@ impl Session {
                     break;
                 }
             }
-            if let Err(hindrance) = self.advance(socket, &mut sink, Output::Nothing) {
+            if let Err(hindrance) = self.advance(socket, sink, Output::Nothing) {
                 self.fail(hindrance);
             }
             // So does an answer to the peer's TLS.
@@ -247,13 +278,9 @@ impl Session {
                 self.fail(Hindrance::Broken(TOO_MUCH_FOR_NOTHING.to_owned()));
             }
         }
-        // Of a stream in full flow there is more to come than is worth moving this for.
-        if is_drained && sink.delivered() < RECORD {
-            self.incoming.settle();
-        }
         match &self.end {
             Some(End::Failed(hindrance)) if sink.delivered() == 0 => Err(hindrance.clone()),
-            _ => Ok(sink.filled()),
+            _ => Ok(is_drained),
         }
     }
 
@@ -459,6 +486,9 @@ impl Session {
         let before = sink.delivered();
         let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
         let result = self.connection.advance(incoming, outgoing, sink, output);
+        if !sink.is_in_place() {
+            incoming.release_if_empty();
+        }
         if self.is_noting {
             let noted = noted::take();
             self.server_name = noted.server_name.or(self.server_name.take());

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::{CipherSuite, SupportedCipherSuite};
 
-use super::unusable;
+use super::{text, unusable};
 use crate::error::Result;
 use crate::nearest::suggestion;
 use crate::transport::tls_facts::{CIPHERS, TlsCipher};
@@ -29,7 +29,7 @@ fn supported(url: &impl fmt::Display, name: &str) -> Result<SupportedCipherSuite
         let known = named(suite.suite());
         known.is_some_and(|known| known.name == name || known.openssl_name == name)
     };
-    let all = aws_lc_rs::ALL_CIPHER_SUITES.iter();
+    let all = text::suites().iter();
     all.copied().find(|suite| is_named(&suite)).ok_or_else(|| {
         let names = CIPHERS.iter().flat_map(|one| [one.name, one.openssl_name]);
         let hint = suggestion(name, names);
@@ -48,6 +48,8 @@ pub(super) fn named(suite: CipherSuite) -> Option<&'static TlsCipher> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::crypto::aws_lc_rs;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ mod peers;
 #[cfg(feature = "simulation")]
 mod processes;
 mod refusals;
+mod relay;
 mod streams;
 
 use std::thread;
