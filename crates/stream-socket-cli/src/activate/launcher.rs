@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -75,6 +75,8 @@ impl Launcher {
         let error = match answer.read_to_string(&mut code) {
             Ok(0) => return Ok(child),
             Ok(_) => io::Error::from_raw_os_error(code.parse().unwrap_or_default()),
+            // How a socket tells that the time is up.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             Err(error) => error,
         };
         // It would end by itself, but for one that hangs.
