@@ -263,7 +263,8 @@ impl Stream {
     }
 
     /// Ends one direction or both: shutdown(2). The peer then reads the end; what it sends
-    /// can still be read after [`Shutdown::Write`].
+    /// can still be read after [`Shutdown::Write`], what it has sent after the others too. Of
+    /// datagrams and of TLS, nothing is received after these.
     ///
     /// Over TLS a close_notify goes before; on a stream that does not wait, that may have to be
     /// tried again.
@@ -276,7 +277,9 @@ impl Stream {
         self.source
             .shutdown(how)
             .map_err(|errno| failed(Stage::Io, &self, errno).with_action("shut down"))?;
-        self.at_end |= how != Shutdown::Write;
+        // A socket of bytes gives those that have come first, and the end then.
+        let is_plain = !self.transport.is_datagram() && self.source.secure().is_none();
+        self.at_end |= how != Shutdown::Write && !is_plain;
         Ok(())
     }
 

@@ -80,8 +80,8 @@ table([
     'shutdown: mode -1' => fn () => stream_socket_shutdown($client, -1),
     'shutdown: a file' => fn () => stream_socket_shutdown($file, STREAM_SHUT_WR),
     'shutdown: unconnected' => fn () => stream_socket_shutdown($udp, STREAM_SHUT_WR),
-    'shutdown: reading' => fn () => [stream_socket_shutdown($client, STREAM_SHUT_RD), fread($client, 5),
-        feof($client), fwrite($client, 'still')],
+    'shutdown: reading' => fn () => [fwrite($served, 'here'), stream_socket_shutdown($client, STREAM_SHUT_RD),
+        fread($client, 5), fread($client, 5), feof($client), fwrite($client, 'still')],
     'shutdown: writing' => fn () => [fread($served, 9), stream_socket_shutdown($served, STREAM_SHUT_WR),
         fwrite($served, 'x')],
 ]);

@@ -281,13 +281,18 @@ fn buffered_bytes_come_before_the_end() {
 }
 
 #[test]
-fn a_direction_that_we_shut_is_at_its_end() {
-    let (mut here, mut there) = tcp_pair();
-    here.shutdown(Shutdown::Read).unwrap();
-    assert!(here.is_eof().unwrap());
-    assert_eq!(here.read(&mut [0; 9]).unwrap(), 0);
-    here.write_all(b"x").unwrap();
-    assert_eq!(there.read(&mut [0; 9]).unwrap(), 1);
+fn a_direction_that_we_shut_is_at_its_end_once_what_has_come_is_read() {
+    for (mut here, mut there) in [tcp_pair(), pair(Transport::Unix)] {
+        there.write_all(b"one\ntwo").unwrap();
+        here.shutdown(Shutdown::Read).unwrap();
+        assert!(!here.is_eof().unwrap());
+        assert_eq!(line_of(&mut here).unwrap(), b"one\n");
+        assert_eq!(here.read(&mut [0; 9]).unwrap(), 3);
+        assert!(here.is_eof().unwrap());
+        assert_eq!(here.read(&mut [0; 9]).unwrap(), 0);
+        here.write_all(b"x").unwrap();
+        assert_eq!(there.read(&mut [0; 9]).unwrap(), 1);
+    }
 }
 
 /// A way of reading, and the error that it ends with.
