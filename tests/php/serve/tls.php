@@ -95,3 +95,37 @@ $child = beside(function () use ($name, $file, $tells) {
 say(...stream_socket_join($fiber));
 posix_kill($child, SIGKILL);
 pcntl_waitpid($child, $status);
+
+// What a look has brought is there for the next read, a look has an end, and in a task that is ended it is at once.
+$fiber = stream_socket_spawn(function () use ($server, $told) {
+    $stream = stream_socket_accept($server, 60);
+    stream_set_timeout($stream, 20);
+    fgets($stream);
+    fwrite($told, "watched\n");
+    stream_set_blocking($stream, false);
+    while (!stream_socket_recvfrom($stream, 100, STREAM_PEEK));
+    stream_set_blocking($stream, true);
+    say(fgets($stream));
+    stream_set_timeout($stream, 0, 1000);
+    say(stream_socket_recvfrom($stream, 1, STREAM_PEEK), stream_get_meta_data($stream)['timed_out']);
+    stream_set_timeout($stream, 20);
+    stream_socket_spawn(function () use ($stream) {
+        try {
+            sleep(100);
+        } finally {
+            say(stream_socket_recvfrom($stream, 1, STREAM_PEEK), 'to its end');
+        }
+    });
+    usleep(1000);
+});
+$child = beside(function () use ($name, $file, $tells) {
+    $client = stream_socket_client("tls://$name", $number, $text, 60, 4, trusting($file));
+    usleep(100_000);
+    fwrite($client, "it is watched from here on\n");
+    fgets($tells);
+    usleep(20_000);
+    fwrite($client, "looked at\n");
+    sleep(60);
+});
+register_shutdown_function(fn () => posix_kill($child, SIGKILL));
+stream_socket_join($fiber);

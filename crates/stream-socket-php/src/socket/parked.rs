@@ -80,9 +80,10 @@ impl Socket {
         self.last_error = failure::TIMED_OUT;
     }
 
-    /// Whether the last attempt would have waited, and nothing has come since.
+    /// Whether the last attempt would have waited, and nothing has come since. What a look has
+    /// brought into the stream's own buffer, no descriptor tells of.
     fn is_exhausted(&self, direction: Direction) -> bool {
-        if self.is_to_be_looked_at() {
+        if self.is_to_be_looked_at() || (direction == Direction::Read && self.has_pending()) {
             return false;
         }
         self.known

@@ -137,22 +137,38 @@ ssize_t ss_parked_write(ss_socket *socket, const char *bytes, size_t count, ss_o
 	}
 }
 
-bool ss_parked_is_alive(ss_socket *socket, const struct timeval *wait)
+ssize_t ss_parked_peek(ss_socket *socket, char *buffer, size_t count, const struct timeval *wait, ss_outcome *outcome)
 {
 	ss_patience patience = ss_patience_of_time(wait);
-	char byte;
 
+	socket->netstream.timeout_event = 0;
 	for (;;) {
-		ss_outcome outcome = {0};
-		ssize_t length = ss_try_peek(socket, &byte, 1, &outcome);
-		ss_forget(&outcome);
+		ssize_t length = ss_try_peek(socket, buffer, count, outcome);
 		if (length != SS_WOULD_WAIT) {
-			return length > 0 || (length == 0 && ss_is_datagram(socket));
+			return length;
 		}
-		if (patience.timeout == 0 || ss_await(socket, SS_READ, &patience) != SS_READY) {
-			return true;
+		if (patience.timeout == 0 || ss_manner_now() != SS_PARKS) {
+			return SS_WOULD_WAIT;
+		}
+		enum ss_waited waited = ss_await(socket, SS_READ, &patience);
+		if (waited != SS_READY) {
+			socket->netstream.timeout_event = waited == SS_TOO_LATE;
+			return SS_WOULD_WAIT;
 		}
 	}
+}
+
+bool ss_parked_is_alive(ss_socket *socket, const struct timeval *wait)
+{
+	bool timed_out = socket->netstream.timeout_event;
+	ss_outcome outcome = {0};
+	char byte;
+	ssize_t length = ss_parked_peek(socket, &byte, 1, wait, &outcome);
+
+	/* Of this nothing is told. */
+	socket->netstream.timeout_event = timed_out;
+	ss_forget(&outcome);
+	return length == SS_WOULD_WAIT || length > 0 || (length == 0 && ss_is_datagram(socket));
 }
 
 /* Whether handshakes can go on at once, or somebody is there to begin one. */

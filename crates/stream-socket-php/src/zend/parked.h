@@ -8,6 +8,8 @@ ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size
 	bool *eof, ss_outcome *outcome);
 ssize_t ss_parked_write(ss_socket *socket, const char *bytes, size_t count, ss_outcome *outcome);
 void ss_parked_shut_down(void);
+/* What is there, without taking it; SS_WOULD_WAIT where nothing comes in time. */
+ssize_t ss_parked_peek(ss_socket *socket, char *buffer, size_t count, const struct timeval *wait, ss_outcome *outcome);
 bool ss_parked_is_alive(ss_socket *socket, const struct timeval *wait);
 ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome);
 /* After an attempt to receive that would have waited; false when nothing came in time. */

@@ -234,17 +234,17 @@ static int receive_of_peer(php_stream *stream, ss_socket *socket, php_stream_xpo
 	char *into = param->inputs.buf;
 	size_t room = param->inputs.buflen;
 	bool eof = false, parks = socket->netstream.is_blocked && ss_manner_now() != SS_BLOCKS;
-	ssize_t length = parks && (param->inputs.flags & STREAM_PEEK) && !ss_parked_is_alive(socket, &socket->netstream.timeout)
-		? 0
-		: param->inputs.flags & STREAM_PEEK ? ss_peek(socket, into, room, &outcome)
+	bool looks = param->inputs.flags & STREAM_PEEK;
+	ssize_t length = parks && looks ? ss_parked_peek(socket, into, room, &socket->netstream.timeout, &outcome)
 		: parks ? ss_parked_read(stream, socket, into, room, false, &eof, &outcome)
+		: looks ? ss_peek(socket, into, room, &outcome)
 		: ss_read(socket, into, room, false, &eof, &outcome);
 
 	ss_settle(&outcome);
 	if (length >= 0 && param->want_textaddr) {
 		tell_name(socket, true, param);
 	}
-	return (int) length;
+	return length < 0 ? -1 : (int) length;
 }
 
 /* recvfrom(2) past PHP's buffer, as stock; but a datagram cut to pieces is remembered. */
