@@ -86,6 +86,13 @@ function serve(string $ending): void
                 ask($address, 'exits');
                 break;
             case 'a fatal error':
+                register_shutdown_function(function () {
+                    try {
+                        stream_socket_join(stream_socket_spawn(fn () => 1));
+                    } catch (Error $error) {
+                        echo $error->getMessage(), "\n";
+                    }
+                });
                 ini_set('memory_limit', '16M');
                 ask($address, 'exhausts');
         }

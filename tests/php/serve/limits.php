@@ -30,6 +30,17 @@ serve(function ($connection) {
     fwrite($connection, "too late\n");
 }, ['read_timeout' => 0.1], fn ($url) => fgets(stream_socket_client($url)));
 
+// For ever, where the connections' own limit is none at all.
+ini_set('default_socket_timeout', '0');
+serve(function ($connection) {
+    told('read_timeout INF', fgets($connection));
+}, ['read_timeout' => INF], function ($url) {
+    $client = stream_socket_client($url, $number, $text, 60);
+    usleep(20000);
+    fwrite($client, "awaited\n");
+});
+ini_restore('default_socket_timeout');
+
 serve(function ($connection) {
     [$written, $took] = clocked(fn () => @fwrite($connection, str_repeat('x', 50_000_000)));
     told('write_timeout', [$written > 0 && $written < 50_000_000, $took >= 0.1, $took < 10]);

@@ -42,10 +42,11 @@ foreach ([['nonsense' => 1], ['max_connections' => 0], ['drain' => 'x'], ['on_er
         echo $error->getMessage(), "\n";
     }
 }
-foreach ([[], 'x', STDIN, [stream_socket_client('udp://127.0.0.1:9')]] as $servers) {
+$server = stream_socket_server('tcp://127.0.0.1:0');
+foreach ([[], 'x', STDIN, [stream_socket_client('udp://127.0.0.1:9')], [$server, $server]] as $servers) {
     try {
         stream_socket_serve($servers, 'strlen');
-    } catch (ValueError $error) {
+    } catch (Error $error) {
         echo $error->getMessage(), "\n";
     }
 }

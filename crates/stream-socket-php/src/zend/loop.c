@@ -33,20 +33,6 @@ bool ss_loop_exists(void)
 	return loop.exists;
 }
 
-/* To throw may leave by longjmp: nothing of Rust's is held by then. */
-static void throw_failure(const char *what, ss_outcome *outcome)
-{
-	char text[256];
-
-	if (outcome->text != NULL) {
-		snprintf(text, sizeof(text), "%s: %.*s", what, (int) outcome->text_length, outcome->text);
-	} else {
-		snprintf(text, sizeof(text), "%s: %s", what, strerror(outcome->number));
-	}
-	ss_forget(outcome);
-	zend_throw_error(NULL, "%s", text);
-}
-
 bool ss_loop_ensure(void)
 {
 	ss_outcome outcome = {0};
@@ -60,7 +46,7 @@ bool ss_loop_ensure(void)
 	}
 	ss_loop_begin(ss_signal_descriptor(), &outcome);
 	if (outcome.status != SS_OK) {
-		throw_failure("cannot make a loop", &outcome);
+		ss_throw_failure("cannot make a loop", &outcome);
 		return false;
 	}
 	loop.exists = true;
@@ -124,7 +110,7 @@ static void turn(int64_t timeout)
 
 	ss_loop_turn(timeout, &outcome);
 	if (outcome.status != SS_OK) {
-		throw_failure("the loop cannot wait", &outcome);
+		ss_throw_failure("the loop cannot wait", &outcome);
 		return;
 	}
 	ss_signals_run_handlers();
@@ -136,6 +122,10 @@ static void turn(int64_t timeout)
 
 void ss_loop_run(bool (*is_over)(void *), void *what)
 {
+	if (CG(unclean_shutdown)) {
+		zend_throw_error(NULL, "a fatal error has ended all tasks");
+		return;
+	}
 	if (loop.is_running) {
 		zend_throw_error(NULL, "the loop is running already, and this place can't be left for it");
 		return;
@@ -153,7 +143,7 @@ void ss_loop_run(bool (*is_over)(void *), void *what)
 
 void ss_loop_run_ready(void)
 {
-	if (loop.is_running || !loop.exists) {
+	if (loop.is_running || !loop.exists || CG(unclean_shutdown)) {
 		return;
 	}
 	loop.is_running = true;

@@ -68,6 +68,20 @@ static zend_string *words(const ss_outcome *outcome)
 	return zend_string_init(text, strlen(text), 0);
 }
 
+/* To throw may leave by longjmp: nothing of Rust's is held by then. */
+void ss_throw_failure(const char *what, ss_outcome *outcome)
+{
+	char text[256];
+
+	if (outcome->text_length > 0) {
+		snprintf(text, sizeof(text), "%s: %.*s", what, (int) outcome->text_length, outcome->text);
+	} else {
+		snprintf(text, sizeof(text), "%s: %s", what, strerror(outcome->number));
+	}
+	ss_forget(outcome);
+	zend_throw_error(NULL, "%s", text);
+}
+
 int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome)
 {
 	if (outcome->status == SS_OK) {

@@ -301,9 +301,9 @@ static bool listen_all(ss_server *server)
 		}
 		ss_server_listen(ss_socket_of(stream), (uintptr_t) server, index, &outcome);
 		if (outcome.status != SS_OK) {
-			zend_throw_error(NULL, "stream_socket_serve() cannot accept from server %u: %.*s", index,
-				(int) outcome.text_length, outcome.text_length ? outcome.text : strerror(outcome.number));
-			ss_forget(&outcome);
+			char what[80];
+			snprintf(what, sizeof(what), "stream_socket_serve() cannot accept from server %u", index);
+			ss_throw_failure(what, &outcome);
 			return false;
 		}
 	}
@@ -471,7 +471,8 @@ static bool take_seconds(zend_string *key, zval *value, int64_t *into)
 		zend_argument_value_error(3, "option \"%s\" must be a number of seconds", ZSTR_VAL(key));
 		return false;
 	}
-	*into = seconds > 9e9 ? -1 : (int64_t) (seconds * 1e9);
+	/* Longer than anybody waits. Less than nothing means that the option is not given. */
+	*into = (int64_t) (MIN(seconds, 9e9) * 1e9);
 	return true;
 }
 

@@ -176,6 +176,8 @@ bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const cha
 void ss_forget(ss_outcome *outcome);
 /* Ends an operation of which only a panic is told: it is PHP's Error. */
 void ss_settle(ss_outcome *outcome);
+/* Throws an Error that says what failed, and why. */
+void ss_throw_failure(const char *what, ss_outcome *outcome);
 /* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
 int ss_concluded(php_stream_xport_param *param, ss_outcome *outcome);
 /* The descriptor of a socket, which from now on is the caller's. */
@@ -254,6 +256,8 @@ bool ss_shakes_hands(const ss_socket *socket);
 
 /* fgetss.c */
 ZEND_NAMED_FUNCTION(ss_fgetss);
+/* Of a stream that is closed. */
+void ss_fgetss_forget(const php_stream *stream);
 void ss_fgetss_end(void);
 
 _Static_assert(sizeof(php_netstream_data_t) == 40, "Netstream in socket.rs mirrors it");
