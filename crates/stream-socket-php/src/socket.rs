@@ -383,10 +383,10 @@ impl Socket {
         look_once: bool,
     ) -> Result<(Option<usize>, bool), Failure> {
         let timeout = self.timeout(look_once);
-        if !look_once {
+        let (datagram, waits) = (self.transport().is_datagram(), self.waits() && !look_once);
+        if waits {
             self.head.net.timeout_event = 0;
         }
-        let (datagram, waits) = (self.transport().is_datagram(), self.waits() && !look_once);
         let result = match &mut self.object {
             Object::Stream(stream) => {
                 stream.set_blocking(waits);
@@ -430,7 +430,6 @@ impl Socket {
     /// How much was sent; zero where nothing can be and it does not wait.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         let (timeout, waits) = (self.timeout(false), self.waits());
-        self.head.net.timeout_event = 0;
         let result = match &mut self.object {
             Object::Stream(stream) => {
                 stream.set_blocking(waits);
@@ -454,12 +453,12 @@ impl Socket {
     }
 
     /// Remembers why reading or writing ended, for the meta data.
-    fn noted(&mut self, failure: Failure) -> Failure {
-        // What breaks TLS has no number of the system's.
-        self.last_error = match failure.number {
-            0 => failure::PROTOCOL,
-            number => number,
-        };
+    fn noted(&mut self, mut failure: Failure) -> Failure {
+        if failure.number == 0 {
+            // What breaks TLS has no number of the system's.
+            failure.number = failure::PROTOCOL;
+        }
+        self.last_error = failure.number;
         failure
     }
 

@@ -63,3 +63,11 @@ foreach ([true, false] as $is_killed) {
     fclose($served);
     pcntl_waitpid($child, $status);
 }
+
+say('a handshake that has failed');
+$server = stream_socket_server('tcp://127.0.0.1:0', $number, $text, 12, $context);
+$client = stream_socket_client('tcp://' . stream_socket_get_name($server, false));
+fwrite($client, "this is no handshake\n");
+$served = stream_socket_accept($server, 60);
+say(@stream_socket_enable_crypto($served, true, STREAM_CRYPTO_METHOD_TLS_SERVER));
+say(fwrite($served, 'a secret'));

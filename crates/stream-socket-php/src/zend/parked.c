@@ -118,7 +118,6 @@ ssize_t ss_parked_write(ss_socket *socket, const char *bytes, size_t count, ss_o
 {
 	ss_patience patience = ss_patience_for(socket, SS_WRITE);
 
-	socket->netstream.timeout_event = 0;
 	if (!give_way_in(socket)) {
 		return -1;
 	}
