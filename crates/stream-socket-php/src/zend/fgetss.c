@@ -72,6 +72,13 @@ ZEND_NAMED_FUNCTION(ss_fgetss)
 	ss_settle(&outcome);
 }
 
+void ss_fgetss_forget(const php_stream *stream)
+{
+	if (unfinished != NULL && stream->res != NULL) {
+		zend_hash_index_del(unfinished, stream->res->handle);
+	}
+}
+
 void ss_fgetss_end(void)
 {
 	if (unfinished != NULL) {

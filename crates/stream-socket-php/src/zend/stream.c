@@ -93,6 +93,7 @@ static int op_close(php_stream *stream, int close_handle)
 	}
 	ss_watch_close(socket);
 	ss_closing_gone(socket);
+	ss_fgetss_forget(stream);
 	if (!close_handle) {
 		/* Whoever cast the stream to a descriptor goes on with it. */
 		ss_released(socket);
