@@ -66,3 +66,8 @@ try {
 } catch (Error $error) {
     echo $error->getMessage(), "\n";
 }
+// What a buffer's callback throws at the end of a handler is the handler's.
+$client = stream_socket_client('tcp://' . stream_socket_get_name($server, false));
+stream_socket_serve($server, function () {
+    ob_start(fn () => throw new Exception('of the buffer'));
+}, ['limit' => 1, 'on_error' => fn (Throwable $exception) => print $exception->getMessage() . "\n"]);

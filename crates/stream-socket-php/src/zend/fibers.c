@@ -218,6 +218,18 @@ static bool is_unwinding(void)
 		&& (zend_is_unwind_exit(EG(exception)) || zend_is_graceful_exit(EG(exception)));
 }
 
+/* What is on its way out, or NULL. */
+static zend_object *take_exception(void)
+{
+	zend_object *exception = EG(exception);
+
+	if (exception != NULL) {
+		GC_ADDREF(exception);
+		zend_clear_exception();
+	}
+	return exception;
+}
+
 /* Calls the handler. What it throws is reported; only exit() and a forced end go through. */
 static void run(ss_task *task, zval *result)
 {
@@ -231,14 +243,18 @@ static void run(ss_task *task, zval *result)
 		task->callee.callee.function_handler ? &task->callee.callee : NULL);
 	ss_task_release_arguments(task);
 	if (!is_unwinding()) {
-		zend_object *exception = EG(exception);
-
-		if (exception != NULL) {
-			GC_ADDREF(exception);
-			zend_clear_exception();
-		}
+		zend_object *exception = take_exception();
 		ss_output_flush(task);
+		/* A callback of a buffer may throw as well. */
+		zend_object *of_output = is_unwinding() ? NULL : take_exception();
+		if (exception != NULL && of_output != NULL) {
+			zend_exception_set_previous(exception, of_output);
+		} else if (of_output != NULL) {
+			exception = of_output;
+		}
 		if (exception != NULL) {
+			zval_ptr_dtor(result);
+			ZVAL_NULL(result);
 			ss_task_failed(task, exception);
 		}
 	}
