@@ -234,21 +234,15 @@ impl Listener {
     /// connection then stays in the backlog.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
         let mut patience = Patience::interruptible(timeout);
-        let habit = self.habit_within(timeout);
-        let waits_first = habit.is_some_and(Habit::waits_first);
-        let mut first_look = habit.filter(|_| !waits_first);
-        let mut waited = if waits_first {
-            self.await_arrival(&mut patience)
-        } else {
-            Ok(())
-        };
+        let mut first_look = self.habit_within(timeout);
+        let mut waited = Ok(());
+        if first_look.is_some_and(Habit::waits_first) {
+            first_look = None;
+            waited = self.await_arrival(&mut patience);
+        }
         loop {
-            match waited {
-                Ok(()) => {}
-                Err(Stop::System(errno)) => return Err(failed(Stage::Accept, &self.url, errno)),
-                Err(Stop::TimedOut | Stop::WouldBlock) => {
-                    return Err(timed_out(Stage::Accept, &self.url, Limit::Accept, timeout));
-                }
+            if let Err(stop) = waited {
+                return Err(self.in_vain(stop, timeout));
             }
             // Another thread may begin TLS while this one waits.
             if let Some(handshakes) = self.handshakes_in_accept() {
@@ -259,6 +253,9 @@ impl Listener {
                 habit.found(!matches!(arrival, Arrival::None));
             }
             waited = match arrival {
+                Arrival::Stream(stream) if self.handshakes_in_accept().is_none() => {
+                    return Ok(stream);
+                }
                 Arrival::Stream(stream) => match self.handed_out(stream) {
                     Some(stream) => return Ok(stream),
                     None => Ok(()),
@@ -269,6 +266,17 @@ impl Listener {
                 Arrival::Failed(errno) => Err(Stop::System(errno)),
                 Arrival::Refused(error) => return Err(error),
             };
+        }
+    }
+
+    /// Why accept has nobody to return.
+    #[cold]
+    fn in_vain(&self, stop: Stop, timeout: Option<Duration>) -> Error {
+        match stop {
+            Stop::System(errno) => failed(Stage::Accept, &self.url, errno),
+            Stop::TimedOut | Stop::WouldBlock => {
+                timed_out(Stage::Accept, &self.url, Limit::Accept, timeout)
+            }
         }
     }
 
@@ -303,6 +311,7 @@ impl Listener {
     }
 
     /// What there is to accept, without waiting.
+    #[inline]
     pub(crate) fn arrival(&self) -> Arrival {
         match &self.peers {
             Some(peers) => self.arrival_of_peer(peers.dispatcher()),
@@ -326,14 +335,25 @@ impl Listener {
 
     /// One connection, without waiting. Over TLS its handshake is still to be made.
     pub(crate) fn arrival_of_connection(&self) -> Arrival {
+        if let Some(gate) = &self.gate {
+            return self.arrival_through(gate);
+        }
+        match self.accept_now() {
+            Ok(Some((socket, peer))) => self.arrived(socket, peer),
+            Ok(None) => Arrival::None,
+            Err(errno) => Arrival::Failed(errno),
+        }
+    }
+
+    /// The same where connections are limited. Apart from that, which needs little of it.
+    #[inline(never)]
+    fn arrival_through(&self, gate: &Arc<Gate>) -> Arrival {
         // The place comes first, so that a connection for which there is none stays where it is.
-        let enter = match self.handshakes_in_accept() {
-            Some(_) => Gate::look,
-            None => Gate::enter,
+        let place = match self.handshakes_in_accept() {
+            Some(_) => gate.look(),
+            None => gate.enter(),
         };
-        let place = self.gate.as_ref().map(enter);
-        let closes = self.gate.as_ref().is_some_and(|gate| gate.closes());
-        if matches!(place, Some(None)) && !closes {
+        if place.is_none() && !gate.closes() {
             return Arrival::Full;
         }
         let (socket, peer) = match self.accept_now() {
@@ -341,26 +361,31 @@ impl Listener {
             Ok(None) => return Arrival::None,
             Err(errno) => return Arrival::Failed(errno),
         };
-        let place = match place {
-            Some(None) => return Arrival::ClosedFull,
-            Some(Some(mut place)) => {
-                let proxied = self.tls.get().is_some_and(Tls::has_proxies);
-                // Behind a proxy it is the client's that counts, once that is known.
-                let ip = peer.as_ref().and_then(SocketAddress::ip);
-                if !proxied && !place.admit(ip) {
-                    return Arrival::ClosedForAddress;
-                }
-                Some(place)
-            }
-            None => None,
+        let Some(mut place) = place else {
+            return Arrival::ClosedFull;
         };
+        let proxied = self.tls.get().is_some_and(Tls::has_proxies);
+        // Behind a proxy it is the client's that counts, once that is known.
+        let ip = peer.as_ref().and_then(SocketAddress::ip);
+        if !proxied && !place.admit(ip) {
+            return Arrival::ClosedForAddress;
+        }
+        let mut arrival = self.arrived(socket, peer);
+        if let Arrival::Stream(stream) = &mut arrival {
+            stream.hold(place);
+        }
+        arrival
+    }
+
+    #[inline]
+    fn arrived(&self, socket: OwnedFd, peer: Option<SocketAddress>) -> Arrival {
         let options = &self.options.socket;
         if let Err(error) = transport::accepted_options(socket.as_fd(), &self.url, options) {
             return Arrival::Refused(error);
         }
         let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
         let mut stream = Stream::new(socket, transport, peer, origin, options);
-        stream.admit(place);
+        stream.admit();
         match self.tls.get() {
             Some(tls) => tls
                 .opened(stream, &self.url)

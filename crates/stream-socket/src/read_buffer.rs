@@ -143,17 +143,10 @@ impl ReadBuffer {
         self.0.get_or_insert_default().room(size)
     }
 
+    #[inline]
     fn release(&mut self) {
-        let Some(mut content) = self.0.take() else {
-            return;
-        };
-        content.searched = Searched::default();
-        (content.start, content.end) = (0, 0);
-        // One that a long line has made large is not kept.
-        if content.storage.len() <= LARGEST_SPARE {
-            let spare = SPARE.take();
-            let larger = spare.filter(|spare| spare.storage.len() > content.storage.len());
-            SPARE.set(Some(larger.unwrap_or(content)));
+        if let Some(content) = self.0.take() {
+            content.keep();
         }
     }
 }
@@ -165,6 +158,18 @@ impl Content {
             end: storage.len(),
             storage,
             ..Self::default()
+        }
+    }
+
+    /// Keeps an emptied one for the next buffer of this thread.
+    fn keep(mut self: Box<Self>) {
+        self.searched = Searched::default();
+        (self.start, self.end) = (0, 0);
+        // One that a long line has made large is not kept.
+        if self.storage.len() <= LARGEST_SPARE {
+            let spare = SPARE.take();
+            let larger = spare.filter(|spare| spare.storage.len() > self.storage.len());
+            SPARE.set(Some(larger.unwrap_or(self)));
         }
     }
 

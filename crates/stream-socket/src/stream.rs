@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use in_call::InCall;
 pub(crate) use peer::PeerEnd;
 use rare::Rare;
 use secure::Secure;
@@ -82,6 +83,8 @@ pub struct Stream {
     at_end: bool,
     /// Whether the URL is a listener's, which is no name of the peer.
     is_accepted: bool,
+    /// Where reads may wait in recv(2).
+    in_call: Option<InCall>,
     timed_out: Option<Limit>,
     received: u64,
     sent: u64,
@@ -225,6 +228,7 @@ impl Stream {
         Self::over(Source::Socket(socket), transport, peer, origin, options)
     }
 
+    #[inline]
     fn over(
         source: Source,
         transport: Transport,
@@ -242,6 +246,7 @@ impl Stream {
             ours: true,
             at_end: false,
             is_accepted: false,
+            in_call: options.inheritable.then(InCall::here),
             timed_out: None,
             received: 0,
             sent: 0,
@@ -254,12 +259,9 @@ impl Stream {
         self.place_mut().is_none_or(Place::take)
     }
 
-    /// Its listener hands it out, with a place among its connections.
-    pub(crate) fn admit(&mut self, place: Option<Place>) {
+    /// Its listener hands it out.
+    pub(crate) fn admit(&mut self) {
         self.is_accepted = true;
-        if place.is_some() {
-            self.rare_mut().place = place;
-        }
     }
 
     /// Ends one direction or both: shutdown(2). The peer then reads the end; what it sends
@@ -450,11 +452,13 @@ impl Stream {
         })
     }
 
+    #[inline]
     fn send(&mut self, bytes: &[u8], give: Give) -> Result<usize> {
         let mut patience = Patience::new(self.blocking, self.write_timeout());
         self.send_within(&mut patience, bytes, give)
     }
 
+    #[inline]
     fn send_within(&mut self, patience: &mut Patience, bytes: &[u8], give: Give) -> Result<usize> {
         self.timed_out = None;
         self.refuse_to_write()?;
@@ -533,6 +537,7 @@ impl Write for Stream {
     /// are encrypted and wait to be sent. What was reported is with the system, as on any stream,
     /// but for a single byte where the system took less than a record: a write that takes none
     /// would block, and has not begun.
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() && !self.transport.is_datagram() {
             return Ok(0);

@@ -160,6 +160,7 @@ impl Listener {
 
     /// A connection as accept returns it; `None` where TLS has begun just before it came, and its
     /// handshake is under way.
+    #[cold]
     pub(super) fn handed_out(&self, stream: Stream) -> Option<Stream> {
         match self.handshakes_in_accept() {
             Some(handshakes) if stream.is_handshaking() => {

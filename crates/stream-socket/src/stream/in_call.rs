@@ -7,7 +7,8 @@
 //! socket. What ends such a wait early (a signal, somebody who
 //! made the descriptor non-blocking) leaves the rest of it to poll(2).
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::num::NonZeroU16;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::Stream;
@@ -17,44 +18,21 @@ use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, failed, fork, option};
 use crate::url::Transport;
 
-/// The socket's timeout as this process has set it.
-#[derive(Debug)]
-pub(super) struct InCall {
-    process: u32,
-    in_force: Option<Option<Duration>>,
-}
-
-impl Default for InCall {
-    fn default() -> Self {
-        Self {
-            process: fork::generation(),
-            in_force: None,
-        }
-    }
-}
+/// That reads may wait in recv(2), in the process that made the socket: its
+/// [`generation`](fork::generation), counted from one, in the two bytes that a stream has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InCall(NonZeroU16);
 
 impl InCall {
-    /// Receives, waiting for it; `None` where the wait is left to others.
-    pub(super) fn receive(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        target: &mut [u8],
-        timeout: Option<Duration>,
-        patience: &mut Patience,
-    ) -> Option<Result<usize, Stop>> {
-        if timeout == Some(Duration::ZERO) || self.process != fork::generation() {
-            return None;
-        }
-        if self.in_force != Some(timeout) {
-            match sys::socket::receive(socket, target, Take::Consume) {
-                Err(Errno::AGAIN) => {}
-                result => return finished(result),
-            }
-            option::receive_timeout(socket, timeout).ok()?;
-            self.in_force = Some(timeout);
-        }
-        patience.begin();
-        finished(sys::socket::receive(socket, target, Take::Await))
+    /// In this process.
+    pub(super) fn here() -> Self {
+        let count = u16::try_from(fork::generation()).unwrap_or(u16::MAX);
+        Self(NonZeroU16::MIN.saturating_add(count))
+    }
+
+    /// A child has another number, but for those that are beyond counting.
+    fn is_here(self) -> bool {
+        self != Self(NonZeroU16::MAX) && self == Self::here()
     }
 }
 
@@ -67,11 +45,10 @@ impl Stream {
     ///
     /// At [`Stage::Io`] when the system refuses.
     pub fn share_descriptor(&mut self) -> Result<(), Error> {
-        let Some(in_call) = self.forget_in_call() else {
-            return Ok(());
-        };
+        let is_here = self.in_call.is_some_and(InCall::is_here);
+        let in_force = self.forget_in_call();
         // In a forked child it is the parent's, which goes on relying on it.
-        if in_call.in_force.flatten().is_none() || in_call.process != fork::generation() {
+        if in_force.is_none() || !is_here {
             return Ok(());
         }
         option::receive_timeout(self.source.as_fd(), None)
@@ -83,19 +60,45 @@ impl Stream {
         self.timed_out = None;
         let timeout = self.read_timeout();
         let mut patience = Patience::new(self.blocking, timeout);
-        let socket = self.source.as_fd();
         if self.blocking
-            && let Some(in_call) = self.rare.as_mut().and_then(|rare| rare.in_call.as_mut())
-            && let Some(result) = in_call.receive(socket, target, timeout, &mut patience)
+            && let Some(result) = self.receive_in_call(target, timeout, &mut patience)
         {
             return result;
         }
+        let socket = self.source.as_fd();
         // Who does not wait here may wait for an edge.
         let goes_on = self.transport == Transport::Unix && !self.blocking;
         patience.retry(socket, Events::READ, || match goes_on {
             true => sys::socket::receive_unix(socket, target),
             false => sys::socket::receive(socket, target, Take::Consume),
         })
+    }
+
+    /// Receives, waiting for it; `None` where the wait is left to others.
+    fn receive_in_call(
+        &mut self,
+        target: &mut [u8],
+        timeout: Option<Duration>,
+        patience: &mut Patience,
+    ) -> Option<std::result::Result<usize, Stop>> {
+        if timeout == Some(Duration::ZERO) || !self.in_call?.is_here() {
+            return None;
+        }
+        let socket = self.source.as_fd();
+        if self.in_force() != Some(timeout) {
+            match sys::socket::receive(socket, target, Take::Consume) {
+                Err(Errno::AGAIN) => {}
+                result => return finished(result),
+            }
+            option::receive_timeout(socket, timeout).ok()?;
+            self.rare_mut().in_force = Some(timeout);
+        }
+        patience.begin();
+        finished(sys::socket::receive(
+            self.source.as_fd(),
+            target,
+            Take::Await,
+        ))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Stream;
-use super::in_call::InCall;
 use super::proxied::Proxied;
 use crate::gate::Place;
 use crate::options::SocketOptions;
@@ -13,8 +12,8 @@ use crate::sys::unix::SocketFile;
 pub(super) struct Rare {
     pub(super) read_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
-    /// Where reads may wait in recv(2).
-    pub(super) in_call: Option<InCall>,
+    /// The `SO_RCVTIMEO` that reads which wait in recv(2) have set.
+    pub(super) in_force: Option<Option<Duration>>,
     /// What it takes of its listener's connections.
     pub(super) place: Option<Place>,
     /// The file that it was bound to, removed with it.
@@ -29,12 +28,11 @@ impl Rare {
     /// What the options ask for; `None` where that is nothing of the kind.
     pub(super) fn of(options: &SocketOptions) -> Option<Box<Self>> {
         let (read_timeout, write_timeout) = (options.read_timeout, options.write_timeout);
-        let is_asked = options.inheritable || read_timeout.or(write_timeout).is_some();
+        let is_asked = read_timeout.or(write_timeout).is_some();
         is_asked.then(|| {
             Box::new(Self {
                 read_timeout,
                 write_timeout,
-                in_call: options.inheritable.then(InCall::default),
                 ..Self::default()
             })
         })
@@ -58,9 +56,19 @@ impl Stream {
         self.rare.as_ref()?.write_timeout
     }
 
-    /// Reads never wait in recv(2) from here on.
-    pub(super) fn forget_in_call(&mut self) -> Option<InCall> {
-        self.rare.as_mut()?.in_call.take()
+    pub(super) fn in_force(&self) -> Option<Option<Duration>> {
+        self.rare.as_ref()?.in_force
+    }
+
+    /// Reads never wait in recv(2) from here on. The time that they have limited it to, if any.
+    pub(super) fn forget_in_call(&mut self) -> Option<Duration> {
+        self.in_call = None;
+        self.rare.as_mut()?.in_force.take()?
+    }
+
+    /// It takes one of the places among its listener's connections.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.rare_mut().place = Some(place);
     }
 
     pub(super) fn place_mut(&mut self) -> Option<&mut Place> {

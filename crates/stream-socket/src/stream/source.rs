@@ -19,6 +19,7 @@ pub(super) enum Source {
 }
 
 impl Source {
+    #[inline]
     pub(super) fn send(
         &self,
         patience: &mut Patience,

@@ -30,11 +30,7 @@ impl Stream {
 
     /// Whether nobody else has its descriptor, or may inherit it.
     pub(crate) fn is_unshared(&self) -> bool {
-        let is_inheritable = self
-            .rare
-            .as_ref()
-            .is_some_and(|rare| rare.in_call.is_some());
-        self.ours && !is_inheritable && !self.transport.is_datagram()
+        self.ours && self.in_call.is_none() && !self.transport.is_datagram()
     }
 
     /// Whether bytes that were received are in its buffer.

@@ -24,8 +24,8 @@ pub(super) fn unix(address: &UnixAddress) -> Result<SocketAddrUnix, Errno> {
 }
 
 /// Our form of what the kernel returned; `None` where it has no name, as most unix clients.
-pub(super) fn ours(address: Option<SocketAddrAny>) -> Option<SocketAddress> {
-    read(ffi::address_bytes(&address?))
+pub(super) fn ours(address: Option<&SocketAddrAny>) -> Option<SocketAddress> {
+    read(ffi::address_bytes(address?))
 }
 
 /// Writes an address as `struct sockaddr_in`, `sockaddr_in6` or `sockaddr_un`; its length.

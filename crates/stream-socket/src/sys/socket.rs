@@ -161,11 +161,16 @@ pub(crate) fn accept(
     } else {
         OURS
     };
-    let (connection, peer) = call(Call::Accept, || net::acceptfrom_with(socket, flags))?;
+    // An address as rustix has it is large, and best read where it is.
+    let accepted = call(Call::Accept, || match net::acceptfrom_with(socket, flags) {
+        Ok((connection, ref peer)) => Ok((connection, name::ours(peer.as_ref()))),
+        Err(errno) => Err(errno),
+    });
+    let (connection, peer) = accepted?;
     if inheritable {
         inherited::opened(connection.as_fd());
     }
-    Ok((connection, name::ours(peer)))
+    Ok((connection, peer))
 }
 
 /// Whether accept failed for one connection alone, so that the next can be taken at once.
@@ -286,7 +291,7 @@ pub(crate) fn receive_datagram_from(
     second: &mut [u8],
 ) -> Result<(usize, Option<SocketAddress>), Errno> {
     let message = receive_message(socket, first, second)?;
-    Ok((message.bytes, name::ours(message.address)))
+    Ok((message.bytes, name::ours(message.address.as_ref())))
 }
 
 fn receive_message(
@@ -386,12 +391,12 @@ pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown) -> Result<(), Errn
 
 /// getsockname(2); `None` for an unnamed unix socket.
 pub(crate) fn local_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddress>, Errno> {
-    call(Call::Name, || net::getsockname(socket)).map(|address| name::ours(Some(address)))
+    call(Call::Name, || net::getsockname(socket)).map(|address| name::ours(Some(&address)))
 }
 
 /// getpeername(2); `None` for an unnamed unix socket.
 pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddress>, Errno> {
-    call(Call::Name, || net::getpeername(socket)).map(name::ours)
+    call(Call::Name, || net::getpeername(socket)).map(|address| name::ours(address.as_ref()))
 }
 
 /// dup2(2): makes `target` another descriptor of `socket`, in place of what it was.
