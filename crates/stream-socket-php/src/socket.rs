@@ -1,6 +1,7 @@
 //! What a PHP stream of ours holds: a socket of the library, and what PHP itself reads of it.
 
 mod facts;
+mod head;
 mod ip;
 mod lookup;
 mod named;
@@ -10,7 +11,7 @@ mod proxied;
 mod race;
 mod tls;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
@@ -29,6 +30,8 @@ use crate::failure::{self, Failure};
 use crate::listening::{self, Bound, Datagrams};
 use crate::options::{Wishes, local_address};
 use crate::waiting::Readiness;
+pub(crate) use head::Head;
+use head::Kind;
 pub(crate) use ip::Ip;
 use names::text_of;
 use parked::Idle;
@@ -59,68 +62,29 @@ impl TimeVal {
     }
 }
 
-/// `php_netstream_data_t`, which other extensions cast a socket stream's data to.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct NetStream {
-    pub(crate) socket: i32,
-    is_blocked: i8,
-    timeout: TimeVal,
-    timeout_event: i8,
-    ownsize: usize,
-}
-
-/// The part that C reads: `ss_socket`.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Head {
-    pub(crate) net: NetStream,
-    transport: u8,
-    kind: Kind,
-    timeout_given: bool,
-    truncated: bool,
-    accepted: bool,
-    closing: bool,
-    waiting: u16,
-    shared: bool,
-    tls: Tls,
-    protocol: u8,
-    method: u8,
-    followed: u32,
-    proxied: bool,
-    counted: bool,
-    write_timeout: i64,
-}
-
-const _: () = assert!(size_of::<NetStream>() == 40 && size_of::<Head>() == 72);
-
-/// `enum ss_kind`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Kind {
-    Empty,
-    Listener,
-    Datagrams,
-    Stream,
-    Peer,
-}
-
 /// A PHP stream's data.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Socket {
     pub(crate) head: Head,
     object: Object,
-    target: Box<[u8]>,
-    connect_timeout: TimeVal,
+    /// What a script opened it with, unless a listener has accepted it.
+    opening: Option<Box<Opening>>,
     last_error: i32,
     /// What is known of its readiness, once a Fiber has waited on it.
     known: Option<Rc<Readiness>>,
     /// Whether the loop of Fibers hears of its datagrams.
     is_heard: bool,
-    idle: Idle,
+    /// Of a server's connection, if it may not be idle for ever.
+    idle: Option<Box<Idle>>,
     /// Of a listener of TLS, the options that it serves by.
     served: Option<Box<TlsServerOptions>>,
+}
+
+#[derive(Debug)]
+struct Opening {
+    target: Box<[u8]>,
+    connect_timeout: TimeVal,
 }
 
 #[derive(Debug)]
@@ -159,39 +123,25 @@ impl Socket {
         connect_timeout: TimeVal,
         target: &[u8],
     ) -> Self {
-        count(&counters::OPEN);
-        Self {
-            head: Head {
-                net: NetStream {
-                    socket: -1,
-                    is_blocked: 1,
-                    timeout,
-                    timeout_event: 0,
-                    ownsize: 0,
-                },
-                transport,
-                kind: Kind::Empty,
-                timeout_given: false,
-                truncated: false,
-                accepted: false,
-                closing: false,
-                waiting: 0,
-                shared: false,
-                tls: Tls::None,
-                protocol: 0,
-                method: 0,
-                followed: 0,
-                proxied: false,
-                counted: false,
-                write_timeout: -1,
-            },
-            object: Object::Empty,
+        let mut socket = Self::with(Head::new(transport, timeout), Object::Empty);
+        socket.opening = Some(Box::new(Opening {
             target: target.into(),
             connect_timeout,
+        }));
+        socket
+    }
+
+    #[inline]
+    fn with(head: Head, object: Object) -> Self {
+        count(&counters::OPEN);
+        Self {
+            head,
+            object,
+            opening: None,
             last_error: 0,
             known: None,
             is_heard: false,
-            idle: Idle::default(),
+            idle: None,
             served: None,
         }
     }
@@ -201,7 +151,10 @@ impl Socket {
     }
 
     pub(crate) fn target(&self) -> (&[u8], TimeVal) {
-        (&self.target, self.connect_timeout)
+        let opening = self.opening.as_ref();
+        opening.map_or((&[], TimeVal::default()), |opening| {
+            (&opening.target, opening.connect_timeout)
+        })
     }
 
     // ---- opening ----
@@ -336,41 +289,41 @@ impl Socket {
     /// A stream that this listener has accepted.
     pub(crate) fn around(&self, stream: Stream) -> Box<Socket> {
         count(&counters::ACCEPTED);
-        let mut accepted = Box::new(Socket::new(
-            self.head.transport,
-            self.head.net.timeout,
-            TimeVal::default(),
-            &[],
-        ));
-        accepted.head.timeout_given = self.head.timeout_given;
-        accepted.head.accepted = true;
-        accepted.head.proxied = stream.proxy_header().is_some();
+        let mut head = Head::new(self.head.transport, self.head.net.timeout);
+        head.timeout_given = self.head.timeout_given;
+        head.accepted = true;
+        head.proxied = stream.proxy_header().is_some();
         if self.transport().is_datagram() {
             // A descriptor of its own is made when something waits on it.
-            accepted.head.kind = Kind::Peer;
+            head.kind = Kind::Peer;
         } else {
-            accepted.head.kind = Kind::Stream;
-            accepted.head.net.socket = stream.as_fd().as_raw_fd();
+            head.kind = Kind::Stream;
+            head.net.socket = stream.as_fd().as_raw_fd();
             if self.head.tls == Tls::Listener {
-                accepted.head.tls = Tls::On;
+                head.tls = Tls::On;
             }
         }
-        accepted.object = Object::Stream(stream);
-        accepted
+        Box::new(Self::with(head, Object::Stream(stream)))
     }
 
     /// The listener; one of datagrams becomes one when it accepts for the first time.
     pub(crate) fn listener(&mut self) -> Result<&Arc<Listener>, Failure> {
-        if let Object::Datagrams(_) = &self.object
-            && let Object::Datagrams(bound) = mem::replace(&mut self.object, Object::Empty)
-        {
-            let listener = Listener::over(bound.socket, &bound.options)?;
-            self.object = Object::Listener(Arc::new(listener));
+        if let Object::Datagrams(_) = &self.object {
+            self.begin_to_accept()?;
         }
         match &self.object {
             Object::Listener(listener) => Ok(listener),
             _ => Err(Failure::of_system(failure::NO_SOCKET)),
         }
+    }
+
+    #[cold]
+    fn begin_to_accept(&mut self) -> Result<(), Failure> {
+        if let Object::Datagrams(bound) = mem::replace(&mut self.object, Object::Empty) {
+            let listener = Listener::over(bound.socket, &bound.options)?;
+            self.object = Object::Listener(Arc::new(listener));
+        }
+        Ok(())
     }
 
     // ---- reading and writing ----
@@ -428,13 +381,22 @@ impl Socket {
     }
 
     /// How much was sent; zero where nothing can be and it does not wait.
+    #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
-        let (timeout, waits) = (self.timeout(false), self.waits());
+        let waits = self.waits();
         let result = match &mut self.object {
             Object::Stream(stream) => {
+                // Most writes need not wait, and for them no time has to be noted.
+                stream.set_blocking(false);
+                let looked = stream.write(bytes);
                 stream.set_blocking(waits);
-                stream.set_write_timeout(timeout);
-                stream.write(bytes).map_err(Failure::from)
+                match looked {
+                    Err(error) if waits && error.kind() == ErrorKind::WouldBlock => {
+                        stream.set_write_timeout(self.head.net.timeout.span());
+                        stream.write(bytes).map_err(Failure::from)
+                    }
+                    result => result.map_err(Failure::from),
+                }
             }
             Object::Datagrams(_) => Err(Failure::of_system(failure::NO_DESTINATION)),
             _ => Err(Failure::of_system(failure::PIPE)),
@@ -571,12 +533,6 @@ impl Socket {
             Object::Empty | Object::Connecting(_) | Object::Lookup(_) => None,
         };
         descriptor.map_or(-1, IntoRawFd::into_raw_fd)
-    }
-}
-
-impl Head {
-    fn is_datagram(&self) -> bool {
-        TRANSPORTS[usize::from(self.transport)].is_datagram()
     }
 }
 

@@ -11,9 +11,9 @@ use crate::failure::{self, Failure};
 use crate::waiting::{self, Direction, Readiness};
 
 /// How long nothing may move on a connection, and since when nothing has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Idle {
-    limit: Option<Duration>,
+    limit: Duration,
     since: Option<Instant>,
     is_over: bool,
 }
@@ -40,6 +40,7 @@ impl Socket {
     }
 
     /// Takes it out of what is watched, and from its server.
+    #[inline]
     pub(super) fn let_go(&mut self) {
         if let Some(id) = self.watch() {
             waiting::with(|waiting| waiting.remove(id));
@@ -49,6 +50,7 @@ impl Socket {
     }
 
     /// Takes a listener from its server.
+    #[inline]
     pub(crate) fn leave_server(&mut self) {
         if let Object::Listener(listener) = &self.object {
             waiting::with(|waiting| waiting.leave(listener));
@@ -64,20 +66,39 @@ impl Socket {
 
     /// Limits in time that its server has set: that of a write in nanoseconds, or negative.
     pub(crate) fn limit(&mut self, idle: Option<Duration>, write: i64) {
-        self.idle.limit = idle;
+        self.idle = idle.map(|limit| {
+            Box::new(Idle {
+                limit,
+                since: None,
+                is_over: false,
+            })
+        });
         self.head.write_timeout = write;
     }
 
     /// When it will have been idle for too long, for a wait that begins now.
     pub(crate) fn idles_out(&mut self, now: Instant) -> Option<Instant> {
-        let limit = self.idle.limit?;
-        self.idle.since.get_or_insert(now).checked_add(limit)
+        let idle = self.idle.as_mut()?;
+        idle.since.get_or_insert(now).checked_add(idle.limit)
     }
 
     /// Nothing more is read or written: it was idle for too long.
     pub(crate) fn idle_out(&mut self) {
-        self.idle.is_over = true;
+        if let Some(idle) = &mut self.idle {
+            idle.is_over = true;
+        }
         self.last_error = failure::TIMED_OUT;
+    }
+
+    fn has_idled_out(&self) -> bool {
+        self.idle.as_ref().is_some_and(|idle| idle.is_over)
+    }
+
+    /// Bytes have come or gone, so that it is not idle.
+    fn has_moved(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.since = None;
+        }
     }
 
     /// Whether the last attempt would have waited, and nothing has come since. What a look has
@@ -99,7 +120,7 @@ impl Socket {
 
     /// As [`read`](Self::read), but never waits: then there is no length.
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> Result<(Option<usize>, bool), Failure> {
-        if self.idle.is_over {
+        if self.has_idled_out() {
             return Err(Failure::of_system(failure::TIMED_OUT));
         }
         if self.is_exhausted(Direction::Read) {
@@ -108,7 +129,7 @@ impl Socket {
         let result = self.read(buffer, true);
         if let Ok((length, false)) = result {
             if length.is_some() {
-                self.idle.since = None;
+                self.has_moved();
             }
             // An end of TLS that came with the last bytes is no news of the descriptor's.
             let took_all = length.is_none_or(|length| length < buffer.len() && !self.has_pending());
@@ -121,7 +142,7 @@ impl Socket {
 
     /// As [`write`](Self::write), but never waits: zero where it would.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
-        if self.idle.is_over {
+        if self.has_idled_out() {
             return Err(Failure::of_system(failure::TIMED_OUT));
         }
         if self.is_exhausted(Direction::Write) {
@@ -132,7 +153,7 @@ impl Socket {
         self.head.net.is_blocked = before;
         if let Ok(length) = result {
             if length > 0 {
-                self.idle.since = None;
+                self.has_moved();
             }
             if length < bytes.len() {
                 self.exhausted(Direction::Write);

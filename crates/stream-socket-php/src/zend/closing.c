@@ -308,8 +308,8 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 	php_stream *stream = NULL;
 
 	*closer = (ss_closer) {0};
-	if ((!ss_loop_exists() && holds_outside == NULL) || CG(unclean_shutdown)) {
-		/* Nobody has ever parked and no handler runs, or the stacks of who did are gone. */
+	if (CG(unclean_shutdown)) {
+		/* The stacks of who parked are gone. */
 		return SS_MAY_CLOSE;
 	}
 	if (ZEND_NUM_ARGS() == 1 && Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_RESOURCE) {
@@ -344,9 +344,20 @@ static enum ss_closes begin(ss_closer *closer, zend_execute_data *execute_data)
 	return see_off(closer, task);
 }
 
+/* Whether no stream is in use but by who closes it: nobody has ever parked, and no handler runs. */
+static bool is_nobodys(void)
+{
+	return !ss_loop_exists() && holds_outside == NULL;
+}
+
 static ZEND_NAMED_FUNCTION(close_)
 {
 	ss_closer closer;
+
+	if (is_nobodys()) {
+		stock_close(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+		return;
+	}
 	enum ss_closes closes = begin(&closer, execute_data);
 
 	if (closes == SS_MAY_CLOSE) {
@@ -360,6 +371,11 @@ static ZEND_NAMED_FUNCTION(close_)
 static ZEND_NAMED_FUNCTION(pclose_)
 {
 	ss_closer closer;
+
+	if (is_nobodys()) {
+		stock_pclose(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+		return;
+	}
 	enum ss_closes closes = begin(&closer, execute_data);
 
 	if (closes == SS_MAY_CLOSE) {

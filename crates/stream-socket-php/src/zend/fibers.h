@@ -53,7 +53,12 @@ typedef struct {
 	int64_t until;
 } ss_patience;
 
-enum ss_manner ss_manner_now(void);
+/* What it is where Fibers run. */
+enum ss_manner ss_manner_in_fiber(void);
+static zend_always_inline enum ss_manner ss_manner_now(void)
+{
+	return EG(current_fiber_context) == EG(main_fiber_context) ? SS_BLOCKS : ss_manner_in_fiber();
+}
 ss_patience ss_patience_for(const ss_socket *socket, enum ss_direction direction);
 ss_patience ss_patience_of_time(const struct timeval *timeout);
 

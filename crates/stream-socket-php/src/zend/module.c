@@ -106,6 +106,7 @@ static PHP_MINIT_FUNCTION(stream_socket)
 		/* Crypto can be switched on later, and scripts look for that in the label. */
 		ss_operations_label("tcp_socket/ssl");
 	}
+	ss_options_begin();
 	ss_transports_begin();
 	ss_tls_over_begin();
 	if (SSG(strict)) {

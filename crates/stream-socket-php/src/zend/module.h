@@ -27,6 +27,7 @@ int ss_number_of(ss_socket *socket, bool for_waiting);
 void ss_closed(ss_socket *socket);
 
 /* options.c */
+void ss_options_begin(void);
 void ss_options_collect(php_stream *stream, ss_options *options, bool server);
 void ss_options_give(php_stream *listener, const ss_socket *client);
 

@@ -5,6 +5,16 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+/* What every accept asks for: hashed once, and interned as what a script writes is. */
+static zend_string *section_name;
+static zend_string *nodelay_name;
+
+void ss_options_begin(void)
+{
+	section_name = zend_string_init_interned(ZEND_STRL("socket"), true);
+	nodelay_name = zend_string_init_interned(ZEND_STRL("tcp_nodelay"), true);
+}
+
 static ss_number integer(php_stream *stream, const char *name)
 {
 	zval *value = ss_context_option(stream, "socket", name);
@@ -102,10 +112,19 @@ void ss_options_collect(php_stream *stream, ss_options *options, bool server)
 	ss_proxy_collect(stream, options);
 }
 
+static bool wants_nodelay(const php_stream *stream)
+{
+	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
+	zval *section = context ? zend_hash_find_known_hash(Z_ARRVAL(context->options), section_name) : NULL;
+	zval *value = section ? zend_hash_find_known_hash(Z_ARRVAL_P(section), nodelay_name) : NULL;
+
+	return value != NULL && zend_is_true(value);
+}
+
 /* What a listener's context has for a connection. */
 void ss_options_give(php_stream *stream, const ss_socket *client)
 {
-	if (ss_is_tcp(client) && turned_on(stream, "tcp_nodelay").given) {
+	if (ss_is_tcp(client) && wants_nodelay(stream)) {
 		int on = 1;
 		setsockopt(client->netstream.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}

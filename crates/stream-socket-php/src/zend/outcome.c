@@ -13,7 +13,7 @@ void ss_forget(ss_outcome *outcome)
 
 /* A panic of ours is PHP's Error, which `catch (Exception)` does not swallow. Where no script runs
  * that could catch it, as when PHP closes what is left open, it is a warning. */
-void ss_settle(ss_outcome *outcome)
+void ss_settle_told(ss_outcome *outcome)
 {
 	char text[256];
 

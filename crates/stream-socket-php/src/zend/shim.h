@@ -174,8 +174,15 @@ bool ss_strip(ss_stripper *stripper, const char *piece, size_t length, const cha
 
 /* outcome.c */
 void ss_forget(ss_outcome *outcome);
+/* Tells of a panic, and frees the text. */
+void ss_settle_told(ss_outcome *outcome);
 /* Ends an operation of which only a panic is told: it is PHP's Error. */
-void ss_settle(ss_outcome *outcome);
+static zend_always_inline void ss_settle(ss_outcome *outcome)
+{
+	if (UNEXPECTED(outcome->status != SS_OK || outcome->text != NULL)) {
+		ss_settle_told(outcome);
+	}
+}
 /* Throws an Error that says what failed, and why. */
 void ss_throw_failure(const char *what, ss_outcome *outcome);
 /* Ends an operation of the transport API: 0, or -1 with the text that PHP shows. */
@@ -193,8 +200,16 @@ ss_socket *ss_socket_of(const php_stream *stream);
 php_stream *ss_stream_around(php_stream *listener, ss_socket *client STREAMS_DC);
 
 /* transports.c */
-bool ss_is_datagram(const ss_socket *socket);
-bool ss_is_tcp(const ss_socket *socket);
+static inline bool ss_is_datagram(const ss_socket *socket)
+{
+	return socket->transport == SS_UDP || socket->transport == SS_UDG;
+}
+
+static inline bool ss_is_tcp(const ss_socket *socket)
+{
+	return socket->transport == SS_TCP || socket->transport == SS_MPTCP;
+}
+
 /* Whether the settings have servers, or clients too, of a transport by us. */
 bool ss_serves(const char *transport);
 bool ss_connects(const char *transport);
@@ -260,12 +275,12 @@ ZEND_NAMED_FUNCTION(ss_fgetss);
 void ss_fgetss_forget(const php_stream *stream);
 void ss_fgetss_end(void);
 
-_Static_assert(sizeof(php_netstream_data_t) == 40, "Netstream in socket.rs mirrors it");
+_Static_assert(sizeof(php_netstream_data_t) == 40, "NetStream in head.rs mirrors it");
 _Static_assert(sizeof(ss_number) == 16, "ss_number");
 _Static_assert(sizeof(ss_ip) == 24, "ss_ip");
 _Static_assert(sizeof(ss_outcome) == 24, "ss_outcome");
 
-_Static_assert(sizeof(ss_socket) == 72, "Head in socket.rs mirrors it");
+_Static_assert(sizeof(ss_socket) == 72, "Head in head.rs mirrors it");
 
 zend_module_entry *ss_module(void);
 

@@ -7,15 +7,21 @@
 
 #include "ext/standard/file.h"
 
+static zend_never_inline void notify(php_stream *stream, php_stream_context *context, ssize_t moved)
+{
+	ss_hold hold;
+
+	ss_hold_begin(&hold, stream->abstract);
+	php_stream_notify_progress_increment(context, moved, 0);
+	ss_hold_end(&hold);
+}
+
 static void tell_progress(php_stream *stream, ssize_t moved)
 {
 	php_stream_context *context = PHP_STREAM_CONTEXT(stream);
 
 	if (context != NULL && context->notifier != NULL) {
-		ss_hold hold;
-		ss_hold_begin(&hold, stream->abstract);
-		php_stream_notify_progress_increment(context, moved, 0);
-		ss_hold_end(&hold);
+		notify(stream, context, moved);
 	}
 }
 

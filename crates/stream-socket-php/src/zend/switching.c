@@ -32,12 +32,11 @@ ss_task *ss_current_task(void)
 	return task_under(EG(current_fiber_context), &is_ending);
 }
 
-enum ss_manner ss_manner_now(void)
+enum ss_manner ss_manner_in_fiber(void)
 {
 	bool is_ending = false;
 
-	if (EG(current_fiber_context) == EG(main_fiber_context)
-		|| task_under(EG(current_fiber_context), &is_ending) == NULL) {
+	if (task_under(EG(current_fiber_context), &is_ending) == NULL) {
 		return SS_BLOCKS;
 	}
 	if (is_ending) {

@@ -19,16 +19,6 @@ bool ss_is_inet(const ss_socket *socket)
 	return socket->transport == SS_UDP || ss_is_tcp(socket);
 }
 
-bool ss_is_tcp(const ss_socket *socket)
-{
-	return socket->transport == SS_TCP || socket->transport == SS_MPTCP;
-}
-
-bool ss_is_datagram(const ss_socket *socket)
-{
-	return socket->transport == SS_UDP || socket->transport == SS_UDG;
-}
-
 static bool is_name(const char *name, size_t length, const char *text)
 {
 	return strlen(text) == length && memcmp(text, name, length) == 0;

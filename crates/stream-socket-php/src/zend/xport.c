@@ -167,7 +167,8 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 {
 	ss_outcome outcome = {0};
 
-	enum ss_prepared prepared = ss_crypto_prepare(stream, socket, false);
+	enum ss_prepared prepared = socket->tls == SS_TLS_LISTENER ? ss_crypto_prepare(stream, socket, false)
+		: SS_PREPARED;
 	if (prepared == SS_THEIRS) {
 		stream->ops->set_option(stream, PHP_STREAM_OPTION_XPORT_API, 0, param);
 		return param->outputs.returncode;
