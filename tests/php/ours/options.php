@@ -37,11 +37,15 @@ $served = stream_socket_accept($listener, 1);
 say(is_resource($served), stream_socket_accept($listener, 0.1), fread($two, 10), feof($two));
 
 $path = socket_path();
-$listener = listen(['unix_mode' => 0600, 'unix_unlink' => true], "unix://$path");
-say(decoct(fileperms($path) & 0777));
+$owner = posix_geteuid();
+$listener = listen(['unix_mode' => 0600, 'unix_unlink' => true, 'unix_owner' => $owner], "unix://$path");
+say(decoct(fileperms($path) & 0777), fileowner($path) === $owner);
 fclose($listener);
 clearstatcache();
 say(file_exists($path));
+foreach ([1.5, -5, ['root']] as $owner) {
+    listen(['unix_owner' => $owner, 'unix_unlink' => true], "unix://$path");
+}
 
 // An object is 1, of which no handler hears, who could change the context while it is read.
 set_error_handler(fn (int $level, string $text) => say($text));

@@ -111,6 +111,6 @@ say($peer, stream_socket_get_name($served, false), fread($served, 100), fread($s
 say(stream_get_meta_data($served)['proxy']['client'], fwrite($served, 'answer'), fread($proxy, 100));
 
 foreach ([['protocol' => 'maybe'], ['protocol' => 7], ['protocol' => 'required'], ['from' => '::/0'],
-    ['protocol' => 'required', 'from' => ['10.0.0.0/33']]] as $wrong) {
+    ['protocol' => 'required', 'from' => ['10.0.0.0/33']], ['protocol' => 'required', 'from' => ['::/0', 5]]] as $wrong) {
     listen($wrong);
 }

@@ -15,6 +15,10 @@ void ss_options_begin(void)
 	nodelay_name = zend_string_init_interned(ZEND_STRL("tcp_nodelay"), true);
 }
 
+/* The digits of options that are being read. */
+ZEND_TLS char owner[MAX_LENGTH_OF_LONG];
+ZEND_TLS char group[MAX_LENGTH_OF_LONG];
+
 static ss_number integer(php_stream *stream, const char *name)
 {
 	zval *value = ss_context_option(stream, "socket", name);
@@ -73,6 +77,20 @@ static void string(php_stream *stream, const char *name, const char **text, size
 	}
 }
 
+/* A name or a number, whose digits stand in a buffer. What is neither is a name that nobody has. */
+static void name_or_number(php_stream *stream, const char *name, char digits[MAX_LENGTH_OF_LONG],
+	const char **text, size_t *length)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+
+	string(stream, name, text, length);
+	if (value != NULL && *text == NULL) {
+		bool is_number = Z_TYPE_P(value) == IS_LONG;
+		*length = is_number ? snprintf(digits, MAX_LENGTH_OF_LONG, ZEND_LONG_FMT, Z_LVAL_P(value)) : 0;
+		*text = digits;
+	}
+}
+
 void ss_options_collect(php_stream *stream, ss_options *options, bool server)
 {
 	memset(options, 0, sizeof(*options));
@@ -107,8 +125,8 @@ void ss_options_collect(php_stream *stream, ss_options *options, bool server)
 	options->peer_idle_timeout = milliseconds(stream, "peer_idle_timeout");
 	options->unix_mode = integer(stream, "unix_mode");
 	options->unix_unlink = truth(stream, "unix_unlink");
-	string(stream, "unix_owner", &options->unix_owner, &options->unix_owner_length);
-	string(stream, "unix_group", &options->unix_group, &options->unix_group_length);
+	name_or_number(stream, "unix_owner", owner, &options->unix_owner, &options->unix_owner_length);
+	name_or_number(stream, "unix_group", group, &options->unix_group, &options->unix_group_length);
 	ss_proxy_collect(stream, options);
 }
 

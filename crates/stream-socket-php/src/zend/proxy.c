@@ -19,6 +19,16 @@ void ss_proxy_end(void)
 	}
 }
 
+/* What is no text is its type's name, which is refused as a network. */
+static void append_network(smart_str *joined, const zval *network)
+{
+	if (Z_TYPE_P(network) == IS_STRING) {
+		smart_str_append(joined, Z_STR_P(network));
+	} else {
+		smart_str_appends(joined, zend_zval_type_name(network));
+	}
+}
+
 /* A network, or an array of them. */
 static void collect_networks(zval *from)
 {
@@ -31,12 +41,10 @@ static void collect_networks(zval *from)
 			if (joined.s != NULL) {
 				smart_str_appendc(&joined, ',');
 			}
-			if (Z_TYPE_P(network) == IS_STRING) {
-				smart_str_append(&joined, Z_STR_P(network));
-			}
+			append_network(&joined, network);
 		} ZEND_HASH_FOREACH_END();
-	} else if (Z_TYPE_P(from) == IS_STRING) {
-		smart_str_append(&joined, Z_STR_P(from));
+	} else {
+		append_network(&joined, from);
 	}
 	networks = smart_str_extract(&joined);
 }

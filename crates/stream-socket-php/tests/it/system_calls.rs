@@ -59,12 +59,15 @@ fn an_operation_is_one_system_call_less_than_on_stock_php() {
     for (what, ours, stock) in [("accept", 3, 4), ("lines", 2, 3)] {
         for (is_ours, each) in [(true, ours), (false, stock)] {
             // A loaded machine can only add some, where a reader comes before what it reads.
-            let least = |count| (0..3).map(|_| calls(is_ours, what, count)).min().unwrap();
-            let more = least(MANY) - least(FEW);
-            assert_eq!(
-                more,
-                each * (MANY - FEW),
-                "{what}, with the extension: {is_ours}"
+            let (mut few, mut many) = (usize::MAX, usize::MAX);
+            let is_so = (0..10).any(|_| {
+                few = few.min(calls(is_ours, what, FEW));
+                many = many.min(calls(is_ours, what, MANY));
+                many - few == each * (MANY - FEW)
+            });
+            assert!(
+                is_so,
+                "{what}, with the extension: {is_ours}: {few}, {many}"
             );
         }
     }
