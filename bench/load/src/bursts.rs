@@ -19,25 +19,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = Pid::from_raw(arguments.number("--server")?);
     let sample = Sample::new(arguments.text("--sample")?.as_bytes());
     let mut buffer = vec![0; sample.len() + SLACK];
-    let mut count = 0;
-    let mut work = Work::begin(arguments.span()?)?;
-    while work.has_time() {
-        send(server, Signal::SIGSTOP)?;
-        let burst = (0..size)
-            .map(|_| Connection::open(arguments.address))
-            .collect::<Result<Vec<_>, _>>()?;
-        work.part(|| {
-            send(server, Signal::SIGCONT)?;
-            // The queue is a queue: when the last has its line, all have.
-            let last = burst.last().map(|last| check(last, &sample, &mut buffer));
-            last.unwrap_or(Ok(()))
-        })?;
-        for connection in burst.iter().rev().skip(1) {
-            check(connection, &sample, &mut buffer)?;
+    Work::in_turns(arguments.span()?, |work| {
+        let mut count = 0;
+        while work.has_time() {
+            send(server, Signal::SIGSTOP)?;
+            let burst = (0..size)
+                .map(|_| Connection::open(arguments.address))
+                .collect::<Result<Vec<_>, _>>()?;
+            work.part(|| {
+                send(server, Signal::SIGCONT)?;
+                // The queue is a queue: when the last has its line, all have.
+                let last = burst.last().map(|last| check(last, &sample, &mut buffer));
+                last.unwrap_or(Ok(()))
+            })?;
+            for connection in burst.iter().rev().skip(1) {
+                check(connection, &sample, &mut buffer)?;
+            }
+            count += size as u64;
         }
-        count += size as u64;
-    }
-    work.end(count)
+        Ok(count)
+    })
 }
 
 /// To the process group of the server, which the benchmark has started and names.

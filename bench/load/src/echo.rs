@@ -76,24 +76,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         client.hear(&mut buffer)?;
         clients.push(client);
     }
-    let mut work = Work::begin(arguments.span()?)?;
-    for client in &mut clients {
+    Work::in_turns(arguments.span()?, |work| {
+        round_trips(&mut clients, work, &mut buffer)
+    })
+}
+
+/// As many as there is time for, and until none is under way.
+fn round_trips(clients: &mut [Client], work: &mut Work, buffer: &mut [u8]) -> Result<u64, Failure> {
+    for client in &mut *clients {
         client.ask()?;
     }
     let mut count = 0;
     'work: loop {
-        for client in &mut clients {
+        for client in &mut *clients {
             if !work.goes_on() {
                 break 'work;
             }
-            client.hear(&mut buffer)?;
+            client.hear(buffer)?;
             client.ask()?;
             count += 1;
         }
     }
-    for client in &clients {
-        client.hear(&mut buffer)?;
+    for client in &*clients {
+        client.hear(buffer)?;
         count += 1;
     }
-    work.end(count)
+    Ok(count)
 }

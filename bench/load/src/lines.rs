@@ -17,22 +17,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sample = Sample::new(arguments.text("--sample")?.as_bytes());
     let mut buffer = vec![0; sample.len() + SLACK];
     let mut under_way = VecDeque::with_capacity(connections);
-    let mut count = 0;
-    let mut work = Work::begin(arguments.span()?)?;
-    while work.goes_on() {
-        if under_way.len() == connections
-            && let Some(oldest) = under_way.pop_front()
-        {
-            check(&oldest, &sample, &mut buffer)?;
+    Work::in_turns(arguments.span()?, |work| {
+        let mut count = 0;
+        while work.goes_on() {
+            if under_way.len() == connections
+                && let Some(oldest) = under_way.pop_front()
+            {
+                check(&oldest, &sample, &mut buffer)?;
+                count += 1;
+            }
+            under_way.push_back(Connection::open(arguments.address)?);
+        }
+        for connection in under_way.drain(..) {
+            check(&connection, &sample, &mut buffer)?;
             count += 1;
         }
-        under_way.push_back(Connection::open(arguments.address)?);
-    }
-    for connection in under_way {
-        check(&connection, &sample, &mut buffer)?;
-        count += 1;
-    }
-    work.end(count)
+        Ok(count)
+    })
 }
 
 pub(crate) fn check(

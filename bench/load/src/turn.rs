@@ -14,7 +14,6 @@ const TURNS_PER_LOOK: u32 = 16;
 pub(crate) struct Work {
     start: Instant,
     processor: Duration,
-    span: Duration,
     end: Instant,
     turns: u32,
     /// What is to be told instead of the whole: the wall and the processor time of some parts.
@@ -28,6 +27,21 @@ impl Work {
         Self::when_told(span)?.ok_or_else(|| Failure::new("the benchmark is gone"))
     }
 
+    /// Works, a span at a time, as often as the benchmark says so; `turn` returns what it has done,
+    /// with nothing under way any more. The connections stand meanwhile.
+    pub(crate) fn in_turns(
+        span: Duration,
+        mut turn: impl FnMut(&mut Self) -> Result<u64, Failure>,
+    ) -> Result<(), Failure> {
+        let mut next = Some(Self::begin(span)?);
+        while let Some(mut work) = next {
+            let units = turn(&mut work)?;
+            work.tell(units)?;
+            next = Self::when_told(span)?;
+        }
+        Ok(())
+    }
+
     /// Begins when the benchmark says so; `None` when it has seen enough.
     fn when_told(span: Duration) -> Result<Option<Self>, Failure> {
         let mut line = String::new();
@@ -39,7 +53,6 @@ impl Work {
         Ok(Some(Self {
             start,
             processor: processor_time()?,
-            span,
             end: start + span,
             turns: 0,
             parts: None,
@@ -78,13 +91,6 @@ impl Work {
         // It says nothing more; its end of the pipe goes.
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         Ok(())
-    }
-
-    /// Tells what was done, and begins once more when the benchmark says so; `None` once it has
-    /// seen enough. The connections stand meanwhile.
-    pub(crate) fn next(self, units: u64) -> Result<Option<Self>, Failure> {
-        self.tell(units)?;
-        Self::when_told(self.span)
     }
 
     fn tell(&self, units: u64) -> Result<(), Failure> {

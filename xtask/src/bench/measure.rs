@@ -112,7 +112,7 @@ impl Outcome {
 /// Measures the case; `folder` takes what the processes complain of.
 pub(super) fn case(ground: &Ground, case: &Case, folder: &Path) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = case.contenders.iter().map(outcome).collect();
-    let (at_once, slices) = if case.is_sliced() {
+    let (at_once, slices) = if case.is_sliced {
         (outcomes.len(), SLICES)
     } else {
         (1, 1)

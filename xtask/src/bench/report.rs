@@ -334,6 +334,7 @@ mod tests {
                 reference: "c-floor",
                 load: vec!["lines".into()],
                 probe: Probe::Line,
+                is_sliced: false,
                 contenders: Vec::new(),
                 targets: TARGETS,
             },

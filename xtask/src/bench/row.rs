@@ -25,16 +25,11 @@ pub(super) struct Case {
     /// Mode and flags of `bench-load`.
     pub(super) load: Vec<String>,
     pub(super) probe: Probe,
+    /// Whether all contenders stand at once and take turns in [slices](super::ground::SLICES) of a
+    /// run: where the load goes on when it is told to, and does not fill the machine.
+    pub(super) is_sliced: bool,
     pub(super) contenders: Vec<Contender>,
     pub(super) targets: &'static [Target],
-}
-
-impl Case {
-    /// Whether all contenders stand at once and take turns in [slices](super::ground::SLICES) of a
-    /// run: the loads of relays go on when they are told to.
-    pub(super) fn is_sliced(&self) -> bool {
-        self.probe == Probe::Relay && matches!(self.measure, Measure::Rate(_))
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -109,7 +109,7 @@ mod tests {
         for (form, minutes) in [(QUICK, 10), (FULL, 100)] {
             let of_one = |case: Case| {
                 let tried = case.contenders.iter().filter(|one| one.command.is_ok());
-                let looks = if case.is_sliced() { SLICES as u32 } else { 1 };
+                let looks = if case.is_sliced { SLICES as u32 } else { 1 };
                 let samples = (tried.count() * form.runs) as u32;
                 samples * (form.span + BESIDES + looks * LOOKS)
             };

@@ -133,13 +133,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let total = |flows: &[Flow]| flows.iter().map(|flow| flow.received).sum::<u64>();
     let mut told = total(&flows);
-    let mut next = Some(Work::begin(arguments.span()?)?);
-    while let Some(work) = next {
+    Work::in_turns(arguments.span()?, |work| {
         carry(&mut flows, &content, |_| work.has_time())?;
         // What is less than a unit counts the next time.
         let units = (total(&flows) - told) / MEGABYTE;
         told += units * MEGABYTE;
-        next = work.next(units)?;
-    }
-    Ok(())
+        Ok(units)
+    })
 }

@@ -60,8 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         targets: VecDeque::with_capacity(most + 1),
         size,
     };
-    let mut next = Some(Work::begin(arguments.span()?)?);
-    while let Some(mut work) = next {
+    Work::in_turns(arguments.span()?, |work| {
         let mut count = 0;
         while work.goes_on() {
             under_way.begin(&opener, count)?;
@@ -79,7 +78,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         while !under_way.clients.is_empty() {
             under_way.end(&mut buffer)?;
         }
-        next = work.next(u64::from(count))?;
-    }
-    Ok(())
+        Ok(u64::from(count))
+    })
 }

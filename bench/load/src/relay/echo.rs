@@ -41,12 +41,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         far.whole_round(&mut buffer)?;
         all.push(far);
     }
-    let mut next = Some(Work::begin(arguments.span()?)?);
-    while let Some(work) = next {
-        let count = ask_and_answer(&mut all, &work, &mut buffer)?;
-        next = work.next(count)?;
-    }
-    Ok(())
+    Work::in_turns(arguments.span()?, |work| {
+        ask_and_answer(&mut all, work, &mut buffer)
+    })
 }
 
 /// Round trips for as long as there is time, and until none is under way; how many.

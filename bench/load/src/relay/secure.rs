@@ -64,16 +64,14 @@ impl<'a> Opener<'a> {
 /// One connection after the other, each with a full handshake and a message each way.
 pub(crate) fn connections(arguments: &Arguments) -> Result<(), Failure> {
     let opener = Opener::new(arguments)?;
-    let mut next = Some(Work::begin(arguments.span()?)?);
-    while let Some(work) = next {
+    Work::in_turns(arguments.span()?, |work| {
         let mut count = 0;
         while work.has_time() {
             opener.open()?;
             count += 1;
         }
-        next = work.next(count)?;
-    }
-    Ok(())
+        Ok(count)
+    })
 }
 
 /// Bytes one way: `up`, which the relay decrypts, or `down`, which it encrypts.
@@ -121,15 +119,13 @@ fn carry(
         told = take()?;
     }
     let mut now = told;
-    let mut next = Some(Work::begin(arguments.span()?)?);
-    while let Some(work) = next {
+    Work::in_turns(arguments.span()?, |work| {
         while work.has_time() {
             now = take()?;
         }
         // What is less than a unit counts the next time.
         let units = (now - told) / MEGABYTE;
         told += units * MEGABYTE;
-        next = work.next(units)?;
-    }
-    Ok(())
+        Ok(units)
+    })
 }

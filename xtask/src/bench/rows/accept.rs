@@ -39,6 +39,7 @@ fn case(ground: &Ground, name: String, load: &str, targets: &'static [Target]) -
         reference: "c-floor",
         load: words(load),
         probe: Probe::Line,
+        is_sliced: false,
         contenders: vec![
             ground.floor("c-floor", &["accept", "{port}"]),
             ground.ours("daytime", &["tcp://127.0.0.1:{port}", "daytime"]),

@@ -52,6 +52,7 @@ fn case(ground: &Ground, connections: usize) -> Case {
             "echo --connections {connections} --size 64 --milliseconds {milliseconds}"
         )),
         probe: Probe::Echo,
+        is_sliced: false,
         contenders,
         // With one, what is measured is the kernel going to sleep and being woken.
         targets: if connections == 1 { &[] } else { TARGETS },

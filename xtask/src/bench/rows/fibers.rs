@@ -56,6 +56,7 @@ fn case(ground: &Ground, connections: usize) -> Case {
         reference: "c-floor",
         load: Vec::new(),
         probe: Probe::Echo,
+        is_sliced: false,
         contenders,
         targets: &[],
     }

@@ -29,6 +29,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
         reference: "c-floor",
         load: words(&format!("idle --connections {connections}")),
         probe: Probe::Echo,
+        is_sliced: false,
         contenders: vec![
             ground.floor("c-floor", &["echo", "{port}"]),
             ground.ours("echo", &["tcp://127.0.0.1:{port}", "echo"]),

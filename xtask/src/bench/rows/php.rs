@@ -16,7 +16,7 @@ const TARGETS: &[Target] = &[Target::AtLeast {
 }];
 
 fn cases(ground: &Ground) -> Vec<Case> {
-    let milliseconds = ground.milliseconds();
+    let milliseconds = ground.slice_milliseconds();
     let burst = burst();
     let lines = format!("lines --connections 64 --milliseconds {milliseconds}");
     let bursts = format!("bursts --connections {burst} --milliseconds {milliseconds}");
@@ -30,6 +30,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
             reference: "php",
             load: words(&echo),
             probe: Probe::Echo,
+            is_sliced: true,
             contenders: vec![ground.extension("echo.php"), ground.php("echo.php")],
             targets: TARGETS,
         },
@@ -43,6 +44,7 @@ fn accept(ground: &Ground, when: String, load: &str) -> Case {
         reference: "php",
         load: words(load),
         probe: Probe::Line,
+        is_sliced: true,
         contenders: vec![ground.extension("accept.php"), ground.php("accept.php")],
         targets: TARGETS,
     }

@@ -48,6 +48,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
             ground.milliseconds()
         )),
         probe: Probe::Listens,
+        is_sliced: false,
         contenders,
         targets,
     };

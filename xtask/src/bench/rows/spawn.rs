@@ -38,6 +38,7 @@ fn case(ground: &Ground, kind: &str) -> Case {
             "lines --connections 8 --milliseconds {milliseconds}"
         )),
         probe: Probe::Line,
+        is_sliced: false,
         contenders: vec![
             tcpserver(&program),
             ground.ours("CMD", &["tcp://127.0.0.1:{port}", "--", &program]),

@@ -97,6 +97,7 @@ fn case(ground: &Ground, key: &str, kind: &str, targets: &'static [Target]) -> C
             "tls-handshakes --kind {kind} --milliseconds {milliseconds}"
         )),
         probe: Probe::Listens,
+        is_sliced: false,
         contenders,
         targets,
     }

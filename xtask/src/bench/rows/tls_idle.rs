@@ -58,6 +58,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
         reference: "haproxy",
         load: words(&format!("tls-idle --connections {connections}")),
         probe: Probe::Listens,
+        is_sliced: false,
         contenders: vec![
             Contender::new("haproxy", &["sh", "-c", &haproxy]),
             ground.ours("--certificate", &ours),

@@ -32,6 +32,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
             ground.milliseconds()
         )),
         probe: Probe::Listens,
+        is_sliced: false,
         contenders: vec![
             ground.rustls("send", &certificate),
             ground.ours("--certificate", &ours),

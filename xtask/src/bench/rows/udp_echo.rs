@@ -80,6 +80,7 @@ fn case(ground: &Ground, datagrams: &Datagrams) -> Case {
              --segments {segments} --milliseconds {milliseconds}"
         )),
         probe: Probe::Datagram,
+        is_sliced: false,
         contenders,
         targets: if is_joined { JOINED } else { ALONE },
     }

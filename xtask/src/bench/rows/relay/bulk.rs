@@ -47,6 +47,7 @@ fn case(ground: &Ground, name: &str, streams: usize, targets: &'static [Target])
             "relay-bulk --connections {streams} --milliseconds {milliseconds}"
         )),
         probe: Probe::Relay,
+        is_sliced: true,
         contenders,
         targets,
     }

@@ -28,6 +28,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
             "relay-connections --connections 64 --size 64 --milliseconds {milliseconds}"
         )),
         probe: Probe::Relay,
+        is_sliced: true,
         contenders,
         targets: TARGETS,
     }]

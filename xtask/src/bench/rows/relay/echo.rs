@@ -39,6 +39,7 @@ fn case(ground: &Ground, connections: usize) -> Case {
             "relay-echo --connections {connections} --size 64 --milliseconds {milliseconds}"
         )),
         probe: Probe::Relay,
+        is_sliced: true,
         contenders,
         targets: TARGETS,
     }

@@ -26,6 +26,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
         reference: "haproxy",
         load: words(&format!("relay-idle --connections {PAIRS}")),
         probe: Probe::Relay,
+        is_sliced: false,
         contenders,
         targets: TARGETS,
     }]

@@ -39,6 +39,7 @@ fn case(ground: &Ground, name: &str, unit: &'static str, load: &str) -> Case {
         reference: "haproxy",
         load: words(&format!("{load} --milliseconds {milliseconds}")),
         probe: Probe::Relay,
+        is_sliced: true,
         contenders: peers::before_tcp(ground),
         targets: TARGETS,
     }
