@@ -16,7 +16,7 @@ const TARGETS: &[Target] = &[Target::AtLeast {
 }];
 
 fn cases(ground: &Ground) -> Vec<Case> {
-    let milliseconds = ground.milliseconds();
+    let milliseconds = ground.slice_milliseconds();
     let burst = burst();
     let load = format!("bursts --connections {burst} --milliseconds {milliseconds}");
     let steady = format!("lines --connections 64 --milliseconds {milliseconds}");
@@ -39,7 +39,7 @@ fn case(ground: &Ground, name: String, load: &str, targets: &'static [Target]) -
         reference: "c-floor",
         load: words(load),
         probe: Probe::Line,
-        is_sliced: false,
+        is_sliced: true,
         contenders: vec![
             ground.floor("c-floor", &["accept", "{port}"]),
             ground.ours("daytime", &["tcp://127.0.0.1:{port}", "daytime"]),
