@@ -2,7 +2,7 @@
 //! of the datagrams that came or go as one (`UDP_GRO`, `UDP_SEGMENT`, [udp(7)]).
 //!
 //! A control buffer is a sequence of `struct cmsghdr` and data, each padded to the size of a
-//! word, [cmsg(3)]. The layout is Linux's on 64 bits; reading it needs no unsafe code.
+//! word, [cmsg(3)]. The layout is Linux's on 64 bits; it is read byte by byte, without pointers.
 //!
 //! [cmsg(3)]: https://man7.org/linux/man-pages/man3/cmsg.3.html
 //! [udp(7)]: https://man7.org/linux/man-pages/man7/udp.7.html
