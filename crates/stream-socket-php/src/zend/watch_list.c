@@ -1,8 +1,7 @@
 /* What the arrays of stream_select were at the last call, and whether they still are.
  *
- * What is remembered of an array are the addresses of its streams' resources, and of a list the bytes
- * of its elements, which memcmp(3) compares at once: no table and no stream is held, so that streams end
- * when the script lets go of them, and arrays are changed without a copy.
+ * What is remembered of an array are the addresses of its streams' resources: no table and no stream is
+ * held, so that streams end when the script lets go of them, and arrays are changed without a copy.
  *
  * Even that costs more, on many thousands, than all the rest of a call. So it is left out where it
  * could find nothing of ours: in a table that is the same one, of the same size, that held every stream
@@ -38,7 +37,6 @@ void ss_list_reserve(ss_list *list, uint32_t used)
 		capacity *= 2;
 	}
 	list->known = ss_enlarged(list->known, capacity, sizeof(*list->known));
-	list->image = ss_enlarged(list->image, capacity, sizeof(*list->image));
 	list->number = ss_enlarged(list->number, capacity, sizeof(*list->number));
 	list->next = ss_enlarged(list->next, capacity, sizeof(*list->next));
 	list->apart = ss_enlarged(list->apart, capacity, sizeof(*list->apart));
@@ -48,7 +46,6 @@ void ss_list_reserve(ss_list *list, uint32_t used)
 void ss_list_free(ss_list *list)
 {
 	free(list->known);
-	free(list->image);
 	free(list->number);
 	free(list->next);
 	free(list->apart);
@@ -57,29 +54,36 @@ void ss_list_free(ss_list *list)
 
 /* ---- comparing ---- */
 
-/* Whether elements of a table are byte for byte as they were: twice as quick as a look at each. */
-static zend_never_inline bool is_as_imaged(const ss_list *list, const HashTable *table, uint32_t from,
-	uint32_t to)
+/* So many elements are compared before it is asked whether they are the same. */
+#define BLOCK 16
+
+/* Whether elements are streams that stand where they stood: no branch at each, as on many thousands
+ * that would cost more than all the rest of a call. */
+static zend_always_inline bool is_same_block(const zval *elements, zend_resource *const *known)
 {
-	return list->imaged == table->nNumUsed && HT_IS_PACKED(table)
-		&& memcmp(&table->arPacked[from], &list->image[from], (to - from) * sizeof(zval)) == 0;
+	uintptr_t differing = 0;
+
+	for (int index = 0; index < BLOCK; index++) {
+		differing |= (uintptr_t) Z_RES(elements[index]) ^ (uintptr_t) known[index];
+		differing |= Z_TYPE_INFO(elements[index]) ^ IS_RESOURCE_EX;
+	}
+	return differing == 0;
 }
 
-/* Takes the image of a table in which nothing has changed. What a reference stands for may change
- * without it. */
-static void take_image(ss_list *list, const HashTable *table)
+static uint32_t differences_packed(const ss_list *list, const zval *elements, uint32_t from, uint32_t to)
 {
-	list->imaged = 0;
-	if (!HT_IS_PACKED(table)) {
-		return;
-	}
-	for (uint32_t place = 0; place < list->used; place++) {
-		if (Z_ISREF(table->arPacked[place])) {
-			return;
+	uint32_t count = 0, place = from;
+
+	while (place < to) {
+		if (to - place >= BLOCK && is_same_block(&elements[place], &list->known[place])) {
+			place += BLOCK;
+			continue;
+		}
+		for (uint32_t end = MIN(place + BLOCK, to); place < end; place++) {
+			count += ss_resource_of(&elements[place]) != list->known[place];
 		}
 	}
-	memcpy(list->image, table->arPacked, list->used * sizeof(zval));
-	list->imaged = list->used;
+	return count;
 }
 
 static uint32_t differences_within(const ss_list *list, const HashTable *table, uint32_t from, uint32_t to)
@@ -87,32 +91,22 @@ static uint32_t differences_within(const ss_list *list, const HashTable *table, 
 	uint32_t count = 0;
 
 	if (HT_IS_PACKED(table)) {
-		for (uint32_t place = from; place < to; place++) {
-			count += ss_resource_of(&table->arPacked[place]) != list->known[place];
-		}
-	} else {
-		for (uint32_t place = from; place < to; place++) {
-			count += ss_resource_of(&table->arData[place].val) != list->known[place];
-		}
+		return differences_packed(list, table->arPacked, from, to);
+	}
+	for (uint32_t place = from; place < to; place++) {
+		count += ss_resource_of(&table->arData[place].val) != list->known[place];
 	}
 	return count;
 }
 
 /* How many places are not as they were. */
-uint32_t ss_list_differences(ss_list *list, const HashTable *table)
+uint32_t ss_list_differences(const ss_list *list, const HashTable *table)
 {
 	uint32_t used = ss_used_of(table);
 	uint32_t common = MIN(used, list->used);
 	uint32_t count = MAX(used, list->used) - common;
 
-	if (common == 0 || is_as_imaged(list, table, 0, used)) {
-		return count;
-	}
-	count += differences_within(list, table, 0, common);
-	if (count == 0) {
-		take_image(list, table);
-	}
-	return count;
+	return common == 0 ? count : count + differences_within(list, table, 0, common);
 }
 
 /* ---- recognising ---- */
@@ -120,7 +114,6 @@ uint32_t ss_list_differences(ss_list *list, const HashTable *table)
 /* What was compared is not to be taken for what it was. */
 void ss_list_changes(ss_list *list)
 {
-	list->imaged = 0;
 	list->likeness.table = NULL;
 }
 
@@ -179,17 +172,14 @@ static bool is_like(const ss_likeness *known, const HashTable *table)
 		&& now.next_key == known->next_key && now.next_resource == known->next_resource;
 }
 
-/* Compares the next slice, or all of a list that has no image, so that it gets one. */
+/* Compares the next slice. */
 static bool is_slice_as_known(ss_list *list, const HashTable *table)
 {
-	if (HT_IS_PACKED(table) && list->imaged != list->used) {
-		return ss_list_differences(list, table) == 0;
-	}
 	uint32_t from = list->slice < list->used ? list->slice : 0;
 	uint32_t to = MIN(from + list->used / SLICES + 1, list->used);
 
 	list->slice = to;
-	return is_as_imaged(list, table, from, to) || differences_within(list, table, from, to) == 0;
+	return differences_within(list, table, from, to) == 0;
 }
 
 /* Whether a table may be taken for what it was, if what is ready in it stands where it stood. */

@@ -25,9 +25,6 @@ typedef struct {
 /* Each list has an item for each place of the array's table. */
 typedef struct {
 	zend_resource **known;
-	/* Of a packed table, the elements as they stood when nothing had changed, and how many; 0: none. */
-	zval *image;
-	uint32_t imaged;
 	/* The number of the stream that is followed, or 0. */
 	uint32_t *number;
 	/* Where the same stream stands next, plus one. */
@@ -73,7 +70,7 @@ static zend_always_inline uint32_t ss_used_of(const HashTable *table)
 void *ss_enlarged(void *items, uint32_t count, size_t size);
 void ss_list_reserve(ss_list *list, uint32_t used);
 void ss_list_free(ss_list *list);
-uint32_t ss_list_differences(ss_list *list, const HashTable *table);
+uint32_t ss_list_differences(const ss_list *list, const HashTable *table);
 void ss_list_changes(ss_list *list);
 void ss_list_learn(ss_list *list, HashTable *table, uint32_t open);
 bool ss_list_recognises(ss_list *list, const HashTable *table);
