@@ -56,8 +56,13 @@ enum State {
     Reply,
     /// The address that it ends with.
     Bound,
-    Http,
+    /// With so many bytes of answers before the final one.
+    Http(usize),
 }
+
+/// Bytes that the answers before the final one may have together: they are no reason to listen for
+/// ever.
+const INTERIM: usize = 8 * 1024;
 
 /// What follows an answer.
 #[derive(Debug)]
@@ -134,7 +139,7 @@ impl Dialogue {
                     "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
                     credentials.unwrap_or_default()
                 );
-                (State::Http, request.into_bytes(), Expected::Head)
+                (State::Http(0), request.into_bytes(), Expected::Head)
             }
         };
         let target = target.clone();
@@ -173,16 +178,25 @@ impl Dialogue {
             }
             (State::Reply, [5, code, 0, ..], _) => Err(self.refused(socks5_reason(*code))),
             (State::Bound, _, _) => Ok(Turn::Done),
-            (State::Http, head, _) => self.hear_http(head),
+            (State::Http(before), head, _) => self.hear_http(head, before + head.len()),
             _ => Err(self.garbled()),
         }
     }
 
-    fn hear_http(&self, head: &[u8]) -> Result<Turn> {
+    /// A final answer, or one before that: RFC 9110 section 15.2 has clients pass those over, but
+    /// for 101, after which another protocol is spoken.
+    fn hear_http(&mut self, head: &[u8], heard: usize) -> Result<Turn> {
         let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..));
         match status {
             Some([b'2', _, _, ..]) => Ok(Turn::Done),
+            Some([b'1', _, _, ..]) if heard > INTERIM => {
+                Err(self.refused("its answer is too long"))
+            }
+            Some(status @ [b'1', _, _, ..]) if !status.starts_with(b"101") => {
+                self.state = State::Http(heard);
+                Ok(Turn::Read(Expected::Head))
+            }
             Some(status) => {
                 let status = printable(status).to_string();
                 Err(self.refused(excerpt(&status)))

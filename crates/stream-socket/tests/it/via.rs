@@ -48,6 +48,11 @@ const HTTP: Script = &[(
     b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\nhi",
 )];
 
+const HTTP_IN_TIME: Script = &[(
+    b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhi",
+)];
+
 /// A proxy that says its words one byte at a time, or all at once.
 fn proxy(script: Script, is_slow: bool) -> (String, thread::JoinHandle<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -100,6 +105,7 @@ fn what_follows_the_answer_is_the_peers() {
         ("socks5", NAMED, SOCKS5_NAMED),
         ("http", "", HTTP),
         ("http", NAMED, HTTP_NAMED),
+        ("http", "", HTTP_IN_TIME),
     ] {
         for (is_slow, own_loop) in [(false, false), (true, false), (false, true), (true, true)] {
             let (address, played) = proxy(script, is_slow);
@@ -136,6 +142,9 @@ fn the_header_of_the_proxy_protocol_comes_after_the_proxy() {
     );
 }
 
+/// That it goes on, again and again.
+const PROCESSING: [[u8; 18]; 600] = [*b"HTTP/1.1 102 P\r\n\r\n"; 600];
+
 #[rustfmt::skip]
 const REFUSALS: &[(&str, Script, &str)] = &[
     ("socks5", &[(&[5, 1, 0], &[5, 0xff])], "it wants us to authenticate"),
@@ -148,6 +157,9 @@ const REFUSALS: &[(&str, Script, &str)] = &[
         "407 Proxy Authentication Required"),
     ("http", &[(HTTP[0].0, b"SSH-2.0-x\r\n\r\n")], "what it answers can't be understood"),
     ("http", &[(HTTP[0].0, &[b'x'; 9000])], "its answer is too long"),
+    ("http", &[(HTTP[0].0, PROCESSING.as_flattened())], "its answer is too long"),
+    ("http", &[(HTTP[0].0, b"HTTP/1.1 101 Switching Protocols\r\n\r\n")],
+        "101 Switching Protocols"),
 ];
 
 #[test]
