@@ -72,14 +72,16 @@ fn relay(
     let mut engine = Engine::new(control)?;
     for listener in listeners {
         let (destination, live) = (Arc::clone(destination), live.clone());
-        // Held by whatever newcomers can reach.
+        // Held as long as newcomers are accepted.
         let open = Arc::clone(&open);
         // What datagrams bring is received by a loop that waits for nobody.
         let waits = !listener.transport().is_datagram();
         let towards = Arc::clone(&destination);
-        let has_room = move || !waits || towards.has_room();
-        engine.listen_while(listener, has_room, move |client| {
+        let has_room = move || {
             _ = &open;
+            !waits || towards.has_room()
+        };
+        engine.listen_while(listener, has_room, move |client| {
             let half_closed = destination.patience().half_closed;
             let dialler = Dialler::new(Arc::clone(&destination), live.enter());
             Some(Relay::new(client, dialler).half_closed(half_closed))

@@ -21,7 +21,7 @@ mod spares;
 use std::sync::Arc;
 
 use stream_socket::engine::{Control, Engine};
-use stream_socket::{DatagramSocket, ListenOptions, Listener};
+use stream_socket::{DatagramSocket, ListenOptions, Listener, Stream};
 
 pub(crate) use self::entrances::Entrances;
 pub(crate) use self::program::Program;
@@ -48,7 +48,7 @@ pub(crate) fn run(
     settings: Settings,
 ) -> Result<(), Failure> {
     let (closed, open) = lifeline()?;
-    let desk = Desk::new(Arc::new(answerer), entrances.addresses(), open);
+    let desk = Desk::new(Arc::new(answerer), entrances.addresses());
     let watched = entrances.listeners.iter().chain(&entrances.peers);
     let watched = watched
         .map(|(listener, _)| Arc::downgrade(listener))
@@ -58,11 +58,12 @@ pub(crate) fn run(
     let shares = shares.zip(share(entrances.peers, settings.threads));
     let bodies = shares.map(|(sockets, peers)| -> Body {
         let (mut listeners, desk) = (entrances.listeners.clone(), desk.clone());
+        let open = Arc::clone(&open);
         listeners.extend(peers);
-        Box::new(move |control| serve(control, listeners, sockets, desk))
+        Box::new(move |control| serve(control, listeners, sockets, desk, open))
     });
     let bodies = bodies.collect();
-    drop((entrances.listeners, desk));
+    drop((entrances.listeners, desk, open));
     let loops = Loops {
         bodies,
         closed,
@@ -90,19 +91,20 @@ fn serve(
     listeners: Vec<(Arc<Listener>, ListenOptions)>,
     sockets: Vec<DatagramSocket>,
     desk: Desk,
+    open: Arc<Stream>,
 ) -> stream_socket::Result<()> {
     let mut engine = Engine::new(control)?;
     for (listener, options) in listeners {
         let (desk, url) = (desk.clone(), listener.url().clone());
-        let has_room = desk.room(listener.transport());
+        let has_room = desk.room(listener.transport(), Arc::clone(&open));
         engine.listen_while(listener, has_room, move |stream| {
             tracing::info!(peer = %stream, %url, "accepted");
             desk.serve(stream, &options)
         })?;
     }
-    for mailbox in desk.mailboxes(sockets) {
+    for mailbox in desk.mailboxes(sockets, &open) {
         engine.add(mailbox)?;
     }
-    drop(desk);
+    drop((desk, open));
     engine.run()
 }

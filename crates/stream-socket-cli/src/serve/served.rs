@@ -24,17 +24,14 @@ use crate::loops::{Live, LiveCount};
 pub(super) struct Desk {
     answerer: Arc<Answerer>,
     servers: Servers,
-    /// Held by whatever newcomers can reach.
-    open: Arc<Stream>,
     live: LiveCount,
 }
 
 impl Desk {
-    pub(super) fn new(answerer: Arc<Answerer>, own: Vec<SocketAddress>, open: Arc<Stream>) -> Self {
+    pub(super) fn new(answerer: Arc<Answerer>, own: Vec<SocketAddress>) -> Self {
         Self {
             answerer,
             servers: Servers::new(own),
-            open,
             live: LiveCount::default(),
         }
     }
@@ -45,12 +42,20 @@ impl Desk {
     }
 
     /// Says whether another connection can be served now. What datagrams bring is received
-    /// together with what newcomers send, so they are never left waiting.
-    pub(super) fn room(&self, transport: Transport) -> impl Fn() -> bool + use<> {
+    /// together with what newcomers send, so they are never left waiting. `open` is held as long
+    /// as newcomers are accepted.
+    pub(super) fn room(
+        &self,
+        transport: Transport,
+        open: Arc<Stream>,
+    ) -> impl Fn() -> bool + use<> {
         let answerer = Arc::clone(&self.answerer);
-        move || match &*answerer {
-            Answerer::Program(program) => transport.is_datagram() || program.has_room(),
-            Answerer::Service(_) => true,
+        move || {
+            _ = &open;
+            match &*answerer {
+                Answerer::Program(program) => transport.is_datagram() || program.has_room(),
+                Answerer::Service(_) => true,
+            }
         }
     }
 
@@ -91,8 +96,13 @@ impl Desk {
         Dialogue::new(program, peer).map(Box::new)
     }
 
-    /// Tasks for the sockets of datagrams of one loop, which answers one after the other.
-    pub(super) fn mailboxes(&self, sockets: Vec<DatagramSocket>) -> Vec<Served> {
+    /// Tasks for the sockets of datagrams of one loop, which answers one after the other. `open`
+    /// is held as long as they receive.
+    pub(super) fn mailboxes(
+        &self,
+        sockets: Vec<DatagramSocket>,
+        open: &Arc<Stream>,
+    ) -> Vec<Served> {
         if sockets.is_empty() {
             return Vec::new();
         }
@@ -101,7 +111,7 @@ impl Desk {
             mailbox: Mailbox::new(socket),
             answerer: Arc::clone(&self.answerer),
             correspondence: Rc::clone(&correspondence),
-            _open: Arc::clone(&self.open),
+            _open: Arc::clone(open),
         });
         letters.map(Box::new).map(Served::Mailbox).collect()
     }

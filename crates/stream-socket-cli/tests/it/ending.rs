@@ -1,5 +1,7 @@
 //! Signals, and what they leave behind.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -39,6 +41,24 @@ fn a_connection_in_flight_finishes_and_newcomers_are_refused() {
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("received=13 sent=13"), "{log}");
+}
+
+/// Who is not yet accepted keeps nothing open for others.
+#[test]
+fn nobody_is_let_in_beside_a_handshake_under_way() {
+    let tls = "tls://127.0.0.1:0 --self-signed --handshake-timeout 5m --drain 5m";
+    let relay = tls.replacen(" ", " tcp://127.0.0.1:1 ", 1);
+    for mut server in [Server::start(&format!("{tls} echo")), Server::relay(&relay)] {
+        let address = format!("127.0.0.1:{}", server.port());
+        let under_way = TcpStream::connect(&*address).unwrap();
+        server.signal("TERM");
+        server.wait_for_log("draining");
+        let refused = TcpStream::connect(&*address).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        drop(under_way);
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+    }
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl<T> Acceptor<T> {
     /// Drains: accepts no more. Whether there are peers for which the loop has to go on receiving.
     pub(super) fn drain(&mut self, epoll: &Epoll) -> bool {
         self.leave(epoll);
-        self.make = Rc::new(RefCell::new(|_| None));
+        (self.make, self.room) = (Rc::new(RefCell::new(|_| None)), None);
         let dispatcher = self.listener.dispatcher();
         dispatcher.is_some_and(|dispatcher| {
             dispatcher.close();

@@ -4,7 +4,8 @@
 //! listener's caps and its log.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::super::accept::{Acceptor, Make};
@@ -15,6 +16,7 @@ use super::super::task::{Cause, Next, Second, Task, TaskId, Turn, Wake};
 use super::{Engine, tokens};
 use crate::deadline::Moment;
 use crate::error::{Error, Stage};
+use crate::handshake_log::HandshakeLog;
 use crate::listener::Listener;
 use crate::select::Interest;
 use crate::stream::Stream;
@@ -83,7 +85,8 @@ impl<T: Task> Task for Work<T> {
 /// A connection whose TLS is still to be agreed upon.
 pub(super) struct Handshake<T> {
     stream: Box<Stream>,
-    listener: Arc<Listener>,
+    /// Whose it is, if that is still there: in a drain nobody is to find it open on our account.
+    listener: Weak<Listener>,
     make: Make<T>,
     failure: Option<Error>,
     /// Its number among those that are under way.
@@ -98,7 +101,7 @@ impl<T> Handshake<T> {
     pub(super) fn new(stream: Box<Stream>, listener: &Arc<Listener>, make: &Make<T>) -> Self {
         Self {
             stream,
-            listener: Arc::clone(listener),
+            listener: Arc::downgrade(listener),
             make: Make::clone(make),
             failure: None,
             number: 0,
@@ -117,7 +120,7 @@ impl<T> Handshake<T> {
         match self.stream.handshake() {
             Ok(Some(interest)) => Next::Wait(interest),
             Ok(None) if self.stream.takes_place() => Next::Done,
-            Ok(None) if self.listener.gate().is_some_and(|gate| gate.closes()) => {
+            Ok(None) if self.closes_when_full() => {
                 self.failure = Some(crate::handshakes::without_place(&self.stream));
                 Next::Done
             }
@@ -132,26 +135,35 @@ impl<T> Handshake<T> {
         }
     }
 
-    /// The task, if the handshake is finished and the connection is wanted.
-    fn finish(self) -> Option<T> {
-        let log = self.listener.handshake_log();
-        match (self.failure, log) {
-            (Some(failure), log) => {
-                log.inspect(|log| log.failed(failure));
-                None
-            }
-            (None, log) => {
-                log.inspect(|log| log.finished());
-                (self.make.borrow_mut())(*self.stream)
-            }
+    fn closes_when_full(&self) -> bool {
+        let listener = self.listener.upgrade();
+        listener.is_some_and(|listener| listener.gate().is_some_and(|gate| gate.closes()))
+    }
+
+    /// Has the listener's log take note of what became of it.
+    fn note(&self, result: impl FnOnce(&HandshakeLog)) {
+        let listener = self.listener.upgrade();
+        if let Some(log) = listener
+            .as_ref()
+            .and_then(|listener| listener.handshake_log())
+        {
+            result(log);
         }
+    }
+
+    /// The task, if the handshake is finished and the connection is wanted.
+    fn finish(mut self) -> Option<T> {
+        if let Some(failure) = self.failure.take() {
+            self.note(|log| log.failed(failure));
+            return None;
+        }
+        self.note(HandshakeLog::finished);
+        (self.make.borrow_mut())(*self.stream)
     }
 
     /// Is told that it has to make room for another.
     fn crowded_out(&self) {
-        if let Some(log) = self.listener.handshake_log() {
-            log.evicted(crate::handshakes::crowded_out(&self.stream));
-        }
+        self.note(|log| log.evicted(crate::handshakes::crowded_out(&self.stream)));
     }
 
     /// Is told why it ends before it is finished.
@@ -162,9 +174,7 @@ impl<T> Handshake<T> {
             Cause::Drain => "the server ends",
             Cause::Unwatched => "the system can't watch it",
         };
-        if let Some(log) = self.listener.handshake_log() {
-            log.failed(Error::new(Stage::Handshake, &self.stream, reason));
-        }
+        self.note(|log| log.failed(Error::new(Stage::Handshake, &self.stream, reason)));
     }
 }
 
@@ -217,7 +227,10 @@ impl<T: Task> Engine<T> {
         slot.task_due = None;
         self.parked.push_back(token);
         for (acceptor, index) in self.acceptors.iter_mut().zip(0..) {
-            if !self.draining && Arc::ptr_eq(acceptor.listener(), &handshake.listener) {
+            if ptr::eq(
+                Arc::as_ptr(acceptor.listener()),
+                handshake.listener.as_ptr(),
+            ) {
                 acceptor.fill(&self.epoll, tokens(index));
             }
         }
@@ -226,7 +239,7 @@ impl<T: Task> Engine<T> {
     /// There may be places for those that wait for one: in the order in which they were finished,
     /// until a listener is found to have none.
     pub(super) fn place_parked(&mut self, now: Instant) {
-        let mut full: Vec<Arc<Listener>> = Vec::new();
+        let mut full: Vec<Weak<Listener>> = Vec::new();
         for _ in 0..self.parked.len() {
             let Some(token) = self.parked.pop_front() else {
                 return;
@@ -236,8 +249,8 @@ impl<T: Task> Engine<T> {
             else {
                 continue;
             };
-            let listener = Arc::clone(&handshake.listener);
-            if full.iter().any(|other| Arc::ptr_eq(other, &listener)) {
+            let listener = Weak::clone(&handshake.listener);
+            if full.iter().any(|other| Weak::ptr_eq(other, &listener)) {
                 self.parked.push_back(token);
                 continue;
             }
