@@ -52,7 +52,7 @@ const SWEEPS: u32 = 16;
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// The longest datagram over UDP, and over unix sockets under the kernel's default send buffer
-/// of 208 KiB, rounded up.
+/// of 208 KiB, rounded up: who has raised that may send longer ones.
 const UDP_DATAGRAM: usize = 64 * 1024;
 const UNIX_DATAGRAM: usize = 256 * 1024;
 
@@ -237,6 +237,10 @@ impl Dispatcher {
         socket: BorrowedFd<'_>,
         at: Option<sys::LocalAddress>,
     ) -> std::result::Result<Delivery, Errno> {
+        let length = sys::socket::length_of_next(socket, self.url.transport());
+        if length > state.buffer.len() {
+            state.buffer = vec![0; length].into();
+        }
         let arrival = receive_one(socket, &mut state.buffer)?;
         let mut origin = Origin {
             peer: arrival.peer,

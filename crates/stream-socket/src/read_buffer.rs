@@ -11,7 +11,7 @@ use std::mem;
 /// What one receive of a byte stream may bring: PHP's chunk size.
 const CHUNK: usize = 8 * 1024;
 
-/// The largest datagram, over UDP or unix: what IPv4 and IPv6 carry without jumbograms.
+/// The largest datagram over UDP: what IPv4 and IPv6 carry without jumbograms.
 pub(crate) const DATAGRAM: usize = 64 * 1024;
 
 /// The largest buffer that is kept for later: 128 KiB and what TLS adds to them.
@@ -107,9 +107,10 @@ impl ReadBuffer {
         self.make_room(CHUNK)
     }
 
-    /// Room for a whole datagram.
-    pub(crate) fn datagram_room(&mut self) -> &mut [u8] {
-        &mut self.make_room(DATAGRAM)[..DATAGRAM]
+    /// Room for a whole datagram of `length` bytes, or as long as they are over UDP.
+    pub(crate) fn datagram_room(&mut self, length: usize) -> &mut [u8] {
+        let length = length.max(DATAGRAM);
+        &mut self.make_room(length)[..length]
     }
 
     pub(crate) fn filled(&mut self, count: usize) {
@@ -351,7 +352,7 @@ mod tests {
             let mut buffer = ReadBuffer::default();
             fill(&mut buffer, b"abc");
             let mut other = ReadBuffer::default();
-            let spare = other.datagram_room().as_ptr();
+            let spare = other.datagram_room(0).as_ptr();
             other.release_if_empty();
             buffer.make_room(size);
             assert_eq!(buffer.bytes(), b"abc");

@@ -400,11 +400,11 @@ impl Stream {
         if self.source.secure().is_some() {
             return self.fill_tls(patience);
         }
-        let (socket, buffer) = (self.source.as_fd(), &mut self.buffer);
-        let datagram = self.transport.is_datagram();
+        let (socket, buffer, transport) = (self.source.as_fd(), &mut self.buffer, self.transport);
         let result = patience.retry(socket, Events::READ, || {
-            let result = if datagram {
-                sys::socket::receive_datagram(socket, buffer.datagram_room(), &mut [])
+            let result = if transport.is_datagram() {
+                let room = buffer.datagram_room(sys::socket::length_of_next(socket, transport));
+                sys::socket::receive_datagram(socket, room, &mut [])
             } else {
                 sys::socket::receive(socket, buffer.room(), Take::Consume)
             };
@@ -438,13 +438,13 @@ impl Stream {
 
     /// One datagram into the caller's buffer, what it has no room for into ours; its length.
     fn receive_datagram(&mut self, target: &mut [u8]) -> std::result::Result<usize, Stop> {
-        if target.len() >= DATAGRAM {
+        let (wanted, transport) = (target.len(), self.transport);
+        if wanted >= DATAGRAM && !transport.is_unix() {
             return self
                 .receive_with(|socket, _| sys::socket::receive_datagram(socket, target, &mut []));
         }
-        let wanted = target.len();
         self.receive_with(|socket, buffer| {
-            let rest = buffer.datagram_room();
+            let rest = buffer.datagram_room(sys::socket::length_of_next(socket, transport));
             let result = sys::socket::receive_datagram(socket, target, rest);
             buffer.filled(result.map_or(0, |length| length.saturating_sub(wanted)));
             buffer.release_if_empty();

@@ -27,6 +27,7 @@ pub struct PeerCounters {
     /// Datagrams dropped that began with no header of the PROXY protocol, or came from a proxy
     /// outside of [`proxy_from`](crate::ListenOptions::proxy_from), where one is required.
     pub unproxied: u64,
-    /// Datagrams longer than 256 KiB, which udg alone can carry, that lost what was beyond.
+    /// Datagrams over udg that were longer than the one before which room was made, and lost what
+    /// was beyond it: where another process receives from the same socket.
     pub cut: u64,
 }

@@ -68,10 +68,15 @@ impl Stream {
         let socket = self.source.as_fd();
         // Who does not wait here may wait for an edge.
         let goes_on = self.transport == Transport::Unix && !self.blocking;
-        patience.retry(socket, Events::READ, || match goes_on {
-            true => sys::socket::receive_unix(socket, target),
+        let mut has_lost = false;
+        let received = patience.retry(socket, Events::READ, || match goes_on {
+            true => sys::socket::receive_unix(socket, target, &mut has_lost),
             false => sys::socket::receive(socket, target, Take::Consume),
-        })
+        });
+        if has_lost {
+            self.rare_mut().has_lost_descriptors = true;
+        }
+        received
     }
 
     /// Receives, waiting for it; `None` where the wait is left to others.

@@ -221,7 +221,7 @@ impl PeerEnd {
         target: &mut [u8],
         rest: &mut ReadBuffer,
     ) -> std::result::Result<usize, Errno> {
-        let room = rest.datagram_room();
+        let room = rest.datagram_room(0);
         let received = sys::socket::receive_datagram_from(own, target, room);
         if let Ok((length, peer)) = &received {
             let beyond = length.saturating_sub(target.len());

@@ -147,7 +147,8 @@ impl Stream {
         if admitted {
             return Ok(());
         }
-        Err(self.no_header("its address has as many connections as it may"))
+        let reason = "its address has as many connections as it may";
+        Err(Error::new(Stage::Accept, &*self, reason))
     }
 
     fn no_header(&self, reason: &str) -> Error {

@@ -22,6 +22,8 @@ pub(super) struct Rare {
     pub(super) prefix: Option<Box<[u8]>>,
     /// The proxy by which it came.
     pub(super) proxied: Option<Proxied>,
+    /// Whether descriptors came with what was received.
+    pub(super) has_lost_descriptors: bool,
 }
 
 impl Rare {

@@ -38,6 +38,14 @@ impl Stream {
         !self.buffer.is_empty()
     }
 
+    /// Whether descriptors came with what was read, over unix, and were closed: not with what went
+    /// into a pipe, of which nobody is told.
+    pub(crate) fn has_lost_descriptors(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.has_lost_descriptors)
+    }
+
     /// Takes these.
     pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
         let bytes = self.buffer.bytes().to_vec();

@@ -17,6 +17,7 @@ use socket2::{SockAddr, SockRef};
 use super::seam::{Call, call, clip};
 use super::{Errno, inherited, name};
 use crate::address::SocketAddress;
+use crate::url::Transport;
 
 /// What a descriptor is, told by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,8 +249,12 @@ pub(crate) fn receive(
 ///
 /// The kernel ends a receive behind bytes that came with descriptors (unix(7)), though more are
 /// there. This goes on: who is told once that there is something takes a short receive for the
-/// last one. The descriptors are closed.
-pub(crate) fn receive_unix(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+/// last one. The descriptors are closed, which `has_lost` is set for.
+pub(crate) fn receive_unix(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    has_lost: &mut bool,
+) -> Result<usize, Errno> {
     let mut length = 0;
     loop {
         let wanted = clip(Call::Receive, buffer.len() - length);
@@ -261,6 +266,7 @@ pub(crate) fn receive_unix(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<
             Err(errno) => return Err(errno),
         };
         length += bytes;
+        *has_lost |= flags.contains(ReturnFlags::CTRUNC);
         // Asked before, so that no receive takes an error that is to be told by the next one.
         let goes_on = flags.contains(ReturnFlags::CTRUNC)
             && length < buffer.len()
@@ -308,6 +314,16 @@ fn receive_message(
         return Err(Errno::MSGSIZE);
     }
     Ok(message)
+}
+
+/// ioctl(FIONREAD): bytes of the datagram that is received next over unix, where it may have any
+/// size; 0 where there is none, and over udp.
+pub(crate) fn length_of_next(socket: BorrowedFd<'_>, transport: Transport) -> usize {
+    if !transport.is_unix() {
+        return 0;
+    }
+    let length = call(Call::Option, || rustix::io::ioctl_fionread(socket));
+    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// Whether a datagram waits: recv(2) of nothing, with `MSG_PEEK`.

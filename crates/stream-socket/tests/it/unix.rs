@@ -396,13 +396,8 @@ fn a_read_goes_on_behind_descriptors_and_closes_them() {
     let (mut one, mut other) = pair(Transport::Unix);
     other.set_blocking(false);
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     for part in [b"abc", b"def"] {
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let rights = [writer.as_fd()];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
-        let bytes = [IoSlice::new(part)];
-        sendmsg(&one, &bytes, &mut control, SendFlags::empty()).unwrap();
+        send_with_descriptor(&one, part, &writer);
     }
     drop(writer);
     one.write_all(b"ghi").unwrap();
@@ -412,4 +407,14 @@ fn a_read_goes_on_behind_descriptors_and_closes_them() {
     assert_eq!(&buffer[..9], b"abcdefghi");
     assert_eq!(reader.read(&mut buffer).unwrap(), 0);
     assert_eq!(other.read(&mut buffer).unwrap(), 0);
+}
+
+/// Sends bytes, and a descriptor with them.
+pub(crate) fn send_with_descriptor(socket: impl AsFd, bytes: &[u8], descriptor: impl AsFd) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let rights = [descriptor.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
+    let bytes = [IoSlice::new(bytes)];
+    sendmsg(socket, &bytes, &mut control, SendFlags::empty()).unwrap();
 }

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use super::flow::LARGE;
 use crate::engine::task::Wake;
-use crate::error::Error;
+use crate::error::{Error, Stage};
 use crate::pieces::Pieces;
 use crate::select::Interest;
 use crate::stream::Stream;
@@ -130,7 +130,23 @@ impl End {
         if self.is_gone {
             return Err(ErrorKind::ConnectionReset.into());
         }
+        self.refuse_descriptors()?;
         Ok(true)
+    }
+
+    /// A relay passes on bytes alone.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors came with them: who gets the bytes would wait for those.
+    pub(super) fn refuse_descriptors(&self) -> io::Result<()> {
+        if !self.stream.has_lost_descriptors() {
+            return Ok(());
+        }
+        let reason = "it sends descriptors, and only bytes can be passed on";
+        Err(Error::new(Stage::Io, &self.stream, reason)
+            .with_action("relay")
+            .into())
     }
 
     /// While what it has sent finds no room it is not read from, so no read tells that it was idle

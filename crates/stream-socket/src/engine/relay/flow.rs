@@ -159,7 +159,9 @@ impl Flow {
     }
 
     fn copy(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
-        match from.stream.read(turn.buffer()) {
+        let read = from.stream.read(turn.buffer());
+        from.refuse_descriptors().map_err(Fault::Sender)?;
+        match read {
             Ok(0) if from.is_at_end().map_err(Fault::Sender)? => {
                 self.state = State::Ending;
                 Ok(Step::Moved)
