@@ -26,6 +26,9 @@ use crate::stream::Stream;
 /// How long the other direction may be silent after one has ended, where nothing else is said.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
 
+/// How long datagrams may be silent in a drain: nothing tells that one was the last.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How a relay comes to its target, and who is told of its end.
 pub trait Dial {
     /// Where the target is. A name is waited for by the whole loop, unless the route
@@ -221,9 +224,12 @@ impl<D: Dial> Relay<D> {
         }
     }
 
-    /// Something has moved: once one side has ended, the other's silence begins anew.
+    /// Something has moved: once one side has ended, the other's silence begins anew, and in a
+    /// drain that of datagrams.
     fn renew_patience(&self, turn: &mut Turn<'_>) {
-        if self.first.is_some() {
+        if turn.is_draining() && self.client.stream.transport().is_datagram() {
+            turn.set_timer(Some(QUIET));
+        } else if self.first.is_some() {
             turn.set_timer(self.half_closed.span());
         }
     }
@@ -328,14 +334,14 @@ impl<D: Dial> Relay<D> {
             self.renew_patience(turn);
             return Next::Wait(self.client.interest());
         }
-        let first = self.first.unwrap_or(Side::Client);
-        match self.broken.take() {
-            Some((side, error)) => self.end(RelayEnding::Failed(side, error)),
-            None if self.is_stalled(first) => {
+        match (self.broken.take(), self.first) {
+            (Some((side, error)), _) => self.end(RelayEnding::Failed(side, error)),
+            (None, None) => self.end(RelayEnding::Quiet),
+            (None, Some(first)) if self.is_stalled(first) => {
                 self.reset(first);
                 self.end(RelayEnding::Stalled { first })
             }
-            None => self.end(RelayEnding::HalfClosed { first }),
+            (None, Some(first)) => self.end(RelayEnding::HalfClosed { first }),
         }
     }
 }
@@ -394,6 +400,9 @@ impl<D: Dial> Task for Relay<D> {
             (Wake::Ready { .. }, _) => self.client.ready.note(wake),
             (Wake::Second { .. }, Target::Connected(end)) => end.ready.note(wake),
             (Wake::Timer, Target::Connected(_)) => return self.time_is_up(turn),
+            (Wake::Drain, Target::Connected(_)) if self.first.is_none() => {
+                self.renew_patience(turn);
+            }
             _ => {}
         }
         match wake {

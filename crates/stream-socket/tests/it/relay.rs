@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -11,6 +13,7 @@ use stream_socket::engine::{Control, Dial, Engine, Relay, RelayReport};
 use stream_socket::{ConnectOptions, Error, Listener, Result, Route, Stream};
 
 use crate::engine::listener;
+use crate::unix::send_with_descriptor;
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const SHORT: Duration = Duration::from_millis(20);
@@ -479,6 +482,61 @@ fn a_unix_peer_that_does_not_read_idles_out_although_the_target_sends() {
     let (up, down, ending) = server.ending();
     assert_eq!((up, &*ending), (4, "idle for too long"));
     assert!(down > 0);
+}
+
+#[test]
+fn silent_datagrams_hold_up_no_drain() {
+    let backend = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("udp://{}", backend.local_addr().unwrap());
+    let server = Server::start("udp://127.0.0.1:0", &target, SOON);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for socket in [&backend, &client] {
+        socket.set_read_timeout(Some(SOON)).unwrap();
+    }
+    client.connect(&*server.address).unwrap();
+    client.send(b"question").unwrap();
+    let mut buffer = [0; 10];
+    let (_, relay) = backend.recv_from(&mut buffer).unwrap();
+    server.control.drain(3 * SOON);
+    backend.send_to(b"answer", relay).unwrap();
+    assert_eq!(client.recv(&mut buffer).unwrap(), 6);
+    let ending = "silent while draining".to_owned();
+    assert_eq!(server.ending(), (8, 6, ending));
+}
+
+#[test]
+fn descriptors_are_not_left_out_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay");
+    let (server, backend) = from_unix(&path);
+    for sends_more in [true, false] {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"before").unwrap();
+        let (mut target, _) = backend.accept().unwrap();
+        target.set_read_timeout(Some(SOON)).unwrap();
+        let mut buffer = [0; 6];
+        target.read_exact(&mut buffer).unwrap();
+        send_with_descriptor(&client, b"with one", &backend);
+        if sends_more {
+            client.write_all(b"behind").unwrap();
+        } else {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        let (up, down, ending) = server.ending();
+        let sentence = ": it sends descriptors, and only bytes can be passed on";
+        assert_eq!((up, down), (6, 0), "{ending}");
+        assert!(ending.ends_with(sentence), "{ending}");
+        let end = target.read(&mut buffer).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+/// From a unix socket to tcp.
+fn from_unix(path: &Path) -> (Server, TcpListener) {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", backend.local_addr().unwrap());
+    let listen = format!("unix://{}", path.display());
+    (Server::start(&listen, &target, SOON), backend)
 }
 
 #[cfg(feature = "simulation")]

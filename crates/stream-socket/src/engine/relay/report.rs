@@ -63,6 +63,8 @@ pub enum RelayEnding {
         /// Who had ended.
         first: Side,
     },
+    /// The engine drained, and no datagram came or went for a second.
+    Quiet,
     /// The engine ended it.
     GivenUp(Cause),
 }
@@ -80,6 +82,7 @@ impl fmt::Display for RelayEnding {
             RelayEnding::Stalled { first } => {
                 write!(f, "closed by {first}, which took no more")
             }
+            RelayEnding::Quiet => f.write_str("silent while draining"),
             RelayEnding::GivenUp(Cause::Idle) => f.write_str("idle for too long"),
             RelayEnding::GivenUp(Cause::Lifetime) => f.write_str("its lifetime was over"),
             RelayEnding::GivenUp(Cause::Drain) => f.write_str("not finished when draining ended"),
