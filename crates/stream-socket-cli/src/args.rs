@@ -19,7 +19,7 @@ pub(crate) use self::activate::ActivateArguments;
 pub(crate) use self::connect::ConnectArguments;
 pub(crate) use self::danger::Danger;
 pub(crate) use self::php::PhpArguments;
-pub(crate) use self::relay::RelayArguments;
+pub(crate) use self::relay::{CONNECT_TIMEOUT, RelayArguments};
 pub(crate) use self::serve::{Answer, DAYTIME_FORMAT, ServeArguments, ServiceName};
 use crate::failure::Failure;
 

@@ -55,7 +55,12 @@ impl Limits {
             }
             options
                 .set(name, value)
-                .map_err(|error| refuse(error.to_string()))?;
+                .map_err(|error| refuse(error.reason().to_owned()))?;
+            if is_nothing(value) {
+                return Err(refuse(format!(
+                    "{name} is {value}, so that nobody would be served"
+                )));
+            }
         }
         Ok(options)
     }
@@ -71,4 +76,10 @@ impl Limits {
             Err(failure) => tracing::warn!("kept the old limits: {failure}"),
         }
     }
+}
+
+/// Whether it is a number or a span of zero.
+fn is_nothing(value: &str) -> bool {
+    let unit = value.trim_start_matches('0');
+    unit.len() < value.len() && unit.bytes().all(|byte| byte.is_ascii_alphabetic())
 }

@@ -3,6 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches};
 use stream_socket::{Key, Kind, Role, keys};
 
+use super::relay::CONNECT_TIMEOUT;
 use crate::options::{self, Flag};
 
 /// A flag for every key that means something to a socket opened this way.
@@ -25,7 +26,10 @@ pub(super) fn flags_of_relay() -> impl Iterator<Item = Arg> {
             } else {
                 Role::Connect
             };
-            flag(key, role)
+            match key.name {
+                "connect_timeout" => flag(key, role).help(help(key, role, CONNECT_TIMEOUT.1)),
+                _ => flag(key, role),
+            }
         })
 }
 
@@ -71,7 +75,7 @@ fn flag(key: &'static Key, role: Role) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.name.replace('_', "-"))
         .value_name(key.kind().placeholder())
-        .help(help(key, role))
+        .help(help(key, role, key.default))
         .help_heading(heading(key))
         .action(ArgAction::Set);
     if key.kind() == Kind::Flag {
@@ -84,9 +88,9 @@ fn flag(key: &'static Key, role: Role) -> Arg {
     }
 }
 
-fn help(key: &Key, role: Role) -> String {
+fn help(key: &Key, role: Role, default: &str) -> String {
     let transports = options::transports_of(key, role);
-    format!("{} [{transports}] [default: {}]", key.help, key.default)
+    format!("{} [{transports}] [default: {default}]", key.help)
 }
 
 fn heading(key: &Key) -> &'static str {

@@ -27,6 +27,10 @@ pub(crate) struct RelayArguments {
     pub(crate) danger: Danger,
 }
 
+/// How long connecting may take where nothing else is said, and how that is written: a client that
+/// waits for longer has mostly gone.
+pub(crate) const CONNECT_TIMEOUT: (Duration, &str) = (Duration::from_secs(10), "10s");
+
 const ABOUT: &str = "\
 Accept connections on one URL and pass each on to another, of whatever transport.
 
@@ -39,8 +43,8 @@ Over udp and udg each peer is a relay of its own, until nothing came or went for
 --peer-idle-timeout; at most --max-peers are known. A datagram stays one datagram; between \
 datagrams and bytes, each read becomes a datagram, or its bytes.
 
-A name as target is looked up before anybody is waited for, again when it is older than \
---refresh, when it could not be reached, and on HUP, which also has the files of certificates \
+A name as target is looked up before anybody is waited for, again whenever --refresh is over, \
+when it could not be reached, and on HUP, which also has the files of certificates \
 read again. All its addresses are tried.
 
 A file of --limits has a KEY=VALUE in each line, of max_connections, max_connections_per_ip, \
@@ -53,8 +57,8 @@ a password in it is not among the arguments, which other users see.
 At the end of each connection one line tells who it was, where it went, how much went up, to the \
 target, and down, for how long, which side ended it and why.
 
-TERM and INT end it: nothing new is accepted, connections may finish within --drain, and the exit \
-code is 0. A second such signal ends it at once.";
+TERM and INT end it: nothing new is accepted, connections may finish within --drain, datagrams \
+until there was none for a second, and the exit code is 0. A second such signal ends it at once.";
 
 const EXAMPLES: &str = "\
 Examples:

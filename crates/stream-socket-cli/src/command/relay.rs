@@ -1,12 +1,11 @@
 //! `stream-socket relay`.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-use stream_socket::Listener;
 use stream_socket::engine::raise_descriptor_limit;
+use stream_socket::{Listener, Port, SocketUrl, Target};
 
-use crate::args::RelayArguments;
+use crate::args::{CONNECT_TIMEOUT, RelayArguments};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::loops::Settings;
@@ -15,11 +14,21 @@ use crate::relay::{self, Destination, Patience};
 use crate::signal::Signals;
 use crate::{notify, options, output};
 
-/// How long connecting may take where nothing else is said: a client that waits for longer has
-/// mostly gone.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 const PEERS: &str = "--max-peers and --peer-idle-timeout limit those";
+
+/// The system chooses a port to listen on, and none to connect to.
+fn refuse_port_0(target: &SocketUrl) -> Result<(), Failure> {
+    let port = match target.target() {
+        Target::Inet { port, .. } => Some(port),
+        _ => None,
+    };
+    match port {
+        Some(Port::Number(0)) => Err(Failure::Usage(format!(
+            "{target} is no target: nobody listens on port 0"
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// Binds, says so, and relays until a signal ends it.
 pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
@@ -27,11 +36,12 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         tracing::warn!("{error}");
     }
     let RelayArguments { listen, target, .. } = arguments;
+    refuse_port_0(target)?;
     let places = Place::all(std::slice::from_ref(listen))?;
     let (listening, connecting) = options::relaying(&places, target, &arguments.flags)?;
     let mut connecting = options::merged_connecting(target, &connecting)?;
     options::weaken(target, &mut connecting, arguments.danger)?;
-    connecting.connect_timeout = connecting.connect_timeout.or(Some(CONNECT_TIMEOUT));
+    connecting.connect_timeout = connecting.connect_timeout.or(Some(CONNECT_TIMEOUT.0));
     let patience = Patience {
         half_closed: arguments.half_closed,
         retry: arguments.retry,
@@ -57,6 +67,12 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
             listeners.push(listener);
             limits.push(file.clone());
         }
+    }
+    if let Some(listener) = listeners.iter().find(|one| destination.leads_to(one)) {
+        let url = listener.url();
+        return Err(Failure::Usage(format!(
+            "{target} leads back to {url}: each connection would bring about another"
+        )));
     }
     let signals = Signals::install_with_hang_up()?;
     let mut bound = String::new();

@@ -3,7 +3,7 @@
 
 use std::sync::Weak;
 
-use stream_socket::Listener;
+use stream_socket::{Listener, Stage};
 
 /// As many are told one by one, for each time that it is looked. What comes faster is a scan or a
 /// flood, and is told as a number.
@@ -28,7 +28,12 @@ impl Handshakes {
         }
         let told = failures.len().min(TOLD);
         for error in &failures[..told] {
-            tracing::warn!(peer = error.url(), reason = error.reason(), "no handshake");
+            let (peer, reason) = (error.url(), error.reason());
+            match error.stage() {
+                Stage::Proxy => tracing::warn!(peer, reason, "no PROXY header"),
+                Stage::Accept => tracing::warn!(peer, reason, "not accepted"),
+                _ => tracing::warn!(peer, reason, "no handshake"),
+            }
         }
         // Of listeners that are gone, nothing is counted any more.
         let failed = failed.max(self.failed + failures.len() as u64);

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stream_socket::{
-    ConnectOptions, Error, ProxyHeader, ProxyTls, ProxyVersion, Route, SocketUrl, Stream, Tlv,
+    ConnectOptions, Error, Listener, ProxyHeader, ProxyTls, ProxyVersion, Route, SocketAddress,
+    SocketUrl, Stream, Tlv,
 };
 
 use super::directory::Directory;
@@ -66,6 +67,14 @@ impl Destination {
         })
     }
 
+    /// Whether a connection to the target comes to this listener, as far as its addresses tell.
+    pub(crate) fn leads_to(&self, listener: &Listener) -> bool {
+        let are_alike = self.url().transport().is_datagram() == listener.transport().is_datagram();
+        let (route, bound) = (self.directory.route(), listener.local_addr());
+        let addresses = route.as_ref().ok().and_then(Route::addresses);
+        are_alike && addresses.is_some_and(|to| to.iter().any(|to| leads_to(to, bound)))
+    }
+
     pub(crate) fn url(&self) -> &SocketUrl {
         self.route.url()
     }
@@ -98,6 +107,17 @@ impl Destination {
             Some(version) => Ok(route.proxied(told_of(client, version)?)),
         }
     }
+}
+
+/// Whether who connects to the one address comes to the other.
+fn leads_to(to: &SocketAddress, bound: &SocketAddress) -> bool {
+    let (SocketAddress::Inet(to), SocketAddress::Inet(bound)) = (to, bound) else {
+        return to == bound;
+    };
+    let (ip, wildcard) = (to.ip(), bound.ip().is_unspecified());
+    let is_here = ip.is_loopback() || ip.is_unspecified();
+    let is_taken = ip == bound.ip() || (wildcard && is_here && to.is_ipv4() == bound.is_ipv4());
+    is_taken && to.port() == bound.port()
 }
 
 /// What the target is told of the client: what a proxy before us has said, and what we know.

@@ -61,7 +61,13 @@ impl Dial for Dialler {
             .saturating_mul(1 << self.tries.min(5))
             .min(LONGEST_PAUSE);
         self.tries += 1;
-        (self.begun.elapsed() + pause <= self.destination.patience().retry).then_some(pause)
+        // The last time when it is over.
+        let left = self
+            .destination
+            .patience()
+            .retry
+            .saturating_sub(self.begun.elapsed());
+        (!left.is_zero()).then(|| pause.min(left))
     }
 
     fn ended(&mut self, report: &RelayReport<'_>) {

@@ -1,9 +1,9 @@
 //! The addresses of a target's name: looked up beside the loops, which never wait for that.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stream_socket::{Error, Host, Route, Target, resolve};
 
@@ -22,27 +22,20 @@ pub(super) struct Directory {
     entry: Arc<Mutex<Entry>>,
     /// Asks for a look; `None` where there is no name.
     ask: Option<SyncSender<()>>,
-    refresh: Duration,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// To the addresses that were found last, or why none ever were.
-    route: Result<Route, Error>,
-    looked: Instant,
-}
+/// The way to the addresses that were found last, or why none ever were.
+type Entry = Result<Route, Error>;
 
 impl Directory {
-    /// Looks the name up for the first time.
+    /// Looks the name up for the first time, and then whenever `refresh` is over, so that no
+    /// client is sent to an older address.
     pub(super) fn new(route: &Route, refresh: Duration) -> Result<Self, Failure> {
         let found = look(route);
         if let Err(error) = &found {
             tracing::warn!("{error}");
         }
-        let entry = Arc::new(Mutex::new(Entry {
-            route: found,
-            looked: Instant::now(),
-        }));
+        let entry = Arc::new(Mutex::new(found));
         let is_name = matches!(
             route.url().target(),
             Target::Inet {
@@ -52,21 +45,18 @@ impl Directory {
         );
         // That of a proxy may be one.
         let is_name = is_name || route.options().via.is_some();
-        let ask = is_name.then(|| look_up(route, &entry)).transpose()?;
-        Ok(Self {
-            entry,
-            ask,
-            refresh,
-        })
+        let ask = is_name.then(|| look_up(route, &entry, refresh));
+        let ask = ask.transpose()?;
+        Ok(Self { entry, ask })
     }
 
-    /// The way to the addresses that were found last. A look is asked for where that was long ago.
+    /// The way to the addresses that were found last. A look is asked for where none ever were.
     pub(super) fn route(&self) -> Result<Route, Error> {
         let entry = lock(&self.entry);
-        if entry.route.is_err() || entry.looked.elapsed() >= self.refresh {
+        if entry.is_err() {
             self.look_again();
         }
-        entry.route.clone()
+        entry.clone()
     }
 
     /// Asks for a look.
@@ -87,21 +77,24 @@ fn look(route: &Route) -> Result<Route, Error> {
     Ok(route.clone().to(addresses))
 }
 
-/// Starts the thread that looks whenever it is asked to; how it is asked.
-fn look_up(route: &Route, entry: &Arc<Mutex<Entry>>) -> Result<SyncSender<()>, Failure> {
+/// Starts the thread that looks whenever it is asked to, or `refresh` is over; how it is asked.
+fn look_up(
+    route: &Route,
+    entry: &Arc<Mutex<Entry>>,
+    refresh: Duration,
+) -> Result<SyncSender<()>, Failure> {
     let (ask, asked): (_, Receiver<()>) = sync_channel(1);
     let (route, entry) = (route.clone(), Arc::clone(entry));
     let look = move || {
-        while asked.recv().is_ok() {
+        while asked.recv_timeout(refresh) != Err(RecvTimeoutError::Disconnected) {
             let found = look(&route);
             let mut entry = lock(&entry);
-            entry.looked = Instant::now();
             if let Err(error) = &found {
                 tracing::warn!("{error}");
             }
             // What was found before may still be right.
-            if found.is_ok() || entry.route.is_err() {
-                entry.route = found;
+            if found.is_ok() || entry.is_err() {
+                *entry = found;
             }
             drop(entry);
             thread::sleep(INTERVAL);

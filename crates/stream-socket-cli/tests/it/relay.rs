@@ -295,6 +295,11 @@ fn limits_of_a_file_change_on_hang_up_and_connections_stay() {
     let line = relay.wait_for_log("kept the old limits");
     let sentence = "limits, line 2: `backlog` is none of max_connections, ";
     assert!(line.contains(sentence), "{line}");
+    write("\nmax_connections = 0\n");
+    relay.signal("HUP");
+    let line = relay.wait_for_log("kept the old limits");
+    let sentence = "limits, line 2: max_connections is 0, so that nobody would be served";
+    assert!(line.contains(sentence), "{line}");
     first.write("z\n");
     assert_eq!(first.finish(), (Some(0), "z\n".to_owned()));
     relay.end();
@@ -371,6 +376,20 @@ fn what_makes_no_sense_is_refused() {
             "tcp://127.0.0.1:0 udp://127.0.0.1:1 --send-proxy v1",
             "cannot parse udp://127.0.0.1:1: option send_proxy is v1, which is made for streams; \
              take v2",
+        ),
+        (
+            "tcp://127.0.0.1:0 tcp://127.0.0.1:1 --idle-timeout 0s",
+            "cannot parse tcp://127.0.0.1:0: option idle_timeout is 0s, so that nobody would be \
+             served; take never for no limit",
+        ),
+        (
+            "tcp://127.0.0.1:0 tcp://localhost:0",
+            "tcp://localhost:0 is no target: nobody listens on port 0",
+        ),
+        (
+            "unix://@relayed-to-itself unix://@relayed-to-itself",
+            "unix://@relayed-to-itself leads back to unix://@relayed-to-itself: each connection \
+             would bring about another",
         ),
     ] {
         let outcome = shell(&format!("$BIN relay {words}"), &[]);

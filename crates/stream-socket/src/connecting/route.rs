@@ -78,6 +78,11 @@ impl Route {
         self.plan.options()
     }
 
+    /// The addresses that it goes [to](Self::to), if it was told any.
+    pub fn addresses(&self) -> Option<&[SocketAddress]> {
+        self.addresses.as_deref()
+    }
+
     pub(crate) fn approach(&self) -> Result<Approach> {
         let plan = Arc::clone(&self.plan);
         let race = match &self.addresses {

@@ -61,6 +61,15 @@ pub(super) fn listen(options: &ListenOptions, url: &SocketUrl) -> Judgement {
             "option {name} is 0, so that nobody would be served"
         ));
     }
+    let spans = [
+        ("idle_timeout", options.idle_timeout),
+        ("lifetime", options.lifetime),
+    ];
+    if let Some((name, _)) = spans.iter().find(|(_, span)| *span == Some(Duration::ZERO)) {
+        return Err(format!(
+            "option {name} is 0s, so that nobody would be served; take never for no limit"
+        ));
+    }
     if url.transport().is_tls() {
         let tls = &options.tls;
         match (tls.certificate.is_some(), tls.self_signed == Some(true)) {

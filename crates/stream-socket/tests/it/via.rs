@@ -50,7 +50,8 @@ const HTTP: Script = &[(
 
 const HTTP_IN_TIME: Script = &[(
     b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhi",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n\
+      HTTP/1.1 200 OK\r\n\r\nhi",
 )];
 
 /// A proxy that says its words one byte at a time, or all at once.

@@ -53,8 +53,8 @@ fn a_target_that_refuses_is_tried_for_a_time() {
     // It is closed before it reads an end.
     let sockets = relay.descriptors("socket:");
     let took = all_are_given_up(&relay, 50);
-    // Pauses of 50 and 100 ms, and a third of 200 ms would be too long.
-    assert!(took >= Duration::from_millis(150), "{took:?}");
+    // Pauses of 50 and 100 ms, and what is left of the 300 ms.
+    assert!(took >= Duration::from_millis(300), "{took:?}");
     assert_eq!(relay.descriptors("socket:"), sockets);
     let _echo = Server::start(&format!("{target} echo"));
     assert_eq!(ask(&relay), "hello");
@@ -125,12 +125,12 @@ fn a_name_that_is_lost_keeps_its_addresses_and_one_that_comes_late_is_found() {
     let mut relay = Server::start_command(with_hosts(&folder, &words), 1);
     assert_eq!(ask(&relay), "hello");
     hosts("");
-    shell("sleep 0.2", &[]);
-    assert_eq!(ask(&relay), "hello");
+    // Nobody has to ask for it.
     relay.wait_for_log("warning: cannot resolve");
     assert_eq!(ask(&relay), "hello");
     relay.end();
 
+    let started = Instant::now();
     let mut relay = Server::start_command(with_hosts(&folder, &words), 1);
     relay.wait_for_log("warning: cannot resolve");
     all_are_given_up(&relay, 1);
@@ -149,7 +149,8 @@ fn a_name_that_is_lost_keeps_its_addresses_and_one_that_comes_late_is_found() {
     let looked = log
         .lines()
         .filter(|line| line.contains("warning: cannot resolve"));
-    assert!(looked.count() < 20, "{log}");
+    let most = started.elapsed().as_millis() as usize / 250 + 2;
+    assert!(looked.count() <= most, "{log}");
 }
 
 #[test]
