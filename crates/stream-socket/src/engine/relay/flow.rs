@@ -11,13 +11,16 @@ use crate::pieces::Pieces;
 /// where TLS has decrypted them. Short connections and small messages never come so far.
 pub(super) const LARGE: usize = 16 * 1024;
 const BULK: u8 = 2;
+/// From then on each large read has it be bulk until four in a row are small: the rest of what was
+/// sent at once often is.
+const STEADY: u8 = BULK + 3;
 
 /// From one end to the other.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     held: Option<Box<Held>>,
     state: State,
-    /// Large reads in a row.
+    /// Large reads in a row, up to [`BULK`]; then how far it is from being bulk no longer.
     large: u8,
     /// Whether splice(2) was tried and is not possible between these two.
     copies: bool,
@@ -277,7 +280,7 @@ impl Flow {
     /// It is bulk no longer when little comes.
     fn note_bulk(&mut self, length: usize) {
         self.large = if length >= LARGE {
-            BULK
+            STEADY
         } else {
             self.large - 1
         };
