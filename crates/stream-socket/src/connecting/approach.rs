@@ -26,6 +26,12 @@ impl Approach {
         }
     }
 
+    /// The same, where the caller has something to send as soon as it is connected.
+    pub(crate) fn speaking(mut self) -> Self {
+        self.race = self.race.speaking();
+        self
+    }
+
     pub(crate) fn url(&self) -> &SocketUrl {
         self.race.url()
     }

@@ -10,6 +10,7 @@ mod reach;
 mod report;
 
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -118,7 +119,12 @@ impl<D: Dial> Relay<D> {
         }
         let result = match &mut self.target {
             Target::Reaching(reaching) => reaching.advance(wake),
-            _ if matches!(wake, Wake::Start | Wake::Timer) => self.dial(wake),
+            _ if matches!(wake, Wake::Start | Wake::Timer) => {
+                match self.up.hear_before(&mut self.client, turn) {
+                    Ok(speaks) => self.dial(wake, speaks),
+                    Err(error) => return Some(self.lose_client(error)),
+                }
+            }
             _ => return Some(Next::Wait(Interest::READ)),
         };
         match (result, &self.target) {
@@ -139,9 +145,9 @@ impl<D: Dial> Relay<D> {
         }
     }
 
-    fn dial(&mut self, wake: Wake) -> Result<Option<End>> {
+    fn dial(&mut self, wake: Wake, speaks: bool) -> Result<Option<End>> {
         let route = self.dial.dial(&self.client.stream)?;
-        let mut reaching = Box::new(Reaching::new(&route)?);
+        let mut reaching = Box::new(Reaching::new(&route, speaks)?);
         self.nth = self.nth.wrapping_add(1);
         let end = reaching.advance(wake)?;
         self.target = Target::Reaching(reaching);
@@ -156,6 +162,13 @@ impl<D: Dial> Relay<D> {
         Next::Wait(Interest::READ)
     }
 
+    /// The client has failed before there is a target.
+    #[cold]
+    fn lose_client(&mut self, error: io::Error) -> Next {
+        let error = Error::of_io(error, Side::Client.name());
+        self.end(RelayEnding::Failed(Side::Client, error))
+    }
+
     fn retry(&mut self, error: Error, turn: &mut Turn<'_>) -> Next {
         self.target = Target::Later;
         match self.dial.failed(&error).filter(|_| !turn.is_draining()) {
@@ -163,7 +176,12 @@ impl<D: Dial> Relay<D> {
                 turn.set_timer(Some(pause));
                 Next::Wait(Interest::READ)
             }
-            None => self.end(RelayEnding::Unreached(error)),
+            None => {
+                if self.is_stalled(Side::Client) {
+                    self.reset(Side::Client);
+                }
+                self.end(RelayEnding::Unreached(error))
+            }
         }
     }
 
@@ -284,11 +302,12 @@ impl<D: Dial> Relay<D> {
         }
     }
 
-    /// Whether a side has not taken what was received for it.
+    /// Whether a side has not taken what was received for it; of the client, also whether there was
+    /// no target yet that could have taken what it sent.
     fn is_stalled(&self, side: Side) -> bool {
-        match side {
-            Side::Client => self.down.is_stalled(),
-            Side::Target => self.up.is_stalled(),
+        match (side, &self.target) {
+            (Side::Client, Target::Connected(_)) => self.down.is_stalled(),
+            _ => self.up.is_stalled(),
         }
     }
 

@@ -95,6 +95,11 @@ pub(crate) fn nodelay(socket: BorrowedFd<'_>, on: bool) -> Set {
     set(|| sockopt::set_tcp_nodelay(socket, on))
 }
 
+/// `TCP_QUICKACK`, tcp(7), off: the next acknowledgement may wait for bytes that it can go with.
+pub(crate) fn acknowledge_later(socket: BorrowedFd<'_>) -> Set {
+    set(|| sockopt::set_tcp_quickack(socket, false))
+}
+
 /// `TCP_USER_TIMEOUT`, tcp(7): milliseconds.
 pub(crate) fn user_timeout(socket: BorrowedFd<'_>, span: Duration) -> Set {
     let milliseconds = u32::try_from(span.as_millis()).unwrap_or(u32::MAX);

@@ -75,6 +75,16 @@ impl Plan {
         &self.options
     }
 
+    /// Whether something is said on a connection before it is the caller's.
+    pub(super) fn has_prelude(&self) -> bool {
+        self.via.is_some() || self.options.send_proxy.is_some()
+    }
+
+    /// Whether we are the first to send something on a new connection, whatever the caller does.
+    pub(super) fn speaks_first(&self) -> bool {
+        self.has_prelude() || self.url.transport().is_tls()
+    }
+
     /// How long all of it may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.options.connect_timeout.unwrap_or(CONNECT_TIMEOUT)

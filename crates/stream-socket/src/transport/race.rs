@@ -28,7 +28,7 @@ use crate::sys::socket::Family;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Watched};
 use crate::sys::{self, Errno, failed, option, phrase};
-use crate::url::{Host, SocketUrl, Target};
+use crate::url::{Host, SocketUrl, Target, Transport};
 
 /// The attempts to connect to one URL.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Race {
     next_start: Deadline,
     /// Whether a step may wait where nothing else tells of progress.
     waits: bool,
+    /// Whether something is sent as soon as it is connected.
+    speaks: bool,
     /// A socket that is connected already.
     inherited: Option<Connected>,
     /// The connection on which something is said first.
@@ -137,6 +139,7 @@ impl Race {
     fn among(plan: Arc<Plan>, addresses: Arc<[SocketAddress]>, deadline: Deadline) -> Result<Self> {
         Ok(Self {
             tls: plan.tls()?,
+            speaks: plan.speaks_first(),
             plan,
             proxied: None,
             deadline,
@@ -154,6 +157,12 @@ impl Race {
     /// The same, where the header of the PROXY protocol says this.
     pub(crate) fn proxied(mut self, header: Option<Box<ProxyHeader>>) -> Self {
         self.proxied = header;
+        self
+    }
+
+    /// The same, where the caller has something to send as soon as it is connected.
+    pub(crate) fn speaking(mut self) -> Self {
+        self.speaks = true;
         self
     }
 
@@ -267,7 +276,7 @@ impl Race {
                 return Ok(connected);
             }
             // One that has something to say first is waited for: it is the first who speaks.
-            if self.plan.via.is_some() || self.options().send_proxy.is_some() {
+            if self.plan.has_prelude() {
                 return self.run();
             }
             if let Some(attempt) = self.running.pop() {
@@ -381,6 +390,10 @@ impl Race {
             return Ok(None);
         }
         let file = self.bind_local(&socket)?;
+        if self.speaks && self.url().transport().carrier() == Transport::Tcp {
+            // The last segment of TCP's handshake then is the first with bytes. It may be refused.
+            _ = option::acknowledge_later(socket.as_fd());
+        }
         let result = self.connect(&socket, &address);
         let attempt = Attempt {
             socket,

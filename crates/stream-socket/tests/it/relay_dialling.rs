@@ -1,11 +1,13 @@
 //! What goes on in a relay before its target is there, and what a connection through it costs.
 
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use stream_socket::Listener;
 
-use crate::relay::{SOON, turned_by_hand};
+use crate::relay::{SHORT, SOON, turned_by_hand};
 
 /// A listener that leaves those who come unanswered, and whoever makes it so.
 fn silent() -> (Listener, Vec<TcpStream>) {
@@ -46,19 +48,49 @@ fn a_target_is_not_waited_for_on_behalf_of_a_client_that_is_gone() {
     }
 }
 
+/// It is received before there is a target, up to 16 KiB.
+#[test]
+fn what_a_client_sends_at_once_comes_through_or_is_refused() {
+    for length in [1, 16_384, 50_000] {
+        for is_there in [true, false] {
+            let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+            let target = format!("tcp://{}", backend.local_addr().unwrap());
+            let backend = Some(backend).filter(|_| is_there);
+            let (mut engine, address, endings) = turned_by_hand(&target, SOON);
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(&vec![7; length]).unwrap();
+            let Some(backend) = backend else {
+                while endings.try_recv().is_err() {
+                    engine.turn(Some(SHORT)).unwrap();
+                }
+                // Nobody took it: an ordinary end would hide that.
+                let error = client.read(&mut [0]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{length}");
+                continue;
+            };
+            client.shutdown(Shutdown::Write).unwrap();
+            let served = thread::spawn(move || {
+                let (mut served, mut bytes) = (backend.accept()?.0, Vec::new());
+                served.read_to_end(&mut bytes).map(|_| bytes)
+            });
+            while !served.is_finished() {
+                engine.turn(Some(SHORT)).unwrap();
+            }
+            assert_eq!(served.join().unwrap().unwrap(), vec![7; length]);
+        }
+    }
+}
+
 #[cfg(feature = "simulation")]
 mod simulated {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
     use std::sync::Arc;
-    use std::thread;
 
     use stream_socket::Stream;
     use stream_socket::engine::Engine;
     use stream_socket::simulation::{Call, Fault, Plan, calls};
 
     use super::*;
-    use crate::relay::{SHORT, turned_for};
+    use crate::relay::turned_for;
 
     const ENOSPC: i32 = 28;
 
@@ -121,7 +153,8 @@ mod simulated {
             (Call::Send, 2),
             (Call::Shutdown, 2),
             (Call::Option, 0),
-            (Call::SetOption, 0),
+            // That the target is acknowledged with the question.
+            (Call::SetOption, 1),
             (Call::Name, 0),
             (Call::Mode, 0),
         ] {

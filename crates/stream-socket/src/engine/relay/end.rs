@@ -96,6 +96,12 @@ impl End {
         }
     }
 
+    /// Whether it is worth while to look, before there is anybody to pass it on to, at what it has
+    /// sent: a read tells how much there is, and datagrams would be lost.
+    pub(super) fn is_heard_before(&self) -> bool {
+        self.stream.is_plain() || self.stream.is_secure()
+    }
+
     /// Whether the end may follow what a read brought, `length` bytes where there was room for
     /// `room`.
     pub(super) fn may_be_the_last(&self, length: usize, room: usize) -> bool {

@@ -92,6 +92,30 @@ impl Flow {
         held.queued < before
     }
 
+    /// Holds what the sender has sent already, while there is no receiver; whether there is such.
+    pub(super) fn hear_before(
+        &mut self,
+        from: &mut End,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, io::Error> {
+        if self.held.is_some() || !from.is_heard_before() {
+            return Ok(self.held.is_some());
+        }
+        from.ready.readable = true;
+        match from.stream.read(&mut turn.buffer()[..LARGE]) {
+            // That is read again when there is one.
+            Ok(0) => {}
+            Ok(length) => {
+                from.has_read(length, LARGE);
+                let content = Content::Bytes(turn.buffer()[..length].into(), 0);
+                self.held = Some(Box::new(Held { content, queued: 0 }));
+            }
+            Err(error) if from.would_block(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.held.is_some())
+    }
+
     fn hold(&mut self, content: Content, to: &End) {
         let queued = to.stream.bytes_queued();
         self.held = Some(Box::new(Held { content, queued }));

@@ -24,8 +24,12 @@ pub(super) enum Reaching {
 }
 
 impl Reaching {
-    pub(super) fn new(route: &Route) -> Result<Self> {
-        let approach = route.approach()?;
+    /// Begins nothing yet; `speaks` says that something waits to be sent there.
+    pub(super) fn new(route: &Route, speaks: bool) -> Result<Self> {
+        let mut approach = route.approach()?;
+        if speaks {
+            approach = approach.speaking();
+        }
         if !approach.is_alone() {
             return Connecting::over(approach).map(Self::Several);
         }
