@@ -6,7 +6,7 @@ mod live;
 mod refusals;
 mod watch;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Barrier, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -18,8 +18,19 @@ use self::watch::Watch;
 use crate::failure::Failure;
 use crate::signal::Signals;
 
-/// What one thread does: it runs a loop until the control ends it.
-pub(crate) type Body = Box<dyn FnOnce(&Control) -> stream_socket::Result<()> + Send>;
+/// What one thread does: it makes a loop, drops the start, and runs the loop until the control ends
+/// it.
+pub(crate) type Body = Box<dyn FnOnce(&Control, Start) -> stream_socket::Result<()> + Send>;
+
+/// Dropping it waits until all loops are made: those who come before would take the descriptors
+/// that the last one needs.
+pub(crate) struct Start(Arc<Barrier>);
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
+}
 
 /// How many loops there are, and how they end.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +58,12 @@ impl Loops {
     pub(crate) fn run(self, signals: Signals) -> Result<(), Failure> {
         let control = Control::new();
         let (ended, alive) = lifeline()?;
+        let made = Arc::new(Barrier::new(self.bodies.len()));
         let start = |body: Body| {
             let (control, alive) = (control.clone(), Arc::clone(&alive));
+            let start = Start(Arc::clone(&made));
             thread::spawn(move || {
-                let result = body(&control);
+                let result = body(&control, start);
                 if result.is_err() {
                     control.stop();
                 }

@@ -15,7 +15,7 @@ pub(crate) use self::destination::{Destination, Patience};
 use self::dialler::Dialler;
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::loops::{Body, LiveCount, Loops, Settings, lifeline};
+use crate::loops::{Body, LiveCount, Loops, Settings, Start, lifeline};
 use crate::signal::Signals;
 
 /// Relays until it is told to end and the last connection has finished.
@@ -33,7 +33,9 @@ pub(crate) fn run(
         let mine = |listener: &&Arc<Listener>| index == 0 || !listener.transport().is_datagram();
         let listeners: Vec<_> = listeners.iter().filter(mine).cloned().collect();
         let (destination, live, open) = (Arc::clone(&destination), live.clone(), Arc::clone(&open));
-        Box::new(move |control| relay(control, listeners, &destination, &live, open))
+        Box::new(move |control, start| {
+            relay(control, listeners, &destination, &live, (open, start))
+        })
     };
     let watched: Vec<_> = listeners.iter().map(Arc::downgrade).collect();
     let limited: Vec<_> = watched.iter().cloned().zip(limits).collect();
@@ -67,7 +69,7 @@ fn relay(
     listeners: Vec<Arc<Listener>>,
     destination: &Arc<Destination>,
     live: &LiveCount,
-    open: Arc<Stream>,
+    (open, start): (Arc<Stream>, Start),
 ) -> stream_socket::Result<()> {
     let mut engine = Engine::new(control)?;
     for listener in listeners {
@@ -87,6 +89,6 @@ fn relay(
             Some(Relay::new(client, dialler).half_closed(half_closed))
         })?;
     }
-    drop(open);
+    drop((open, start));
     engine.run()
 }

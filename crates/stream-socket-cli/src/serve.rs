@@ -27,7 +27,7 @@ pub(crate) use self::entrances::Entrances;
 pub(crate) use self::program::Program;
 use self::served::Desk;
 use crate::failure::Failure;
-use crate::loops::{Body, Loops, Settings, lifeline};
+use crate::loops::{Body, Loops, Settings, Start, lifeline};
 use crate::service::Service;
 use crate::signal::Signals;
 
@@ -60,7 +60,7 @@ pub(crate) fn run(
         let (mut listeners, desk) = (entrances.listeners.clone(), desk.clone());
         let open = Arc::clone(&open);
         listeners.extend(peers);
-        Box::new(move |control| serve(control, listeners, sockets, desk, open))
+        Box::new(move |control, start| serve(control, listeners, sockets, desk, (open, start)))
     });
     let bodies = bodies.collect();
     drop((entrances.listeners, desk, open));
@@ -91,7 +91,7 @@ fn serve(
     listeners: Vec<(Arc<Listener>, ListenOptions)>,
     sockets: Vec<DatagramSocket>,
     desk: Desk,
-    open: Arc<Stream>,
+    (open, start): (Arc<Stream>, Start),
 ) -> stream_socket::Result<()> {
     let mut engine = Engine::new(control)?;
     for (listener, options) in listeners {
@@ -105,6 +105,6 @@ fn serve(
     for mailbox in desk.mailboxes(sockets, &open) {
         engine.add(mailbox)?;
     }
-    drop((desk, open));
+    drop((desk, open, start));
     engine.run()
 }

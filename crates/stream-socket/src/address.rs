@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result, Stage};
 use crate::printable::{excerpt, printable};
+use crate::url::Transport;
 
 /// The longest name of a unix socket: `sun_path` has 108 bytes, of which one is the NUL that ends
 /// a path or begins an abstract name
@@ -242,6 +243,20 @@ impl SocketAddress {
         match self {
             SocketAddress::Inet(address) => Some(address.port()),
             SocketAddress::Unix(_) | SocketAddress::Vsock(_) => None,
+        }
+    }
+
+    /// The transport that it is named with: `own`, unless a proxy has told of a client that came
+    /// by another.
+    pub(crate) fn carrier(&self, own: Transport) -> Transport {
+        match (self, own.is_datagram()) {
+            (SocketAddress::Inet(_), _) if own.is_inet() => own,
+            (SocketAddress::Unix(_), _) if own.is_unix() => own,
+            (SocketAddress::Inet(_), false) => Transport::Tcp,
+            (SocketAddress::Inet(_), true) => Transport::Udp,
+            (SocketAddress::Unix(_), false) => Transport::Unix,
+            (SocketAddress::Unix(_), true) => Transport::Udg,
+            (SocketAddress::Vsock(_), _) => own,
         }
     }
 }

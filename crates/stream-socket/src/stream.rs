@@ -582,7 +582,7 @@ impl AsFd for Stream {
 impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.peer, &self.origin) {
-            (Some(peer), _) => write!(f, "{}://{peer}", self.transport),
+            (Some(peer), _) => write!(f, "{}://{peer}", peer.carrier(self.transport)),
             (None, Some(origin)) => write!(f, "a client of {origin}"),
             (None, None) => write!(f, "an unnamed {} peer", self.transport),
         }

@@ -168,6 +168,8 @@ fn over_unix_the_file_s_mode_says_who_is_trusted() {
         (stream.proxy_addr(), stream.proxy_header().is_some()),
         (None, true)
     );
+    // The client did not come over unix.
+    assert!(stream.to_string().starts_with("tcp://192.0.2."), "{stream}");
 }
 
 #[test]

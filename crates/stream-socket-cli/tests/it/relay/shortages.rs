@@ -172,6 +172,18 @@ fn who_finds_no_descriptor_for_his_target_waits_for_one() {
     }
 }
 
+/// Whoever comes before all loops are there.
+#[test]
+fn a_crowd_at_the_start_takes_no_descriptor_from_a_loop() {
+    let echo = Server::start("tcp://127.0.0.1:0 echo --quiet");
+    let words = format!("{} --threads 16 --retry 30s", echo.url());
+    for _ in 0..3 {
+        let relay = relay_after("ulimit -n 60", &words);
+        drop((0..60).map(|_| connect(&relay)).collect::<Vec<_>>());
+        assert_eq!(ask(&relay), "hello");
+    }
+}
+
 /// From now on it may open so many more. What a limit counts are numbers, not what is open.
 fn leave(relay: &Server, count: usize) {
     let open =
