@@ -21,8 +21,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use stream_socket::{
-    ConnectOptions, Connecting, Listener, Lookup, Selectable, SocketAddress, SocketUrl, Stream,
-    TlsServerOptions, Transport,
+    ConnectOptions, Connecting, Error, Listener, Lookup, Selectable, SocketAddress, SocketUrl,
+    Stream, TlsServerOptions, Transport,
 };
 
 use crate::counters::{self, count};
@@ -444,8 +444,9 @@ impl Socket {
 
     /// Whether there is something to read still, or may be: `feof` asks this.
     pub(crate) fn is_alive(&mut self) -> bool {
+        let waits = self.waits();
         match &mut self.object {
-            Object::Stream(stream) => match stream.is_eof() {
+            Object::Stream(stream) => match ends(stream, waits) {
                 Ok(at_end) => !at_end,
                 Err(error) => {
                     self.last_error = error.errno().unwrap_or(0);
@@ -533,6 +534,21 @@ impl Socket {
             Object::Empty | Object::Connecting(_) | Object::Lookup(_) => None,
         };
         descriptor.map_or(-1, IntoRawFd::into_raw_fd)
+    }
+}
+
+/// Whether there is nothing more to read. Of datagrams it is an error that one was refused, as
+/// stock PHP sees it: a persistent stream to who was not there is opened anew.
+fn ends(stream: &mut Stream, waits: bool) -> Result<bool, Error> {
+    if stream.is_eof()? || !stream.transport().is_datagram() {
+        return stream.is_eof();
+    }
+    stream.set_blocking(false);
+    let looked = stream.peek(&mut [0]);
+    stream.set_blocking(waits);
+    match looked {
+        Err(error) if error.errno() != Some(failure::AGAIN) => Err(error),
+        _ => Ok(false),
     }
 }
 

@@ -167,6 +167,9 @@ impl Handshakes {
     fn admit(&self, front: &Front, listener: &Listener) -> Result<()> {
         match listener.arrival_of_connection() {
             Arrival::Stream(stream) => self.begin(front, stream),
+            Arrival::None if listener.is_shut_down() => {
+                return Err(failed(Stage::Accept, listener, Errno::INVAL));
+            }
             Arrival::None | Arrival::ClosedFull | Arrival::ClosedForAddress => {}
             Arrival::Full => front.close_for_room(&mut front.table(), listener),
             Arrival::Failed(errno) => {

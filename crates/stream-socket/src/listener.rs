@@ -260,6 +260,9 @@ impl Listener {
                     Some(stream) => return Ok(stream),
                     None => Ok(()),
                 },
+                Arrival::None if patience.has_begun() && self.is_shut_down() => {
+                    Err(Stop::System(Errno::INVAL))
+                }
                 Arrival::None => self.await_arrival(&mut patience),
                 Arrival::Full => self.await_room(&mut patience),
                 Arrival::ClosedFull | Arrival::ClosedForAddress => patience.check(),
@@ -308,6 +311,12 @@ impl Listener {
     /// is nothing to accept: a loop of select or of a poller leaves it out for so long.
     pub fn has_room(&self) -> bool {
         self.gate.as_ref().is_none_or(|gate| gate.has_room())
+    }
+
+    /// Whether it was called readable for having been shut down. Over tcp accept(2) then says so,
+    /// but over unix it says for ever that there is nobody, where it does not wait.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.transport() == Transport::Unix && sys::wait::is_shut_down(&self.socket)
     }
 
     /// What there is to accept, without waiting.

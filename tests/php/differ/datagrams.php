@@ -35,3 +35,6 @@ if ($served) {
     $read = [$server];
     say(stream_select($read, $none, $none, 5), fread(stream_socket_accept($server, 1), 100));
 }
+$shut = stream_socket_client('udp://' . stream_socket_get_name($server, false));
+stream_socket_shutdown($shut, STREAM_SHUT_RD);
+say(fread($shut, 100), feof($shut));

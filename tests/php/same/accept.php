@@ -26,6 +26,7 @@ $address = 'tcp://' . stream_socket_get_name($server, false);
 $udp = stream_socket_server('udp://127.0.0.1:0', $number, $text, STREAM_SERVER_BIND);
 $closed = stream_socket_server('tcp://127.0.0.1:0');
 [$client, $served] = connected();
+$path = socket_path();
 $nodelay = stream_context_create(['socket' => ['tcp_nodelay' => true]]);
 pcntl_signal(SIGUSR1, fn () => say('signalled'));
 table([
@@ -46,6 +47,16 @@ table([
     },
     'udp, nothing there' => fn () => accepted($udp, 0.01),
     'shut down' => fn () => [stream_socket_shutdown($closed, STREAM_SHUT_RDWR), accepted($closed, 0.01)],
+    'unix, shut down' => function () use ($path) {
+        $server = stream_socket_server("unix://$path");
+        $early = stream_socket_client("unix://$path");
+        return [stream_socket_shutdown($server, STREAM_SHUT_RD), await($server),
+            array_map(fn () => accepted($server, 0.05)[0], range(1, 3))];
+    },
+    'udg, shut down' => function () use ($path) {
+        $server = stream_socket_server("udg://$path.udg", $number, $text, STREAM_SERVER_BIND);
+        return [stream_socket_shutdown($server, STREAM_SHUT_RDWR), await($server), unlink("$path.udg")];
+    },
     'connected, readable' => fn () => [fwrite($served, 'x'), await($client), accepted($client, 0.01)],
     'connected, read after' => fn () => fread($client, 9),
     'a pair' => fn () => accepted(stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0)[0], 0),

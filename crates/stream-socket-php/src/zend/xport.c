@@ -325,6 +325,9 @@ static int shut_down(ss_socket *socket, php_stream_xport_param *param)
 {
 	ss_outcome outcome = {0};
 
+	if (ss_is_datagram(socket) && (socket->kind == SS_DATAGRAMS || socket->kind == SS_LISTENER)) {
+		return shutdown(socket->netstream.socket, param->how);
+	}
 	ss_shutdown(socket, param->how, &outcome);
 	return ss_concluded(param, &outcome);
 }

@@ -168,6 +168,14 @@ impl<T> Acceptor<T> {
         Accepted::Lost
     }
 
+    /// It was called readable in vain, which goes on for ever once it is shut down.
+    pub(super) fn came_in_vain(&mut self, counts: &Counts, now: Instant) {
+        if matches!(self.state, State::Open) && self.listener.is_shut_down() {
+            Counts::raise(&counts.failed);
+            self.state = State::Exhausted { until: now + PAUSE };
+        }
+    }
+
     fn limits(&self, now: Instant) -> Limits {
         let spans = self.listener.spans();
         let expires = spans

@@ -477,6 +477,9 @@ impl<T: Task> Engine<T> {
             left -= 1;
         }
         if let Some(acceptor) = self.acceptors.get_mut(index) {
+            if left == Acceptor::<T>::AT_ONCE {
+                acceptor.came_in_vain(self.control.counts(), now);
+            }
             acceptor.after_accepting(&self.epoll, tokens(index as u32));
         }
     }

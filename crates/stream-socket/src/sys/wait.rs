@@ -100,6 +100,12 @@ pub(crate) fn poll_one(
     Ok(Events::from_flags(one[0].revents()).any())
 }
 
+/// Whether reading from a socket has been shut down, at this end or the other.
+pub(crate) fn is_shut_down(socket: impl AsFd) -> bool {
+    let mut one = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::RDHUP)];
+    poll(&mut one, Deadline::after(Some(Duration::ZERO))).is_ok_and(|count| count > 0)
+}
+
 /// Waits for either of two descriptors to be readable; false when the deadline passed.
 fn poll_either(pair: [BorrowedFd<'_>; 2], deadline: Deadline) -> Result<bool, Errno> {
     let mut two = pair.map(|fd| PollFd::from_borrowed_fd(fd, Events::READ.flags()));
@@ -252,6 +258,11 @@ impl Patience {
     /// Whether the time is up, for a loop that has much to do without waiting.
     pub(crate) fn is_over(&mut self) -> bool {
         self.waits && self.deadline().has_passed()
+    }
+
+    /// Whether it has waited already, or has begun to count the time.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.deadline.is_some()
     }
 
     /// The time runs from here, and not only from the first wait.

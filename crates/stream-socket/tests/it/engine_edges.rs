@@ -61,6 +61,32 @@ fn a_task_that_can_not_be_watched_is_dropped() {
     assert!(engine.is_empty());
 }
 
+/// accept(2) says for ever that there is nobody, and poll(2) that there is somebody.
+#[test]
+fn a_unix_listener_that_was_shut_down_fails_at_once() {
+    for first in [true, false] {
+        let listener = listener("unix://@");
+        let early = first.then(|| connect(&listener));
+        listener.shutdown(std::net::Shutdown::Read).unwrap();
+        if early.is_some() {
+            listener.accept(Some(SPAN)).unwrap();
+        }
+        for timeout in [Some(Duration::ZERO), Some(SPAN), None] {
+            let error = listener.accept(timeout).unwrap_err();
+            assert_eq!(error.errno(), Some(libc::EINVAL), "{timeout:?}");
+        }
+        let control = Control::new();
+        let mut engine = Engine::new(&control).unwrap();
+        engine
+            .listen(listener, |stream| Some(Echo::new(stream)))
+            .unwrap();
+        engine.turn(Some(Duration::ZERO)).unwrap();
+        // It is let alone for a while.
+        assert!(engine.next_turn().is_some());
+        assert_eq!(control.counters().failed, 1);
+    }
+}
+
 #[test]
 fn a_timer_of_zero_lets_others_have_their_turn() {
     let mut engine = Engine::new(&Control::new()).unwrap();
