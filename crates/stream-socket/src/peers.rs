@@ -237,7 +237,7 @@ impl Dispatcher {
         socket: BorrowedFd<'_>,
         at: Option<sys::LocalAddress>,
     ) -> std::result::Result<Delivery, Errno> {
-        let length = sys::socket::length_of_next(socket, self.url.transport());
+        let length = sys::socket::length_of_next(socket, self.url.transport())?;
         if length > state.buffer.len() {
             state.buffer = vec![0; length].into();
         }

@@ -403,7 +403,7 @@ impl Stream {
         let (socket, buffer, transport) = (self.source.as_fd(), &mut self.buffer, self.transport);
         let result = patience.retry(socket, Events::READ, || {
             let result = if transport.is_datagram() {
-                let room = buffer.datagram_room(sys::socket::length_of_next(socket, transport));
+                let room = buffer.datagram_room(sys::socket::length_of_next(socket, transport)?);
                 sys::socket::receive_datagram(socket, room, &mut [])
             } else {
                 sys::socket::receive(socket, buffer.room(), Take::Consume)
@@ -444,7 +444,7 @@ impl Stream {
                 .receive_with(|socket, _| sys::socket::receive_datagram(socket, target, &mut []));
         }
         self.receive_with(|socket, buffer| {
-            let rest = buffer.datagram_room(sys::socket::length_of_next(socket, transport));
+            let rest = buffer.datagram_room(sys::socket::length_of_next(socket, transport)?);
             let result = sys::socket::receive_datagram(socket, target, rest);
             buffer.filled(result.map_or(0, |length| length.saturating_sub(wanted)));
             buffer.release_if_empty();

@@ -318,12 +318,12 @@ fn receive_message(
 
 /// ioctl(FIONREAD): bytes of the datagram that is received next over unix, where it may have any
 /// size; 0 where there is none, and over udp.
-pub(crate) fn length_of_next(socket: BorrowedFd<'_>, transport: Transport) -> usize {
+pub(crate) fn length_of_next(socket: BorrowedFd<'_>, transport: Transport) -> Result<usize, Errno> {
     if !transport.is_unix() {
-        return 0;
+        return Ok(0);
     }
-    let length = call(Call::Option, || rustix::io::ioctl_fionread(socket));
-    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
+    let length = call(Call::Option, || rustix::io::ioctl_fionread(socket))?;
+    Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// Whether a datagram waits: recv(2) of nothing, with `MSG_PEEK`.
