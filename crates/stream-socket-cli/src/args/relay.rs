@@ -37,7 +37,8 @@ Accept connections on one URL and pass each on to another, of whatever transport
 Both directions are independent: the end of one is passed on once all before it is delivered, and \
 the other goes on, though silent for no longer than --half-closed. A connection that is reset has \
 the other one reset. Where one side does not read, the other is not read from; who has not taken \
-all when a limit in time is over is reset, and who takes it slowly is not idle.
+all when a limit in time is over is reset, and who takes it slowly is not idle, as far as can \
+be seen from here.
 
 Over udp and udg each peer is a relay of its own, until nothing came or went for \
 --peer-idle-timeout; at most --max-peers are known. A datagram stays one datagram; between \

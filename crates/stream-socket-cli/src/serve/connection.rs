@@ -181,10 +181,15 @@ impl Connection {
         })
     }
 
+    /// Whether the client has yet to take something.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.interest != Interest::READ
+    }
+
     /// Whether a slow client has taken something of what it has yet to take.
     pub(super) fn is_moving(&mut self) -> bool {
         let before = std::mem::replace(&mut self.queued, self.stream.bytes_queued());
-        self.interest != Interest::READ && self.queued < before
+        self.is_stalled() && self.queued < before
     }
 
     pub(super) fn given_up(&mut self, cause: Cause) {

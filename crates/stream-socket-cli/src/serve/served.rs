@@ -186,6 +186,10 @@ impl Task for Served {
         }
     }
 
+    fn is_stalled(&self) -> bool {
+        matches!(self, Served::Connection { connection, .. } if connection.is_stalled())
+    }
+
     fn is_moving(&mut self) -> bool {
         match self {
             Served::Connection { connection, .. } => connection.is_moving(),

@@ -18,6 +18,7 @@ use self::end::End;
 use self::flow::{Fault, Flow, Step};
 use self::reach::Reaching;
 pub use self::report::{RelayEnding, RelayReport, Side};
+use super::slot::LOOKS;
 use super::task::{Cause, Next, Second, Task, Turn, Wake};
 use crate::connecting::Route;
 use crate::error::{Error, Limit, Result};
@@ -64,6 +65,8 @@ pub struct Relay<D> {
     down: Flow,
     /// How many descriptors the target has had.
     nth: u8,
+    /// How often it has been looked in vain, in a silence, whether anything moves.
+    looks: u8,
     half_closed: Silence,
     /// Which side ended first.
     first: Option<Side>,
@@ -94,6 +97,7 @@ impl<D: Dial> Relay<D> {
             up: Flow::default(),
             down: Flow::default(),
             nth: 0,
+            looks: 0,
             half_closed: Silence::of(HALF_CLOSED),
             first: None,
             broken: None,
@@ -177,7 +181,7 @@ impl<D: Dial> Relay<D> {
                 Next::Wait(Interest::READ)
             }
             None => {
-                if self.is_stalled(Side::Client) {
+                if self.has_not_taken_all(Side::Client) {
                     self.reset(Side::Client);
                 }
                 self.end(RelayEnding::Unreached(error))
@@ -244,12 +248,19 @@ impl<D: Dial> Relay<D> {
 
     /// Something has moved: once one side has ended, the other's silence begins anew, and in a
     /// drain that of datagrams.
-    fn renew_patience(&self, turn: &mut Turn<'_>) {
+    fn renew_patience(&mut self, turn: &mut Turn<'_>) {
+        self.looks = 0;
         if turn.is_draining() && self.client.stream.transport().is_datagram() {
             turn.set_timer(Some(QUIET));
         } else if self.first.is_some() {
-            turn.set_timer(self.half_closed.span());
+            self.await_the_other(turn);
         }
+    }
+
+    /// For as long as it may be silent; while it does not take all, until the next look.
+    fn await_the_other(&self, turn: &mut Turn<'_>) {
+        let parts = if self.is_stalled() { LOOKS } else { 1 };
+        turn.set_timer(self.half_closed.span().map(|span| span / parts));
     }
 
     /// An end has failed in a step of what comes from `side`: what is next, or the step that this
@@ -304,7 +315,7 @@ impl<D: Dial> Relay<D> {
 
     /// Whether a side has not taken what was received for it; of the client, also whether there was
     /// no target yet that could have taken what it sent.
-    fn is_stalled(&self, side: Side) -> bool {
+    fn has_not_taken_all(&self, side: Side) -> bool {
         match (side, &self.target) {
             (Side::Client, Target::Connected(_)) => self.down.is_stalled(),
             _ => self.up.is_stalled(),
@@ -353,10 +364,15 @@ impl<D: Dial> Relay<D> {
             self.renew_patience(turn);
             return Next::Wait(self.client.interest());
         }
+        self.looks = self.looks.saturating_add(1);
+        if u32::from(self.looks) < LOOKS && self.first.is_some() && self.is_stalled() {
+            self.await_the_other(turn);
+            return Next::Wait(self.client.interest());
+        }
         match (self.broken.take(), self.first) {
             (Some((side, error)), _) => self.end(RelayEnding::Failed(side, error)),
             (None, None) => self.end(RelayEnding::Quiet),
-            (None, Some(first)) if self.is_stalled(first) => {
+            (None, Some(first)) if self.has_not_taken_all(first) => {
                 self.reset(first);
                 self.end(RelayEnding::Stalled { first })
             }
@@ -406,6 +422,10 @@ impl<D: Dial> Task for Relay<D> {
         is_targets && self.client.stream.is_unshared()
     }
 
+    fn is_stalled(&self) -> bool {
+        self.up.is_stalled() || self.down.is_stalled()
+    }
+
     fn is_moving(&mut self) -> bool {
         let Target::Connected(target) = &self.target else {
             return false;
@@ -438,7 +458,7 @@ impl<D: Dial> Task for Relay<D> {
     fn given_up(&mut self, cause: Cause) {
         for side in [Side::Client, Side::Target] {
             // Who was idle may have been told all there was.
-            if cause != Cause::Idle || self.is_stalled(side) {
+            if cause != Cause::Idle || self.has_not_taken_all(side) {
                 self.reset(side);
             }
         }

@@ -19,6 +19,8 @@ pub(super) struct Slot<T> {
     pub(super) task: T,
     /// Whether it came by a listener, not by [`Engine::add`](super::Engine::add).
     pub(super) accepted: bool,
+    /// How often it has been looked in vain, since it was last active, whether anything moves.
+    looks: u8,
     /// What its descriptor is watched for; `None` while it is not watched.
     watched: Option<Interest>,
     /// The same of its second descriptor, and which one that is.
@@ -32,6 +34,10 @@ pub(super) struct Slot<T> {
     /// Of the peer of a listener of datagrams.
     hearing: Option<Box<Hearing>>,
 }
+
+/// How often it is looked, within the time that it may be idle, whether a slow peer takes anything:
+/// how much longer it may take than that is known by one of these.
+pub(super) const LOOKS: u32 = 8;
 
 /// How a peer without a descriptor of its own is served.
 struct Hearing {
@@ -72,6 +78,7 @@ impl<T: Task> Slot<T> {
         Self {
             task,
             accepted: limits.is_some(),
+            looks: 0,
             watched: None,
             second: None,
             timer: Timer::default(),
@@ -94,7 +101,7 @@ impl<T: Task> Slot<T> {
     pub(super) fn run(&mut self, wake: Wake, lent: Lent<'_>, now: Instant, draining: bool) -> Next {
         let is_active = matches!(wake, Wake::Ready { .. } | Wake::Second { .. } | Wake::Turn);
         if is_active && self.limits.idle.is_some() {
-            self.last_active = now.into();
+            (self.last_active, self.looks) = (now.into(), 0);
         }
         let mut turn = Turn::new(lent, now, draining);
         let next = self.task.run(wake, &mut turn);
@@ -175,18 +182,28 @@ impl<T: Task> Slot<T> {
         self.watched.take()
     }
 
-    /// When it will have been idle for too long, if it goes on as it is.
+    /// When it will have been idle for too long, if it goes on as it is, or is to be looked at
+    /// before.
     pub(super) fn idles_out(&self) -> Option<Moment> {
-        self.last_active.after(self.limits.idle?)
+        let idle = self.limits.idle?;
+        let looks = u32::from(self.looks) + 1;
+        if looks < LOOKS && self.task.is_stalled() {
+            return self.last_active.after(idle / LOOKS * looks);
+        }
+        self.last_active.after(idle)
     }
 
     /// Whether it is idle after all, now that it seems to have been for too long.
     pub(super) fn is_idle(&mut self, now: Moment) -> bool {
         if self.task.is_moving() {
-            self.last_active = now;
+            (self.last_active, self.looks) = (now, 0);
             return false;
         }
-        true
+        self.looks = self.looks.saturating_add(1);
+        self.limits
+            .idle
+            .and_then(|idle| self.last_active.after(idle))
+            .is_none_or(|over| over <= now)
     }
 
     /// Whether it is time to try again to write; that is told once.

@@ -43,8 +43,14 @@ pub trait Task {
         false
     }
 
-    /// Whether something moves of which no descriptor tells: a slow peer takes what the system
-    /// holds for him. It is asked when it would have been idle for too long. False by itself.
+    /// Whether somebody has not taken all that is there for him. False by itself.
+    fn is_stalled(&self) -> bool {
+        false
+    }
+
+    /// Whether something has moved of which no descriptor tells: a slow peer takes what the system
+    /// holds for him. It is asked before it would have been idle for too long, and some times
+    /// earlier while it [is stalled](Self::is_stalled). False by itself.
     fn is_moving(&mut self) -> bool {
         false
     }

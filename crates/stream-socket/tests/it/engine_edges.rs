@@ -275,3 +275,56 @@ fn a_listener_that_was_left_is_the_callers_again() {
     assert_eq!(engine.len(), 1);
     left.accept(Some(Duration::ZERO)).unwrap();
 }
+
+/// Of a reader whose last look at what he took is an eighth of the limit ago, little is forgiven.
+#[cfg(feature = "simulation")]
+#[test]
+fn who_has_once_taken_something_is_not_given_the_limit_twice() {
+    struct Stalled(Stream, Rc<Cell<u32>>, std::sync::mpsc::Sender<Cause>);
+
+    impl Task for Stalled {
+        fn descriptor(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+
+        fn run(&mut self, _wake: Wake, _turn: &mut Turn<'_>) -> Next {
+            Next::Wait(Interest::READ)
+        }
+
+        fn is_stalled(&self) -> bool {
+            true
+        }
+
+        /// At the third look, and never again.
+        fn is_moving(&mut self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.1.get() == 3
+        }
+
+        fn given_up(&mut self, cause: Cause) {
+            self.2.send(cause).unwrap();
+        }
+    }
+
+    let listener = listener("tcp://127.0.0.1:0?idle_timeout=8s");
+    let _client = connect(&listener);
+    let mut engine = Engine::new(&Control::new()).unwrap();
+    let (looks, (told, ended)) = (Rc::new(Cell::new(0)), std::sync::mpsc::channel());
+    let counted = Rc::clone(&looks);
+    let make = move |stream| Some(Stalled(stream, Rc::clone(&counted), told.clone()));
+    engine.listen(listener, make).unwrap();
+    engine.turn(Some(SPAN)).unwrap();
+    let mut seconds = 0;
+    let cause = loop {
+        match ended.try_recv() {
+            Ok(cause) => break cause,
+            Err(_) => assert!(seconds < 20),
+        }
+        stream_socket::simulation::advance(Duration::from_secs(1));
+        engine.turn(Some(Duration::ZERO)).unwrap();
+        seconds += 1;
+    };
+    // Something was taken within the third second, and nothing in eight that followed.
+    assert_eq!((cause, looks.get()), (Cause::Idle, 11));
+    assert!((11..13).contains(&seconds), "{seconds}");
+}

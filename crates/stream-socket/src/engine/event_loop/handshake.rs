@@ -49,6 +49,13 @@ impl<T: Task> Task for Work<T> {
         }
     }
 
+    fn is_stalled(&self) -> bool {
+        match self {
+            Work::Task(task) => task.is_stalled(),
+            Work::Handshake(_) => false,
+        }
+    }
+
     fn is_moving(&mut self) -> bool {
         match self {
             Work::Task(task) => task.is_moving(),
