@@ -343,7 +343,9 @@ impl Socket {
         let result = match &mut self.object {
             Object::Stream(stream) => {
                 stream.set_blocking(waits);
-                stream.set_read_timeout(timeout);
+                if waits {
+                    stream.set_read_timeout(timeout);
+                }
                 stream.read(buffer).map_err(Failure::from)
             }
             Object::Datagrams(datagrams) => {

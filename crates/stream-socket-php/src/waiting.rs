@@ -5,45 +5,23 @@
 //! notes who is to go on ([`Event`]), and C goes on with them one after the other. A Fiber is known
 //! here as a number, the address of what C knows of it.
 
+mod readiness;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stream_socket::engine::{Cause, Control, Engine, Next, Task, TaskId, Turn, Wake};
 use stream_socket::{Error, Interest, Listener, Stream};
 
-use crate::zend::Lent;
+use crate::zend::{Lent, now};
+pub(crate) use readiness::{Direction, Fiber, NEVER, Readiness, Waited, Waiter};
 
-/// A Fiber that waits, by its address.
-pub(crate) type Fiber = usize;
 /// A server, by its address.
 pub(crate) type Server = usize;
-
-/// What a Fiber waits to do: `enum ss_direction`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
-
-/// How a wait ended: `enum ss_waited`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(crate) enum Waited {
-    Ready,
-    TimedOut,
-    /// Nothing has moved on the connection for as long as its server allows.
-    Idle,
-    /// The stream was closed by somebody else.
-    Closed,
-    /// Another Fiber waits for the same.
-    Busy,
-    /// It has begun: the Fiber is to be parked.
-    Begun,
-}
 
 /// What C is to do after a turn.
 #[derive(Debug)]
@@ -65,137 +43,65 @@ pub(crate) struct Arrived {
 
 type Events = Rc<RefCell<VecDeque<Event>>>;
 
-/// What is known of a socket without asking the system. A socket and its watch share it.
-#[derive(Debug)]
-pub(crate) struct Readiness {
-    readable: Cell<bool>,
-    writable: Cell<bool>,
-    /// A short read is not the last one.
-    ended: Cell<bool>,
-    watch: Cell<Option<TaskId>>,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self {
-            readable: Cell::new(true),
-            writable: Cell::new(true),
-            ended: Cell::new(false),
-            watch: Cell::new(None),
-        }
-    }
-}
-
-impl Readiness {
-    /// By which the engine knows its watch.
-    pub(crate) fn watch(&self) -> Option<TaskId> {
-        self.watch.get()
-    }
-
-    pub(crate) fn of(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::Read => self.readable.get(),
-            Direction::Write => self.writable.get(),
-        }
-    }
-
-    /// Notes that it would have waited, and the system will tell when it would not.
-    pub(crate) fn exhausted(&self, direction: Direction) {
-        match direction {
-            Direction::Read => self.readable.set(self.ended.get()),
-            Direction::Write => self.writable.set(false),
-        }
-    }
-}
-
 /// A descriptor that Fibers wait on, or only the time.
 #[derive(Debug)]
 struct Watch {
     descriptor: Lent,
-    known: Rc<Readiness>,
-    reader: Option<Waiter>,
-    writer: Option<Waiter>,
     /// Whether it is the one that tells of signals.
     is_signal: bool,
+    /// Whether it is of a peer of datagrams, of which the engine tells only once a wait.
+    is_peer: bool,
     /// Whether writing is watched, which it is from the first wait for it.
     watches_writing: bool,
+    known: Rc<Readiness>,
     events: Events,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiter {
-    pub(crate) fiber: Fiber,
-    pub(crate) deadline: Option<Instant>,
-    /// When the connection has been idle for too long.
-    pub(crate) idle: Option<Instant>,
-}
-
-impl Waiter {
-    fn due(&self) -> Option<Instant> {
-        [self.deadline, self.idle].into_iter().flatten().min()
-    }
-
-    /// How the wait ends because of the time, if it does.
-    fn over(&self, now: Instant) -> Option<Waited> {
-        let is_over = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        if is_over(self.idle) {
-            return Some(Waited::Idle);
-        }
-        is_over(self.deadline).then_some(Waited::TimedOut)
-    }
 }
 
 impl Watch {
     fn new(descriptor: Lent, events: &Events) -> Self {
         Self {
             descriptor,
-            known: Rc::default(),
-            reader: None,
-            writer: None,
             is_signal: false,
+            is_peer: false,
             watches_writing: false,
+            known: Rc::default(),
             events: Rc::clone(events),
         }
     }
 
-    fn waiter(&mut self, direction: Direction) -> &mut Option<Waiter> {
-        match direction {
-            Direction::Read => &mut self.reader,
-            Direction::Write => &mut self.writer,
-        }
-    }
-
-    fn wake(&mut self, direction: Direction, waited: Waited) {
-        if let Some(waiter) = self.waiter(direction).take() {
+    fn wake(&self, waiter: Option<Waiter>, waited: Waited) {
+        if let Some(waiter) = waiter {
             let event = Event::Woken(waiter.fiber, waited);
             self.events.borrow_mut().push_back(event);
         }
     }
 
-    fn expire(&mut self, direction: Direction, now: Instant) {
-        let over = self.waiter(direction).and_then(|waiter| waiter.over(now));
-        if let Some(waited) = over {
-            self.wake(direction, waited);
+    /// Wakes who waits for that, if his time is over.
+    fn expire(&self, direction: Direction, now: i64) {
+        let place = self.known.waiter(direction);
+        if let Some(late) = place.get().filter(|waiter| waiter.due <= now) {
+            place.set(None);
+            self.wake(Some(late), late.late());
         }
     }
 
-    fn close(&mut self) {
-        self.wake(Direction::Read, Waited::Closed);
-        self.wake(Direction::Write, Waited::Closed);
+    fn close(&self) {
+        self.wake(self.known.waiter(Direction::Read).take(), Waited::Closed);
+        self.wake(self.known.waiter(Direction::Write).take(), Waited::Closed);
     }
 
-    fn ready(&mut self, readable: bool, writable: bool, ended: bool) {
-        self.known.ended.set(self.known.ended.get() | ended);
+    fn ready(&self, readable: bool, writable: bool, ended: bool) {
+        if ended {
+            self.known.note_end();
+        }
         if readable {
-            self.known.readable.set(true);
-            self.wake(Direction::Read, Waited::Ready);
+            self.wake(self.known.ready(Direction::Read), Waited::Ready);
             if self.is_signal {
                 self.events.borrow_mut().push_back(Event::Signal);
             }
         }
         if writable {
-            self.known.writable.set(true);
-            self.wake(Direction::Write, Waited::Ready);
+            self.wake(self.known.ready(Direction::Write), Waited::Ready);
         }
     }
 
@@ -206,10 +112,43 @@ impl Watch {
         Interest::READ
     }
 
-    fn set_timer(&self, turn: &mut Turn<'_>) {
-        let waiters = [&self.reader, &self.writer].into_iter().flatten();
-        let due = waiters.filter_map(Waiter::due).min();
-        turn.set_timer(due.map(|due| due.saturating_duration_since(turn.now())));
+    /// Begins a wait of which the engine has to hear.
+    fn begin(
+        &mut self,
+        direction: Direction,
+        waiter: Waiter,
+        now: i64,
+        turn: &mut Turn<'_>,
+    ) -> (Next, Waited) {
+        self.watches_writing |= direction == Direction::Write;
+        if !self.is_peer {
+            self.known.tells(true, self.watches_writing);
+        }
+        let next = Next::Wait(self.interest());
+        if waiter.due <= now {
+            // Nobody waits, but the next attempt is to know what has come by then.
+            return (next, waiter.late());
+        }
+        self.known.waiter(direction).set(Some(waiter));
+        self.look_in_time(now, turn);
+        (next, Waited::Begun)
+    }
+
+    /// Has the engine look at the time before that of a waiter is over.
+    fn look_in_time(&self, now: i64, turn: &mut Turn<'_>) {
+        let due = self.known.due();
+        if self.known.is_to_look(due) {
+            let left = u64::try_from(due.saturating_sub(now)).unwrap_or(0);
+            turn.set_timer(Some(Duration::from_nanos(left)));
+        }
+    }
+
+    fn look(&self, turn: &mut Turn<'_>) {
+        let now = now();
+        self.known.has_looked();
+        self.expire(Direction::Read, now);
+        self.expire(Direction::Write, now);
+        self.look_in_time(now, turn);
     }
 }
 
@@ -225,21 +164,18 @@ impl Task for Watch {
                 writable,
                 ended,
             } => self.ready(readable, writable, ended),
-            Wake::Timer => {
-                self.expire(Direction::Read, turn.now());
-                self.expire(Direction::Write, turn.now());
-                self.set_timer(turn);
-            }
+            Wake::Timer => self.look(turn),
             _ => {}
         }
         Next::Rest
     }
 
     fn placed(&mut self, id: TaskId) {
-        self.known.watch.set(Some(id));
+        self.known.set_watch(id);
     }
 
     fn given_up(&mut self, _cause: Cause) {
+        self.known.tells(false, false);
         self.close();
     }
 }
@@ -257,8 +193,6 @@ pub(crate) struct Waiting {
     visits: HashMap<Fiber, TaskId>,
     /// What stands for the descriptor where only the time is awaited.
     sleepers: Lent,
-    /// What C counts the time from.
-    epoch: Instant,
 }
 
 impl Waiting {
@@ -273,7 +207,6 @@ impl Waiting {
             arrived: None,
             visits: HashMap::new(),
             sleepers: signal,
-            epoch: Instant::now(),
         };
         let mut watch = Watch::new(signal, &waiting.events);
         watch.is_signal = true;
@@ -281,10 +214,6 @@ impl Waiting {
         let watched = |_: &mut Watch, _: &mut Turn<'_>| (Next::Wait(Interest::READ), ());
         waiting.engine.enter(id, watched)?;
         Ok(waiting)
-    }
-
-    pub(crate) fn epoch(&self) -> Instant {
-        self.epoch
     }
 
     /// Takes in a descriptor, before the first wait on it.
@@ -309,42 +238,27 @@ impl Waiting {
         });
     }
 
-    /// Begins a wait, unless it is over at once.
+    /// Begins a wait of which the engine has to hear.
     pub(crate) fn begin(
         &mut self,
         id: TaskId,
         direction: Direction,
-        waiter: impl FnOnce(Instant) -> Waiter,
+        waiter: Waiter,
+        now: i64,
     ) -> Result<Waited, Error> {
-        let entered = self.engine.enter(id, |watch, turn| {
-            if watch.waiter(direction).is_some() {
-                return (Next::Rest, Waited::Busy);
-            }
-            if watch.known.of(direction) {
-                return (Next::Rest, Waited::Ready);
-            }
-            let waiter = waiter(turn.now());
-            watch.watches_writing |= direction == Direction::Write;
-            if let Some(waited) = waiter.over(turn.now()) {
-                // Nobody waits, but the next attempt is to know what has come by then.
-                return (Next::Wait(watch.interest()), waited);
-            }
-            *watch.waiter(direction) = Some(waiter);
-            watch.set_timer(turn);
-            (Next::Wait(watch.interest()), Waited::Begun)
-        })?;
-        Ok(entered.unwrap_or(Waited::Closed))
+        let entered = self
+            .engine
+            .enter(id, |watch, turn| watch.begin(direction, waiter, now, turn));
+        if entered.is_err() {
+            // It was told that it is given up, but has not begun.
+            self.forget(waiter.fiber);
+        }
+        Ok(entered?.unwrap_or(Waited::Closed))
     }
 
     /// Ends a wait that nothing ended: the Fiber goes on for another reason.
-    pub(crate) fn cancel(&mut self, id: TaskId, direction: Direction, fiber: Fiber) {
-        _ = self.engine.enter(id, |watch, turn| {
-            watch
-                .waiter(direction)
-                .take_if(|waiter| waiter.fiber == fiber);
-            watch.set_timer(turn);
-            (Next::Rest, ())
-        });
+    pub(crate) fn cancel(&mut self, known: &Readiness, direction: Direction, fiber: Fiber) {
+        known.cancel(direction, fiber);
         self.forget(fiber);
     }
 
@@ -364,11 +278,11 @@ impl Waiting {
         let Some(id) = known.watch() else {
             return Ok(());
         };
-        known.readable.set(false);
+        known.exhausted(Direction::Read);
         self.visits.insert(waiter.fiber, id);
         self.engine.enter(id, |watch, turn| {
-            watch.reader = Some(waiter);
-            watch.set_timer(turn);
+            known.waiter(Direction::Read).set(Some(waiter));
+            watch.look_in_time(now(), turn);
             match descriptor {
                 Some(_) => (Next::Wait(Interest::READ), ()),
                 None => (Next::Rest, ()),
@@ -428,7 +342,8 @@ impl Waiting {
         self.engine.listen(listener, move |stream| {
             room.set(room.get().checked_sub(1)?);
             let shared = Lent::new(stream.as_fd().as_raw_fd())?;
-            let watch = Watch::new(shared, &events);
+            let mut watch = Watch::new(shared, &events);
+            watch.is_peer = true;
             let known = Some(Rc::clone(&watch.known));
             arrive(Arrived { stream, known });
             Some(watch)

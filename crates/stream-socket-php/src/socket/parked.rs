@@ -2,19 +2,18 @@
 
 use std::mem;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use stream_socket::engine::TaskId;
 
 use super::{Kind, Object, Socket};
 use crate::failure::{self, Failure};
-use crate::waiting::{self, Direction, Readiness};
+use crate::waiting::{self, Direction, Fiber, Readiness, Waiter};
 
-/// How long nothing may move on a connection, and since when nothing has.
+/// How long nothing may move on a connection, in nanoseconds, and since when nothing has.
 #[derive(Debug)]
 pub(super) struct Idle {
-    limit: Duration,
-    since: Option<Instant>,
+    limit: i64,
+    since: Option<i64>,
     is_over: bool,
 }
 
@@ -22,6 +21,10 @@ impl Socket {
     /// The watch of its descriptor, once a Fiber has waited on it.
     pub(crate) fn watch(&self) -> Option<TaskId> {
         self.known.as_ref().and_then(|known| known.watch())
+    }
+
+    pub(crate) fn known(&self) -> Option<&Readiness> {
+        self.known.as_deref()
     }
 
     pub(crate) fn set_known(&mut self, known: Rc<Readiness>) {
@@ -64,11 +67,12 @@ impl Socket {
         }
     }
 
-    /// Limits in time that its server has set: that of a write in nanoseconds, or negative.
-    pub(crate) fn limit(&mut self, idle: Option<Duration>, write: i64) {
-        self.idle = idle.map(|limit| {
+    /// Limits in time that its server has set, in nanoseconds, or negative: of being idle, and of a
+    /// write.
+    pub(crate) fn limit(&mut self, idle: i64, write: i64) {
+        self.idle = (idle >= 0).then(|| {
             Box::new(Idle {
-                limit,
+                limit: idle,
                 since: None,
                 is_over: false,
             })
@@ -76,10 +80,18 @@ impl Socket {
         self.head.write_timeout = write;
     }
 
-    /// When it will have been idle for too long, for a wait that begins now.
-    pub(crate) fn idles_out(&mut self, now: Instant) -> Option<Instant> {
-        let idle = self.idle.as_mut()?;
-        idle.since.get_or_insert(now).checked_add(idle.limit)
+    /// A Fiber that begins to wait now, until `due`, or until this has been idle for too long.
+    pub(crate) fn waiter(&mut self, fiber: Fiber, due: i64, now: i64) -> Waiter {
+        let over = self.idle.as_mut().map(|idle| {
+            let since = *idle.since.get_or_insert(now);
+            since.saturating_add(idle.limit)
+        });
+        let over = over.filter(|over| *over <= due);
+        Waiter {
+            fiber,
+            due: over.unwrap_or(due),
+            idles: over.is_some(),
+        }
     }
 
     /// Nothing more is read or written: it was idle for too long.

@@ -153,6 +153,13 @@ pub(super) unsafe fn wishes(options: &Options) -> Wishes<'_> {
 unsafe extern "C" {
     /// The module's entry, a static of `module.c`.
     fn ss_module() -> *mut c_void;
+    fn ss_now() -> i64;
+}
+
+/// Nanoseconds by the clock of `CLOCK_MONOTONIC`.
+pub(crate) fn now() -> i64 {
+    // SAFETY: it has no preconditions, and returns to here whatever happens.
+    unsafe { ss_now() }
 }
 
 /// What PHP looks for in an extension.

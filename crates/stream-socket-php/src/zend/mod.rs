@@ -12,4 +12,5 @@ mod proxying;
 mod securing;
 mod stripping;
 
+pub(crate) use ffi::now;
 pub(crate) use lent::Lent;

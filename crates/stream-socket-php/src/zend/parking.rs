@@ -7,17 +7,17 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::boundary::{Ended, guarded};
-use super::ffi::{FAILED, Outcome, bytes};
+use super::ffi::{FAILED, Outcome, bytes, now};
 use super::lent::Lent;
 use crate::failure::{Failure, NO_SOCKET};
 use crate::socket::Socket;
-use crate::waiting::{self, Direction, Event, Fiber, Server, Waited, Waiter, Waiting};
+use crate::waiting::{self, Direction, Event, Fiber, NEVER, Server, Waited, Waiter, Waiting};
 
-/// `ss_patience`: how long an operation may wait, in nanoseconds, and until when by the loop's
-/// clock; zero before its first wait.
+/// `ss_patience`: how long an operation may wait, in nanoseconds, and until when by the clock;
+/// zero before its first wait.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Patience {
@@ -26,13 +26,15 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    fn deadline(&mut self, epoch: Instant, now: Instant) -> Option<Instant> {
-        let timeout = u64::try_from(self.timeout).ok()?;
-        if self.until == 0 {
-            let until = now.duration_since(epoch) + Duration::from_nanos(timeout);
-            self.until = i64::try_from(until.as_nanos()).unwrap_or(i64::MAX).max(1);
+    /// When it is over, if it begins now at the latest, or [`NEVER`].
+    fn due(&mut self, now: i64) -> i64 {
+        if self.timeout < 0 {
+            return NEVER;
         }
-        epoch.checked_add(Duration::from_nanos(self.until.unsigned_abs()))
+        if self.until == 0 {
+            self.until = now.saturating_add(self.timeout).max(1);
+        }
+        self.until
     }
 }
 
@@ -310,34 +312,41 @@ pub(super) unsafe extern "C" fn ss_wait_begin(
     let patience = unsafe { &mut *patience };
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
-    let began = outcome.of(|| {
-        waiting(|waiting| {
-            if socket.watch().is_none() {
-                let lent = Lent::new(socket.descriptor(true));
-                let lent = lent.ok_or_else(|| Failure::of_system(NO_SOCKET))?;
-                socket.set_known(waiting.add(lent));
-                socket.exhausted(direction(way));
-            }
-            let id = socket.watch();
-            let id = id.ok_or_else(|| Failure::of_system(NO_SOCKET))?;
-            let epoch = waiting.epoch();
-            let waiter = |now| Waiter {
-                fiber,
-                deadline: patience.deadline(epoch, now),
-                idle: socket.idles_out(now),
-            };
-            Ok(waiting.begin(id, direction(way), waiter)?)
-        })?
-    });
-    match began {
-        Some(waited) => {
-            if waited == Waited::Idle {
-                socket.idle_out();
-            }
-            waited as c_int
-        }
-        None => Waited::Closed as c_int,
+    let (direction, now) = (direction(way), now());
+    let waiter = socket.waiter(fiber, patience.due(now), now);
+    let began = socket
+        .known()
+        .and_then(|known| known.begin(direction, waiter, now));
+    let began = match began {
+        Some(began) => Some(began),
+        None => outcome.of(|| begin(socket, direction, waiter, now)),
+    };
+    let waited = began.unwrap_or(Waited::Closed);
+    if waited == Waited::Idle {
+        socket.idle_out();
     }
+    waited as c_int
+}
+
+/// Begins a wait of which the engine has to hear.
+#[cold]
+fn begin(
+    socket: &mut Socket,
+    direction: Direction,
+    waiter: Waiter,
+    now: i64,
+) -> Result<Waited, Failure> {
+    waiting(|waiting| {
+        if socket.watch().is_none() {
+            let lent = Lent::new(socket.descriptor(true));
+            let lent = lent.ok_or_else(|| Failure::of_system(NO_SOCKET))?;
+            socket.set_known(waiting.add(lent));
+            socket.exhausted(direction);
+        }
+        let id = socket.watch();
+        let id = id.ok_or_else(|| Failure::of_system(NO_SOCKET))?;
+        Ok(waiting.begin(id, direction, waiter, now)?)
+    })?
 }
 
 /// Notes that an attempt by other means found that it would wait.
@@ -386,8 +395,8 @@ pub(super) unsafe extern "C" fn ss_wait_cancel(socket: *const Socket, way: c_int
     // SAFETY: C passes the data of a live stream, which nothing else changes during the call.
     let socket = unsafe { &*socket };
     _ = guarded(|| {
-        let cancel = |waiting: &mut Waiting, id| waiting.cancel(id, direction(way), fiber);
-        waiting(|waiting| socket.watch().map(|id| cancel(waiting, id)))
+        let cancel = |waiting: &mut Waiting, known| waiting.cancel(known, direction(way), fiber);
+        waiting(|waiting| socket.known().map(|known| cancel(waiting, known)))
     });
 }
 
@@ -431,17 +440,15 @@ pub(super) unsafe extern "C" fn ss_visit_begin(
     let patience = unsafe { &mut *patience };
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
+    let waiter = Waiter {
+        fiber,
+        due: patience.due(now()),
+        idles: false,
+    };
     _ = outcome.of(|| {
-        let now = Instant::now();
-        let began = waiting(|waiting| {
-            let waiter = Waiter {
-                fiber,
-                deadline: patience.deadline(waiting.epoch(), now),
-                idle: None,
-            };
+        Ok(waiting(|waiting| {
             waiting.await_descriptor(Lent::new(descriptor), waiter)
-        })?;
-        Ok(began?)
+        })??)
     });
 }
 
@@ -535,7 +542,7 @@ pub(super) unsafe extern "C" fn ss_take_arrived(
         Ok(arrived.map(|arrived| {
             let mut socket = listener.around(arrived.stream);
             socket.set_heard(arrived.known);
-            socket.limit(span(idle), write);
+            socket.limit(idle, write);
             socket
         }))
     });
@@ -551,5 +558,5 @@ pub(super) unsafe extern "C" fn ss_take_arrived(
 pub(super) unsafe extern "C" fn ss_limit(socket: *mut Socket, idle: i64, write: i64) {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
     let socket = unsafe { &mut *socket };
-    socket.limit(span(idle), write);
+    socket.limit(idle, write);
 }

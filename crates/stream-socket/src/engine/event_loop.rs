@@ -342,9 +342,15 @@ impl<T: Task> Engine<T> {
         let Some(slot) = self.slots.get_mut(token) else {
             return;
         };
+        let due = slot.task_due;
         let next = slot.run(wake, lent!(self), now, self.draining);
         if let Work::Handshake(_) = slot.task {
             return self.after_handshaking(token, next, now);
+        }
+        let is_still = slot.task_due == due && slot.limits.idle.is_none();
+        if next == Next::Rest && is_still && matches!(wake, Wake::Ready { .. }) {
+            // A coroutine's, which has noted it: neither clock nor descriptor hears of that.
+            return;
         }
         // Whom it concerns has been told.
         _ = self.settle(token, next);
