@@ -41,6 +41,10 @@ pub(crate) struct Arrived {
     pub(crate) known: Option<Rc<Readiness>>,
 }
 
+/// `SS_AHEAD`, and how many of the next Fibers are told of in advance: `SS_COMING`.
+const AHEAD: usize = 4;
+pub(crate) const COMING: usize = 1 + 2 * AHEAD;
+
 type Events = Rc<RefCell<VecDeque<Event>>>;
 
 /// A descriptor that Fibers wait on, or only the time.
@@ -193,6 +197,8 @@ pub(crate) struct Waiting {
     visits: HashMap<Fiber, TaskId>,
     /// What stands for the descriptor where only the time is awaited.
     sleepers: Lent,
+    /// Events told of since all that come next were told.
+    told: usize,
 }
 
 impl Waiting {
@@ -207,6 +213,7 @@ impl Waiting {
             arrived: None,
             visits: HashMap::new(),
             sleepers: signal,
+            told: 0,
         };
         let mut watch = Watch::new(signal, &waiting.events);
         watch.is_signal = true;
@@ -407,13 +414,18 @@ impl Waiting {
         self.events.borrow_mut().pop_front()
     }
 
-    /// The Fibers of the next events, or 0.
-    pub(crate) fn coming(&self) -> [Fiber; 2] {
+    /// The Fibers of the next events, or 0: all of them once in a while, else the first alone.
+    pub(crate) fn coming(&mut self) -> [Fiber; COMING] {
+        self.told = (self.told + 1) % AHEAD;
         let events = self.events.borrow();
-        [0, 1].map(|index| match events.get(index) {
-            Some(Event::Woken(fiber, _)) => *fiber,
-            _ => 0,
-        })
+        let mut coming = [0; COMING];
+        let told = if self.told == 0 { COMING } else { 1 };
+        for (place, event) in coming.iter_mut().zip(events.iter()).take(told) {
+            if let Event::Woken(fiber, _) = event {
+                *place = *fiber;
+            }
+        }
+        coming
     }
 
     /// Whether it waits for nothing but signals.

@@ -74,6 +74,7 @@ static enum ss_waited await(ss_socket *socket, enum ss_direction direction, ss_p
 	}
 	if (waited != SS_ENDED || ss_task_numbered(number) != NULL) {
 		task->socket = NULL;
+		task->stream = NULL;
 	}
 	if (waited == SS_IDLE) {
 		ss_idle_out(socket);

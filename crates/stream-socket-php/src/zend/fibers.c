@@ -20,12 +20,11 @@ typedef struct {
 
 ZEND_TLS ss_tasks tasks;
 
-/* Our place among the data that extensions keep with a Fiber. */
-static int slot = -1;
+int ss_task_slot = -1;
 
 void ss_tasks_set_up(void)
 {
-	slot = zend_get_resource_handle("stream_socket");
+	ss_task_slot = zend_get_resource_handle("stream_socket");
 }
 
 ss_task *ss_task_numbered(uint64_t number)
@@ -62,7 +61,7 @@ static bool make_fiber(ss_task *task)
 		&callable, NULL);
 	zval_ptr_dtor(&callable);
 	task->fiber = (zend_fiber *) Z_OBJ(fiber);
-	task->fiber->context.reserved[slot] = task;
+	task->fiber->context.reserved[ss_task_slot] = task;
 	return EG(exception) == NULL;
 }
 
@@ -90,7 +89,7 @@ static void finish(ss_task *task)
 {
 	ss_task_release_arguments(task);
 	if (task->fiber != NULL) {
-		task->fiber->context.reserved[slot] = NULL;
+		task->fiber->context.reserved[ss_task_slot] = NULL;
 	}
 	task->is_done = true;
 	task->next_idle = tasks.done;
@@ -145,11 +144,6 @@ void ss_task_discard(ss_task *task)
 {
 	finish(task);
 	ss_tasks_reap();
-}
-
-ss_task *ss_task_of(const zend_fiber *fiber)
-{
-	return fiber->context.reserved[slot];
 }
 
 void ss_tasks_reap(void)

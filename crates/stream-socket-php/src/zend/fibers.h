@@ -98,55 +98,73 @@ typedef struct {
 bool ss_callable_take(ss_callable *callable, zval *value);
 
 struct ss_task {
-	uint64_t number;
-	/* Owned until the task is reaped. */
-	zend_fiber *fiber;
-	/* Where it goes on, while it is parked, and where on the stacks of C and PHP that is. */
+	/* Where it goes on, while it is parked, and where on the stacks of C and PHP that is. What each wait
+	 * needs stands first: two lines of the processor's caches. */
 	zend_fiber_context *parked;
 	void *frame;
 	zend_execute_data *execute_data;
-	enum ss_waited waited;
+	/* Owned until the task is reaped. */
+	zend_fiber *fiber;
 	/* What it waits on, so that the wait can be ended. */
 	ss_socket *socket;
 	enum ss_direction direction;
-	bool visits;
-	/* The operations of streams of which handlers of the script's run. */
-	struct ss_hold *holds;
-	/* What it copies from one stream to another. */
-	struct ss_holder *copies;
-	/* What it runs. */
-	ss_server *server;
-	ss_callable callee;
-	zval *arguments;
-	uint32_t argument_count;
-	zend_string *peer;
+	enum ss_waited waited;
+	/* The stream that it waits to read, while it is parked. */
+	const php_stream *stream;
+	/* Its operations since the clock was looked at, and since when it has been running. */
+	uint32_t steps;
+	/* How many output buffers were there before its own. */
+	int level;
+	int64_t since;
+	uint64_t number;
 	/* Output buffers that it has opened, while it is parked. */
 	php_output_handler **buffers;
 	uint32_t buffer_count;
-	/* How many were there before its own. */
-	int level;
-	/* Since when it has been running, and its operations since the clock was looked at. */
-	int64_t since;
-	uint32_t steps;
+	uint32_t argument_count;
+	zval *arguments;
+	/* What it copies from one stream to another. */
+	struct ss_holder *copies;
+	bool visits;
+	/* What a task of stream_socket_spawn threw. */
+	bool has_failed;
+	bool is_done;
+	/* The operations of streams of which handlers of the script's run. */
+	struct ss_hold *holds;
+	/* What it runs. */
+	ss_server *server;
+	ss_callable callee;
+	zend_string *peer;
 	/* In the list of all of its server's. */
 	ss_task *next, *previous;
 	ss_task *next_idle;
 	/* The task that waits for its end. */
 	uint64_t joiner;
-	/* What a task of stream_socket_spawn threw. */
-	bool has_failed;
-	bool is_done;
 };
 
+/* Our place among the data that extensions keep with a Fiber. */
+extern int ss_task_slot;
+/* The task that a Fiber is of, until it is done. */
+static zend_always_inline ss_task *ss_task_of(const zend_fiber *fiber)
+{
+	return fiber->context.reserved[ss_task_slot];
+}
+
 /* The task that the running code is part of, or NULL. */
-ss_task *ss_current_task(void);
+ss_task *ss_outer_task(void);
+static zend_always_inline ss_task *ss_current_task(void)
+{
+	ss_task *task = EG(current_fiber_context)->reserved[ss_task_slot];
+
+	return EXPECTED(task != NULL) ? task : ss_outer_task();
+}
 ss_task *ss_task_numbered(uint64_t number);
 /* A task to run `callable`, which is begun by ss_task_begin. */
 ss_task *ss_task_new(ss_server *server);
 void ss_task_begin(ss_task *task);
 zend_fiber *ss_task_fiber(ss_task *task);
-/* It will go on soon. */
+/* It will go on next, and in a few turns. */
 void ss_task_foresee(const ss_task *task);
+void ss_task_approach(const ss_task *task);
 /* Goes into its Fiber, whose context was just made. */
 void ss_task_enter(ss_task *task);
 /* Goes on with one that is parked. */
@@ -163,8 +181,6 @@ void ss_tasks_release_idle(void);
 void ss_tasks_shut_down(void);
 /* A task that was never begun. */
 void ss_task_discard(ss_task *task);
-/* The task that a Fiber is of, until it is done. */
-ss_task *ss_task_of(const zend_fiber *fiber);
 void ss_tasks_set_up(void);
 
 /* spawn.c: a task has thrown, which is taken; it is done; its memory is given up. */
@@ -189,12 +205,17 @@ void ss_output_flush(const ss_task *task);
 
 /* ---- the loop: loop.c ---- */
 
+/* How many tasks are approached at a time. */
+#define SS_AHEAD 4
+#define SS_COMING (1 + 2 * SS_AHEAD)
+
 typedef struct {
 	int kind;
 	int detail;
 	uintptr_t key;
-	/* What has the next turns: tasks, servers, or 0. */
-	uintptr_t coming[2];
+	/* What has the next turns: tasks, servers, or 0. All of them are told of once in SS_AHEAD events, else
+	 * the first. */
+	uintptr_t coming[SS_COMING];
 } ss_event;
 
 enum ss_event_kind { SS_WOKEN, SS_ARRIVED, SS_SIGNAL };
@@ -331,7 +352,7 @@ void ss_hold_end(ss_hold *hold);
 int ss_parked_poll(struct pollfd *polled, uint32_t count, const void *const *held, uint32_t held_count,
 	const struct timespec *timeout);
 
-_Static_assert(sizeof(ss_event) == 32, "Happened in parking.rs mirrors it");
+_Static_assert(sizeof(ss_event) == 16 + 8 * SS_COMING, "Happened in parking.rs mirrors it");
 _Static_assert(sizeof(ss_patience) == 16, "Patience in parking.rs mirrors it");
 
 #endif

@@ -71,15 +71,27 @@ static void go_on(ss_task *task, enum ss_waited waited)
 	}
 }
 
+static bool is_task(uintptr_t key)
+{
+	return key != 0 && !SS_IS_SERVER(key);
+}
+
 static void foresee(const ss_event *event)
 {
-	uintptr_t next = event->coming[0], second = event->coming[1];
+	const uintptr_t *coming = event->coming;
 
-	if (next != 0 && !SS_IS_SERVER(next)) {
-		ss_task_foresee((const ss_task *) next);
+	if (is_task(coming[0])) {
+		ss_task_foresee((const ss_task *) coming[0]);
 	}
-	__builtin_prefetch((const char *) second);
-	__builtin_prefetch((const char *) second + 64);
+	for (size_t index = 1; index <= SS_AHEAD && coming[index] != 0; index++) {
+		if (is_task(coming[index])) {
+			ss_task_approach((const ss_task *) coming[index]);
+		}
+	}
+	for (size_t index = 1 + SS_AHEAD; index < SS_COMING && coming[index] != 0; index++) {
+		__builtin_prefetch((const char *) coming[index]);
+		__builtin_prefetch((const char *) coming[index] + 64);
+	}
 }
 
 static void handle(const ss_event *event)

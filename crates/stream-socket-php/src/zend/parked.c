@@ -96,6 +96,7 @@ ssize_t ss_parked_read(php_stream *stream, ss_socket *socket, char *buffer, size
 		if (into_stream) {
 			give_up_buffer(stream);
 		}
+		ss_current_task()->stream = stream;
 		enum ss_waited waited = ss_await(socket, SS_READ, &patience);
 		if (waited != SS_READY && waited != SS_IDLE) {
 			socket->netstream.timeout_event = waited == SS_TOO_LATE;

@@ -14,7 +14,9 @@ use super::ffi::{FAILED, Outcome, bytes, now};
 use super::lent::Lent;
 use crate::failure::{Failure, NO_SOCKET};
 use crate::socket::Socket;
-use crate::waiting::{self, Direction, Event, Fiber, NEVER, Server, Waited, Waiter, Waiting};
+use crate::waiting::{
+    self, COMING, Direction, Event, Fiber, NEVER, Server, Waited, Waiter, Waiting,
+};
 
 /// `ss_patience`: how long an operation may wait, in nanoseconds, and until when by the clock;
 /// zero before its first wait.
@@ -48,7 +50,7 @@ pub(super) struct Happened {
     /// The Fiber or the server.
     key: usize,
     /// The Fibers that have the next turns, or 0.
-    coming: [Fiber; 2],
+    coming: [Fiber; COMING],
 }
 
 /// `enum ss_event_kind`
