@@ -63,11 +63,12 @@ fn case(ground: &Ground, connections: usize) -> Case {
 }
 
 fn round_trips(ground: &Ground, connections: usize) -> Case {
-    let milliseconds = ground.milliseconds();
+    let milliseconds = ground.slice_milliseconds();
     Case {
         load: words(&format!(
             "echo --connections {connections} --size 64 --milliseconds {milliseconds}"
         )),
+        is_sliced: true,
         targets: if connections < 1000 { &[] } else { ROUND_TRIPS },
         ..case(ground, connections)
     }
