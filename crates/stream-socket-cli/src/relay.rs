@@ -48,7 +48,7 @@ pub(crate) fn run(
         listeners: watched,
         drain: settings.drain,
         reload: Box::new(move || {
-            destination.look_again();
+            destination.renew();
             for (listener, limits) in &limited {
                 if let Some(listener) = listener.upgrade() {
                     limits.renew(&listener);

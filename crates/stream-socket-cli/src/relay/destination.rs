@@ -58,7 +58,7 @@ impl Destination {
     ) -> Result<Self, Failure> {
         // What can't be meant is told now, not to the first client.
         let route = Route::new(url, options)?;
-        let directory = Directory::new(&route, patience.refresh)?;
+        let directory = Directory::new(route.clone(), patience.refresh)?;
         Ok(Self {
             route,
             patience,
@@ -97,6 +97,21 @@ impl Destination {
     /// Has the name looked up again.
     pub(super) fn look_again(&self) {
         self.directory.look_again();
+    }
+
+    /// The same, and reads the files that the target is met with. What can't be used leaves what
+    /// there was.
+    pub(super) fn renew(&self) {
+        self.look_again();
+        let url = self.url();
+        if !url.transport().is_tls() {
+            return;
+        }
+        match self.directory.reload() {
+            Ok(true) => tracing::info!(%url, "new certificates"),
+            Ok(false) => tracing::info!(%url, "the same certificates"),
+            Err(error) => tracing::warn!("kept the old certificates: {error}"),
+        }
     }
 
     /// The way there for a client.

@@ -36,7 +36,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route whose name is resolved with every connect.
+    /// A route whose name is resolved with every connect. The files that its options name are read
+    /// now, and again by [`reload`](Self::reload).
     ///
     /// # Errors
     ///
@@ -44,8 +45,7 @@ impl Route {
     /// [`Stage::Socket`](crate::Stage::Socket) for files of TLS that can't be used.
     pub fn new<U: ToSocketUrl + ?Sized>(url: &U, options: &ConnectOptions) -> Result<Self> {
         let plan = Plan::new(url.to_socket_url()?.into_owned(), options)?;
-        // Looked for with each connect, and to be complained of now.
-        plan.tls()?;
+        let (plan, _) = plan.keeping_tls()?;
         Ok(Self {
             plan: Arc::new(plan),
             addresses: None,
@@ -58,6 +58,20 @@ impl Route {
     pub fn to(mut self, addresses: Vec<SocketAddress>) -> Self {
         self.addresses = Some(interleaved(addresses).into());
         self
+    }
+
+    /// Reads the files of certificates, keys and authorities again, for the connects to come;
+    /// whether they have changed. What can't be used changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Socket`](crate::Stage::Socket) for a file that can't be used.
+    pub fn reload(&mut self) -> Result<bool> {
+        let (plan, is_new) = self.plan.keeping_tls()?;
+        if is_new {
+            self.plan = Arc::new(plan);
+        }
+        Ok(is_new)
     }
 
     /// The same, where the header of the PROXY protocol says this in place of

@@ -25,14 +25,19 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// A URL and its options, of which nothing is in doubt any more. What is to be inherited is judged
 /// when it is taken, since only then it is known what it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     url: Arc<SocketUrl>,
     options: ConnectOptions,
     pub(super) local: Option<Endpoint>,
     /// The proxy that it goes by.
     pub(super) via: Option<Via>,
+    /// Where files are not to be looked at for each connect.
+    kept: Option<ClientEnd>,
 }
+
+/// What a connection is made TLS with, and whose name it looks for.
+pub(crate) type ClientEnd = (Arc<ClientContext>, PeerName);
 
 impl Plan {
     pub(crate) fn new(url: SocketUrl, options: &ConnectOptions) -> Result<Self> {
@@ -47,6 +52,7 @@ impl Plan {
             options,
             local,
             via,
+            kept: None,
         })
     }
 
@@ -64,6 +70,7 @@ impl Plan {
             options,
             local: None,
             via: None,
+            kept: None,
         }
     }
 
@@ -94,9 +101,29 @@ impl Plan {
         self.options.attempt_delay.unwrap_or(ATTEMPT_DELAY)
     }
 
-    /// What a connection is made TLS with, and whose name it looks for. It is looked for anew each
-    /// time, since files may have changed.
-    pub(crate) fn tls(&self) -> Result<Option<(Arc<ClientContext>, PeerName)>> {
+    /// What a connection is made TLS with: what is kept, or what the files have now.
+    pub(crate) fn tls(&self) -> Result<Option<ClientEnd>> {
+        match &self.kept {
+            Some(kept) => Ok(Some(kept.clone())),
+            None => self.look_for_tls(),
+        }
+    }
+
+    /// The same plan, which keeps what its files have now; whether that is something else.
+    pub(crate) fn keeping_tls(&self) -> Result<(Self, bool)> {
+        let kept = self.look_for_tls()?;
+        let is_new = match (&kept, &self.kept) {
+            (Some((new, _)), Some((old, _))) => !Arc::ptr_eq(new, old),
+            (new, old) => new.is_some() != old.is_some(),
+        };
+        let plan = Self {
+            kept,
+            ..self.clone()
+        };
+        Ok((plan, is_new))
+    }
+
+    fn look_for_tls(&self) -> Result<Option<ClientEnd>> {
         let (url, options) = (&*self.url, &self.options.tls);
         if !url.transport().is_tls() || url.transport().is_inherited() {
             return Ok(None);

@@ -51,6 +51,35 @@ fn certificates_are_read_again_on_hang_up() {
     }
 }
 
+/// Whom the relay trusts is read then, and not with each connection.
+#[test]
+fn authorities_of_a_target_are_read_again_on_hang_up() {
+    let (folder, shared) = (Folder::new(), Certificates::shared());
+    let file = folder.text("ca.pem");
+    let pem = shared.file("localhost.pem");
+    let echo = Server::start(&format!("tls://127.0.0.1:0 echo --certificate {pem}"));
+    let install = |of: &Certificates| assert!(fs::copy(of.file("ca.pem"), &file).unwrap() > 0);
+    install(shared);
+    let target = format!("{}?ca={file}&peer_name=localhost", echo.url());
+    let mut relay = Server::relay(&format!("tcp://127.0.0.1:0 {target} --retry 0s"));
+    let url = relay.url().to_owned();
+    let ask = || shell("printf hello | $BIN connect $URL", &[("URL", &url)]);
+    fs::write(&file, "no certificate").unwrap();
+    ask().prints("hello");
+    relay.signal("HUP");
+    relay.wait_for_log("kept the old certificates: cannot open tls://127.0.0.1:");
+    ask().prints("hello");
+    // One that has not issued the server's.
+    install(&Certificates::of("Another Authority"));
+    relay.signal("HUP");
+    relay.wait_for_log("new certificates");
+    assert_eq!(ask().text(), "");
+    install(shared);
+    relay.signal("HUP");
+    relay.wait_for_log("new certificates");
+    ask().prints("hello");
+}
+
 #[test]
 fn a_certificate_is_made_to_try_things_out_and_known_by_its_fingerprint() {
     let mut server = Server::start("tls://127.0.0.1:0 qotd --self-signed");
