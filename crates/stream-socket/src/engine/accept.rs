@@ -35,6 +35,7 @@ type Room = Box<dyn Fn() -> bool>;
 
 /// A listener, as one loop accepts from it.
 pub(super) struct Acceptor<T> {
+    /// Dropped before `make`, whose end tells the program that nobody can connect any more.
     listener: Arc<Listener>,
     make: Make<T>,
     /// Whether the program has room for another one, if it has a say in that.
@@ -242,15 +243,16 @@ impl<T> Acceptor<T> {
         }
     }
 
-    /// Drains: accepts no more. Whether there are peers for which the loop has to go on receiving.
+    /// Drains: accepts no more. Whether there are peers for which the loop has to go on receiving;
+    /// if not, it is to be dropped.
     pub(super) fn drain(&mut self, epoll: &Epoll) -> bool {
         self.leave(epoll);
+        let Some(dispatcher) = self.listener.dispatcher() else {
+            return false;
+        };
+        dispatcher.close();
         (self.make, self.room) = (Rc::new(RefCell::new(|_| None)), None);
-        let dispatcher = self.listener.dispatcher();
-        dispatcher.is_some_and(|dispatcher| {
-            dispatcher.close();
-            true
-        })
+        true
     }
 
     /// When it has something to do by the clock: accepting goes on, or peers are looked through.
