@@ -20,9 +20,10 @@ pub(super) struct Connection {
     interest: Interest,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
-    opened: Instant,
+    /// When its first turn began; nobody looks at the clock for it before.
+    opened: Option<Instant>,
     /// When it last moved in the direction that is waited for, and how far it had come.
-    moved: Instant,
+    moved: Option<Instant>,
     count: u64,
     /// Bytes that the system held for the client when it took no more, or when it was last looked.
     queued: usize,
@@ -52,15 +53,14 @@ enum Step {
 
 impl Connection {
     pub(super) fn new(stream: Stream, session: Session, options: &ListenOptions) -> Self {
-        let now = Instant::now();
         Self {
             stream,
             phase: Phase::Serving(session),
             interest: Interest::READ,
             read_timeout: options.socket.read_timeout,
             write_timeout: options.socket.write_timeout,
-            opened: now,
-            moved: now,
+            opened: None,
+            moved: None,
             count: 0,
             queued: 0,
         }
@@ -72,6 +72,9 @@ impl Connection {
 
     /// Goes on as far as it can without waiting.
     pub(super) fn run(&mut self, wake: Wake, turn: &mut Turn<'_>) -> engine::Next {
+        if wake == Wake::Start {
+            (self.opened, self.moved) = (Some(turn.now()), Some(turn.now()));
+        }
         let expired = (wake == Wake::Timer)
             .then(|| self.expired(turn.now()))
             .flatten();
@@ -142,7 +145,7 @@ impl Connection {
             self.stream.bytes_sent()
         };
         if interest != self.interest || count != self.count {
-            (self.interest, self.count, self.moved) = (interest, count, turn.now());
+            (self.interest, self.count, self.moved) = (interest, count, Some(turn.now()));
             if interest != Interest::READ {
                 self.queued = self.stream.bytes_queued();
             }
@@ -155,7 +158,7 @@ impl Connection {
     fn due(&self) -> Option<Instant> {
         match self.phase {
             Phase::Lingering(ref lingering) => Some(lingering.until),
-            Phase::Serving(_) => self.moved.checked_add(self.limit().1?),
+            Phase::Serving(_) => self.moved?.checked_add(self.limit().1?),
         }
     }
 
@@ -172,7 +175,7 @@ impl Connection {
     fn expired(&mut self, now: Instant) -> Option<Ending> {
         self.due().filter(|due| *due <= now)?;
         if matches!(self.phase, Phase::Serving(_)) && self.is_moving() {
-            self.moved = now;
+            self.moved = Some(now);
             return None;
         }
         Some(match (&self.phase, self.limit()) {
@@ -202,7 +205,7 @@ impl Connection {
             peer = %self.stream,
             received = self.stream.bytes_received(),
             sent = self.stream.bytes_sent(),
-            milliseconds = milliseconds(self.opened.elapsed()),
+            milliseconds = milliseconds(self.opened.map_or(Duration::ZERO, |at| at.elapsed())),
             reason = %ending,
             "closed",
         );

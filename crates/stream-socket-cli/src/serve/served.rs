@@ -61,27 +61,32 @@ impl Desk {
 
     /// A task for a connection; `None` where a program can't be started, which is logged.
     pub(super) fn serve(&self, stream: Stream, options: &ListenOptions) -> Option<Served> {
-        let _live = self.live.enter();
         match &*self.answerer {
-            Answerer::Service(service) => {
-                let connection = Connection::new(stream, service.session(), options);
-                Some(Served::Connection { connection, _live })
-            }
-            Answerer::Program(program) if stream.transport().is_datagram() => {
-                let dialogue = self.begin(program, stream)?;
-                Some(Served::Dialogue { dialogue, _live })
-            }
-            Answerer::Program(program) if stream.transport().is_tls() => {
-                let conversation = Conversation::new(program, stream).map(Box::new)?;
-                Some(Served::Conversation {
-                    conversation,
-                    _live,
-                })
-            }
-            Answerer::Program(program) => {
-                Running::new(program, stream).map(|running| Served::Program { running, _live })
-            }
+            Answerer::Service(service) => Some(Served::Connection {
+                connection: Connection::new(stream, service.session(), options),
+                _live: self.live.enter(),
+            }),
+            Answerer::Program(program) => self.serve_by_program(program, stream),
         }
+    }
+
+    /// Apart from what a service needs, which is little of it.
+    #[inline(never)]
+    fn serve_by_program(&self, program: &Arc<Program>, stream: Stream) -> Option<Served> {
+        let _live = self.live.enter();
+        let transport = stream.transport();
+        if transport.is_datagram() {
+            let dialogue = self.begin(program, stream)?;
+            return Some(Served::Dialogue { dialogue, _live });
+        }
+        if transport.is_tls() {
+            let conversation = Conversation::new(program, stream).map(Box::new)?;
+            return Some(Served::Conversation {
+                conversation,
+                _live,
+            });
+        }
+        Running::new(program, stream).map(|running| Served::Program { running, _live })
     }
 
     /// Has a program answer a peer, unless that is a server.

@@ -26,8 +26,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections after which a loop goes to the end of the listener's queue of waiting loops.
 ///
 /// The kernel wakes the first of those that wait, so without that one loop of a half idle server
-/// would get nearly all.
+/// would get nearly all. It costs as much as eight small system calls.
 const ROTATION: u32 = 16;
+/// The same where all other loops there may be are those of other processes.
+const ROTATION_ALONE: u32 = 64;
 
 /// What makes a task of a connection. A handshake that outlasts the accepting has it too.
 pub(super) type Make<T> = Rc<RefCell<dyn FnMut(Stream) -> Option<T>>>;
@@ -58,10 +60,10 @@ enum State {
 }
 
 /// What an attempt to accept came to.
-pub(super) enum Accepted<T> {
-    Task(T, Limits, Option<Subscription>),
+pub(super) enum Accepted {
+    Stream(Stream),
     /// A connection whose TLS is still to be agreed upon.
-    Handshake(Box<Stream>, Limits),
+    Handshake(Box<Stream>),
     /// Somebody came and was not served; the next may be.
     Lost,
     /// There is nobody to be had now.
@@ -120,8 +122,8 @@ impl<T> Acceptor<T> {
         epoll.add(self.listener.socket(), token.to_u64(), Events::READ, mode)
     }
 
-    /// The next connection as a task.
-    pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Accepted<T> {
+    /// The next connection.
+    pub(super) fn accept(&mut self, counts: &Counts, now: Instant) -> Accepted {
         if self.room.as_ref().is_some_and(|has_room| !has_room()) {
             self.state = State::Exhausted { until: now + PAUSE };
             return Accepted::Nobody;
@@ -132,15 +134,9 @@ impl<T> Acceptor<T> {
                 stream.set_blocking(false);
                 // Also one that has no handshake to make has to take its place.
                 if (stream.is_handshaking() || !stream.takes_place()) && !self.listener.is_lazy() {
-                    return Accepted::Handshake(Box::new(stream), self.limits(now));
+                    return Accepted::Handshake(Box::new(stream));
                 }
-                let notices = self.notices.as_ref();
-                let subscription = notices.and_then(|notices| stream.subscribe(notices));
-                let Some(task) = (self.make.borrow_mut())(stream) else {
-                    return Accepted::Lost;
-                };
-                Counts::raise(&counts.accepted);
-                return Accepted::Task(task, self.limits(now), subscription);
+                return Accepted::Stream(stream);
             }
             Arrival::None => return Accepted::Nobody,
             Arrival::Full => {
@@ -177,7 +173,13 @@ impl<T> Acceptor<T> {
         }
     }
 
-    fn limits(&self, now: Instant) -> Limits {
+    /// What the peer of a connection is heard by, where that is not its own descriptor.
+    pub(super) fn subscription(&self, stream: &Stream) -> Option<Subscription> {
+        stream.subscribe(self.notices.as_ref()?)
+    }
+
+    /// The limits in time of a connection that was accepted now.
+    pub(super) fn limits(&self, now: Instant) -> Limits {
         let spans = self.listener.spans();
         let expires = spans
             .lifetime
@@ -193,10 +195,14 @@ impl<T> Acceptor<T> {
     pub(super) fn after_accepting(&mut self, epoll: &Epoll, tokens: Tokens) {
         match &self.state {
             State::Open if self.since_rotation >= ROTATION && self.notices.is_none() => {
+                let is_alone = Arc::strong_count(&self.listener) == 1;
+                if is_alone && self.since_rotation < ROTATION_ALONE {
+                    return;
+                }
                 self.since_rotation = 0;
                 _ = epoll.remove(self.listener.socket());
                 self.resume(epoll, tokens);
-                if Arc::strong_count(&self.listener) > 1 {
+                if !is_alone {
                     // In a burst all loops are awake, and one that runs would go on until it has
                     // used up its turn on the processor: some thousand connections.
                     thread::yield_now();

@@ -1,5 +1,6 @@
 //! The loop: waits for descriptors and timers, and runs the tasks that they wake.
 
+mod accepting;
 mod forked;
 mod handshake;
 
@@ -11,10 +12,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use handshake::{Handshake, Work};
+use handshake::Work;
 
 use super::BUFFER;
-use super::accept::{Accepted, Acceptor, Tokens};
+use super::accept::{Acceptor, Tokens};
 use super::control::{Control, Counts};
 use super::pipes::Pipes;
 use super::post::{NEWS, Post, WRITABLE};
@@ -38,9 +39,6 @@ const FIRST_ACCEPTOR: u32 = 1 << 30;
 const FIRST_GATE: u32 = 2 << 30;
 const BELL: u32 = u32::MAX;
 
-/// Connections accepted at the beginning of a drain: the largest backlog of an ordinary system.
-const LAST_ACCEPTED: usize = 4096;
-
 /// What a loop lends to a task while that is borrowed from the same loop.
 macro_rules! lent {
     ($engine:expr) => {
@@ -49,6 +47,13 @@ macro_rules! lent {
             pipes: &mut $engine.pipes,
         }
     };
+}
+
+/// What a task said in its first turn.
+struct First {
+    next: Next,
+    /// The timer that it set, if it said anything of one.
+    timer: Option<Option<Instant>>,
 }
 
 /// A readiness loop over tasks, for the thread that runs it.
@@ -207,7 +212,7 @@ impl<T: Task> Engine<T> {
             return Ok(None);
         };
         let (next, result) = go(task, &mut turn);
-        slot.note(&turn);
+        slot.note(turn.timer);
         self.settle(id.0, next).map_err(unwatched)?;
         Ok(Some(result))
     }
@@ -224,8 +229,7 @@ impl<T: Task> Engine<T> {
     /// At [`Stage::Io`] when the system can't watch its descriptor; the task is dropped.
     pub fn add(&mut self, task: T) -> Result<()> {
         self.settle_in_this_process().map_err(refused)?;
-        self.start(task, None, None, clock::now())
-            .map_err(unwatched)
+        self.start(task, None, clock::now()).map_err(unwatched)
     }
 
     /// The listeners that it accepts from.
@@ -322,20 +326,41 @@ impl<T: Task> Engine<T> {
 
     fn start(
         &mut self,
+        mut task: T,
+        limits: Option<Limits>,
+        now: Instant,
+    ) -> std::result::Result<(), Errno> {
+        match self.begin(&mut task, now) {
+            Some(first) => self.keep(task, first, limits, None, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a task for the first time. Many are done then, and need no place and no watching.
+    fn begin(&mut self, task: &mut T, now: Instant) -> Option<First> {
+        let mut turn = Turn::new(lent!(self), now, self.draining);
+        let next = task.run(Wake::Start, &mut turn);
+        if next == Next::Done {
+            Counts::raise(&self.control.counts().closed);
+            return None;
+        }
+        let timer = turn.timer;
+        Some(First { next, timer })
+    }
+
+    /// Gives a place to a task that was not done at once.
+    fn keep(
+        &mut self,
         task: T,
+        first: First,
         limits: Option<Limits>,
         subscription: Option<Subscription>,
         now: Instant,
     ) -> std::result::Result<(), Errno> {
         let mut slot = Slot::new(Work::Task(task), limits, subscription, now);
-        // Many are done at once, and need no place and no watching.
-        let next = slot.run(Wake::Start, lent!(self), now, self.draining);
-        if next == Next::Done {
-            Counts::raise(&self.control.counts().closed);
-            return Ok(());
-        }
+        slot.note(first.timer);
         let token = self.place(slot);
-        self.settle(token, next)
+        self.settle(token, first.next)
     }
 
     fn wake(&mut self, token: Token, wake: Wake, now: Instant) {
@@ -475,55 +500,6 @@ impl<T: Task> Engine<T> {
             self.wake(Token::from_u64(*token), NEWS, now);
         }
         self.post.keep(heard);
-    }
-
-    fn accept(&mut self, index: usize, now: Instant) {
-        let mut left = Acceptor::<T>::AT_ONCE;
-        while left > 0 && self.accept_one(index, now) {
-            left -= 1;
-        }
-        if let Some(acceptor) = self.acceptors.get_mut(index) {
-            if left == Acceptor::<T>::AT_ONCE {
-                acceptor.came_in_vain(self.control.counts(), now);
-            }
-            acceptor.after_accepting(&self.epoll, tokens(index as u32));
-        }
-    }
-
-    /// Accepts what waits, and no more than can have waited.
-    fn accept_last(&mut self, index: usize) {
-        let (mut left, now) = (LAST_ACCEPTED, clock::now());
-        while left > 0 && self.accept_one(index, now) {
-            left -= 1;
-        }
-    }
-
-    /// Accepts one connection; whether there may be more.
-    fn accept_one(&mut self, index: usize, now: Instant) -> bool {
-        let Some(acceptor) = self.acceptors.get_mut(index) else {
-            return false;
-        };
-        match acceptor.accept(self.control.counts(), now) {
-            Accepted::Nobody => false,
-            Accepted::Lost => true,
-            Accepted::Task(task, limits, peer) => {
-                _ = self.start(task, Some(limits), peer, now);
-                true
-            }
-            Accepted::Handshake(stream, limits) => {
-                let (listener, make) = (acceptor.listener(), acceptor.make());
-                let handshake = Handshake::new(stream, listener, make);
-                self.start_handshake(handshake, limits, now);
-                true
-            }
-        }
-    }
-
-    fn open_gate(&mut self, index: usize, now: Instant) {
-        if let Some(acceptor) = self.acceptors.get_mut(index) {
-            acceptor.open(&self.epoll, tokens(index as u32));
-        }
-        self.place_parked(now);
     }
 
     /// Does what the control says; false when the loop has ended.

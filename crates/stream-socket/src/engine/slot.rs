@@ -105,13 +105,13 @@ impl<T: Task> Slot<T> {
         }
         let mut turn = Turn::new(lent, now, draining);
         let next = self.task.run(wake, &mut turn);
-        self.note(&turn);
+        self.note(turn.timer);
         next
     }
 
-    /// Notes the timer that was set in a turn.
-    pub(super) fn note(&mut self, turn: &Turn<'_>) {
-        if let Some(due) = turn.timer {
+    /// Notes the timer that was set in a turn, if one was.
+    pub(super) fn note(&mut self, timer: Option<Option<Instant>>) {
+        if let Some(due) = timer {
             self.task_due = due.map(Moment::from);
         }
     }

@@ -1,6 +1,7 @@
 //! What no safe crate offers, and nothing else: the only unsafe code of the library.
 //!
 //! - the bytes of an address that rustix has received, and can't always decode;
+//! - accept4(2) with such bytes in place, where rustix copies them three times;
 //! - setsockopt(2) for options that neither rustix nor socket2 knows, and ioctl(2) likewise;
 //! - recvmmsg(2) and sendmmsg(2) with an address and a control buffer for each datagram;
 //! - pthread_atfork(3), and descriptors that are known by number: in a forked child, and those that
@@ -22,6 +23,28 @@ use super::{Errno, batch::DATAGRAMS_AT_ONCE};
 pub(super) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
     // SAFETY: rustix keeps `addr_len` initialised bytes at `as_ptr` while the address is borrowed.
     unsafe { slice::from_raw_parts(address.as_ptr().cast(), address.addr_len() as usize) }
+}
+
+/// accept4(2): the connection, and how many bytes of `name` are its peer's address.
+///
+/// Past the C library, which makes a cancellation point of it.
+pub(super) fn accept(
+    socket: BorrowedFd<'_>,
+    flags: libc::c_int,
+    name: &mut [u8; STORAGE],
+) -> Result<(OwnedFd, usize), Errno> {
+    let mut length = STORAGE as libc::socklen_t;
+    let (socket, place) = (socket.as_raw_fd(), name.as_mut_ptr());
+    // SAFETY: the kernel writes at most `length` bytes to `name`, and both live until the call
+    // returns; the descriptor is borrowed and so is open.
+    let descriptor =
+        unsafe { libc::syscall(libc::SYS_accept4, socket, place, &raw mut length, flags) };
+    if descriptor < 0 {
+        return Err(last_error());
+    }
+    // SAFETY: the kernel has just given it to us, and nobody else knows it.
+    let connection = unsafe { OwnedFd::from_raw_fd(descriptor as RawFd) };
+    Ok((connection, (length as usize).min(STORAGE)))
 }
 
 /// setsockopt(2) with an integer.

@@ -15,7 +15,7 @@ use rustix::net::{
 use socket2::{SockAddr, SockRef};
 
 use super::seam::{Call, call, clip};
-use super::{Errno, inherited, name};
+use super::{Errno, ffi, inherited, name};
 use crate::address::SocketAddress;
 use crate::url::Transport;
 
@@ -162,12 +162,11 @@ pub(crate) fn accept(
     } else {
         OURS
     };
-    // An address as rustix has it is large, and best read where it is.
-    let accepted = call(Call::Accept, || match net::acceptfrom_with(socket, flags) {
-        Ok((connection, ref peer)) => Ok((connection, name::ours(peer.as_ref()))),
-        Err(errno) => Err(errno),
-    });
-    let (connection, peer) = accepted?;
+    let mut storage = [0; name::STORAGE];
+    let (connection, length) = call(Call::Accept, || {
+        ffi::accept(socket, flags.bits() as libc::c_int, &mut storage)
+    })?;
+    let peer = name::read(&storage[..length]);
     if inheritable {
         inherited::opened(connection.as_fd());
     }

@@ -291,7 +291,7 @@ impl<T: Task> Engine<T> {
             return;
         };
         Counts::raise(&self.control.counts().accepted);
-        _ = self.start(task, Some(limits), None, now);
+        _ = self.start(task, Some(limits), now);
     }
 
     fn crowd_out(&mut self, number: Option<u64>) {
