@@ -127,15 +127,15 @@ impl Connection {
         }
     }
 
-    /// Over TLS there is a last word, for which there may be no room yet.
+    /// Ends what is sent: before the descriptor is closed, since a client that speaks in between
+    /// resets the connection, and what the system holds back for its end would be lost. Over TLS
+    /// there is a last word, for which there may be no room yet.
     fn leave(&mut self) -> Step {
-        if self.stream.transport().is_tls()
-            && let Err(error) = self.stream.shutdown(Shutdown::Write)
-            && error.io_kind() == ErrorKind::WouldBlock
-        {
-            return Step::Wait(Interest::WRITE);
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.io_kind() == ErrorKind::WouldBlock => Step::Wait(Interest::WRITE),
+            // A client that has gone meanwhile needs no telling.
+            _ => Step::End(Ending::Done),
         }
-        Step::End(Ending::Done)
     }
 
     fn wait_for(&mut self, interest: Interest, turn: &mut Turn<'_>) {

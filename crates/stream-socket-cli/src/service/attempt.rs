@@ -15,7 +15,16 @@ pub(super) fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Option<
 
 /// How much a write took: nothing where it would have to wait.
 pub(super) fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
-    match stream.write(bytes) {
+    taken(stream.write(bytes))
+}
+
+/// The same of what the end follows.
+pub(super) fn write_last(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+    taken(stream.write_last(bytes))
+}
+
+fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         result => result,
     }

@@ -20,7 +20,7 @@ impl Message {
     }
 
     pub(super) fn ready(&mut self, stream: &mut Stream) -> io::Result<Next> {
-        self.sent += attempt::write(stream, &self.message[self.sent..])?;
+        self.sent += attempt::write_last(stream, &self.message[self.sent..])?;
         if self.sent == self.message.len() {
             Ok(Next::Finish)
         } else {

@@ -1,6 +1,6 @@
-//! What relays do with a stream beside reading and writing.
+//! What relays do with a stream beside reading and writing, and the last write.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -63,10 +63,19 @@ impl Stream {
         Ok(length)
     }
 
-    /// Writes what goes in one segment with what follows at once, such as the end. The stream is
-    /// plain.
-    pub(crate) fn write_before(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.send(bytes, Give::More)?)
+    /// Writes what the end is to follow at once: [`shutdown`](Self::shutdown) of writing, before
+    /// the stream is dropped. Over TCP the last bytes then go in one segment with the end, which
+    /// saves both sides a good part of a short connection; until then the system may hold them
+    /// back (`MSG_MORE`, send(2)). Anywhere else it is a write like any other.
+    ///
+    /// # Errors
+    ///
+    /// As a write.
+    pub fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.is_plain() {
+            true => Ok(self.send(bytes, Give::More)?),
+            false => self.write(bytes),
+        }
     }
 
     /// Moves what is in a pipe to the peer, without waiting.

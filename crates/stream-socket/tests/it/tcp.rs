@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::thread;
 
 use stream_socket::{
     ConnectOptions, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Stage, Stream,
@@ -12,7 +13,7 @@ use crate::support::child::{self, Surroundings};
 use crate::support::dialogue::{converse, echo_much, serve};
 use crate::support::peer::{Peer, address_in, own_address, words};
 use crate::support::{
-    LOOPBACKS, accept, assert_error, both_ends, connect, line_of, listen, own_file, rest_of,
+    LOOPBACKS, accept, assert_error, both_ends, connect, line_of, listen, own_file, pair, rest_of,
     tcp_pair, until,
 };
 
@@ -215,6 +216,25 @@ fn each_direction_ends_by_itself() {
         other.shutdown(Shutdown::Write).unwrap();
         assert_eq!(rest_of(&mut one), b"still", "{first}");
     }
+}
+
+#[test]
+fn what_is_written_last_comes_before_the_end() {
+    for (mut here, mut there) in [tcp_pair(), pair(Transport::Unix)] {
+        let reader = thread::spawn(move || rest_of(&mut there));
+        let text = b"the last words\n".repeat(100_000);
+        let mut sent = 0;
+        while sent < text.len() {
+            sent += here.write_last(&text[sent..]).unwrap();
+        }
+        assert_eq!(here.bytes_sent(), text.len() as u64);
+        here.shutdown(Shutdown::Write).unwrap();
+        drop(here);
+        assert!(reader.join().unwrap() == text);
+    }
+    let (mut here, mut there) = pair(Transport::Udg);
+    assert_eq!(here.write_last(b"whole").unwrap(), 5);
+    assert_eq!(there.read(&mut [0; 64]).unwrap(), 5);
 }
 
 #[test]

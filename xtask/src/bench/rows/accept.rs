@@ -42,6 +42,8 @@ fn case(ground: &Ground, name: String, load: &str, targets: &'static [Target]) -
         is_sliced: true,
         contenders: vec![
             ground.floor("c-floor", &["accept", "{port}"]),
+            // As ours, with the line and the end in one segment.
+            ground.floor("c-last", &["accept", "{port}", "last"]),
             ground.ours("daytime", &["tcp://127.0.0.1:{port}", "daytime"]),
             ground.php("accept.php"),
             ground.tokio("tokio", "accept"),

@@ -175,8 +175,8 @@ impl End {
     /// Writes without waiting; `ends` says that the end follows at once. Datagrams that can't be
     /// delivered now are lost, as datagrams are.
     pub(super) fn write(&mut self, bytes: &[u8], ends: bool) -> io::Result<usize> {
-        let written = match ends && self.stream.is_plain() {
-            true => self.stream.write_before(bytes),
+        let written = match ends {
+            true => self.stream.write_last(bytes),
             false => self.stream.write(bytes),
         };
         match written {
