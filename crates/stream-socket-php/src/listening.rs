@@ -82,8 +82,6 @@ pub(crate) fn inherit(socket: Inherited, wishes: &Wishes<'_>) -> Result<Bound, F
     options.reuse_address = None;
     options.reuse_port = None;
     if !datagram {
-        options.max_peers = None;
-        options.peer_idle_timeout = None;
         let listener = Listener::inherit(socket, &options)?;
         return Ok(Bound::Listener(Box::new(listener)));
     }
@@ -123,8 +121,6 @@ fn unix_path(path: &[u8]) -> Result<UnixAddress, Error> {
 
 fn bind(url: &SocketUrl, mut options: ListenOptions) -> Result<Bound, Error> {
     if !url.transport().is_datagram() {
-        options.max_peers = None;
-        options.peer_idle_timeout = None;
         let listener = Listener::bind(url, &options)?;
         return Ok(Bound::Listener(Box::new(listener)));
     }

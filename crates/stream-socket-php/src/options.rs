@@ -4,6 +4,7 @@
 //! range is refused here with a sentence.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use stream_socket::{ConnectOptions, ListenOptions, ProxyReading, SocketOptions};
@@ -16,6 +17,8 @@ use crate::failure::Failure;
 pub(crate) struct Number {
     value: i64,
     given: bool,
+    /// It was something else, of which PHP has made a number.
+    odd: bool,
 }
 
 /// The options that are numbers, in the order of `ss_options`.
@@ -60,6 +63,10 @@ pub(crate) struct Wishes<'a> {
     pub(crate) proxy_from: Option<&'a [u8]>,
 }
 
+/// Seconds of keepalive, and probes, that the kernel takes at most: tcp(7).
+const MOST_KEPT: u32 = 32_767;
+const MOST_PROBES: u32 = 127;
+
 /// PHP's default backlog.
 const BACKLOG: u32 = 32;
 
@@ -72,32 +79,35 @@ impl Number {
         self.get().map(|value| value != 0)
     }
 
-    fn count(self, name: &str) -> Result<Option<u32>, Failure> {
-        self.get()
-            .map(|value| u32::try_from(value).map_err(|_| out_of_range(name, value)))
-            .transpose()
-    }
-
-    fn size(self, name: &str) -> Result<Option<usize>, Failure> {
+    /// Of those that PHP has not, what is no number is not taken for one.
+    fn within(self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Failure> {
         match self.get() {
-            Some(value) if !(1..=i64::from(i32::MAX)).contains(&value) => {
-                Err(out_of_range(name, value))
-            }
-            value => Ok(value.and_then(|value| usize::try_from(value).ok())),
+            Some(_) if self.odd => Err(Failure::of_words(format!(
+                "the socket option {name} takes another kind of value"
+            ))),
+            Some(value) if !range.contains(&value) => Err(out_of_range(name, value)),
+            value => Ok(value),
         }
     }
 
-    fn seconds(self, name: &str) -> Result<Option<Duration>, Failure> {
-        Ok(self
-            .count(name)?
-            .map(|value| Duration::from_secs(value.into())))
+    fn count(self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Failure> {
+        let value = self.within(name, least.into()..=most.into())?;
+        Ok(value.and_then(|value| u32::try_from(value).ok()))
     }
 
-    fn milliseconds(self, name: &str) -> Result<Option<Duration>, Failure> {
-        self.get()
-            .map(|value| u64::try_from(value).map_err(|_| out_of_range(name, value)))
-            .map(|value| value.map(Duration::from_millis))
-            .transpose()
+    fn size(self, name: &str) -> Result<Option<usize>, Failure> {
+        let value = self.within(name, 1..=i64::from(i32::MAX))?;
+        Ok(value.and_then(|value| usize::try_from(value).ok()))
+    }
+
+    fn seconds(self, name: &str, least: u32, most: u32) -> Result<Option<Duration>, Failure> {
+        let value = self.count(name, least, most)?;
+        Ok(value.map(|value| Duration::from_secs(value.into())))
+    }
+
+    fn milliseconds(self, name: &str, least: i64, most: i64) -> Result<Option<Duration>, Failure> {
+        let value = self.within(name, least..=most)?;
+        Ok(value.map(|value| Duration::from_millis(value.unsigned_abs())))
     }
 }
 
@@ -118,16 +128,22 @@ impl Wishes<'_> {
         options.reuse_port = numbers.reuse_port.truth();
         options.v6only = numbers.v6only.truth().filter(|_| v6);
         options.fast_open = numbers.fast_open.truth();
-        options.defer_accept = numbers.defer_accept.seconds("tcp_defer_accept")?;
-        options.max_connections = numbers.max_connections.count("max_connections")?;
-        options.max_connections_per_ip = numbers
-            .max_connections_per_ip
-            .count("max_connections_per_ip")?;
+        options.defer_accept = numbers
+            .defer_accept
+            .seconds("tcp_defer_accept", 0, u32::MAX)?;
+        options.max_connections = numbers
+            .max_connections
+            .count("max_connections", 1, u32::MAX)?;
+        options.max_connections_per_ip =
+            numbers
+                .max_connections_per_ip
+                .count("max_connections_per_ip", 1, u32::MAX)?;
         options.close_when_full = numbers.close_when_full.truth();
-        options.max_peers = numbers.max_peers.count("max_peers")?;
-        options.peer_idle_timeout = numbers
-            .peer_idle_timeout
-            .milliseconds("peer_idle_timeout")?;
+        if datagram {
+            options.max_peers = numbers.max_peers.count("max_peers", 1, u32::MAX)?;
+            let idle = numbers.peer_idle_timeout;
+            options.peer_idle_timeout = idle.milliseconds("peer_idle_timeout", 1, i64::MAX)?;
+        }
         options.bind_only = true;
         self.behind_a_proxy(&mut options)?;
         Ok(options)
@@ -152,7 +168,10 @@ impl Wishes<'_> {
             .filter(|network| !network.is_empty())
             .map(str::to_owned)
             .collect();
-        options.proxy_timeout = self.numbers.proxy_timeout.milliseconds("timeout")?;
+        options.proxy_timeout = self
+            .numbers
+            .proxy_timeout
+            .milliseconds("timeout", 0, i64::MAX)?;
         Ok(())
     }
 
@@ -169,7 +188,7 @@ impl Wishes<'_> {
         options.fast_open = None;
         options.defer_accept = None;
         if is_file {
-            options.unix.mode = self.numbers.unix_mode.count("unix_mode")?;
+            options.unix.mode = self.numbers.unix_mode.count("unix_mode", 0, 0o7777)?;
             options.unix.owner = text("unix_owner", self.unix_owner)?;
             options.unix.group = text("unix_group", self.unix_group)?;
             options.unix.unlink = Some(self.numbers.unix_unlink.truth().unwrap_or(false));
@@ -205,19 +224,30 @@ impl Wishes<'_> {
         }
         options.nodelay = numbers.nodelay.truth();
         options.keepalive = numbers.keepalive.truth();
-        options.keepalive_idle = numbers.keepalive_idle.seconds("tcp_keepidle")?;
-        options.keepalive_interval = numbers.keepalive_interval.seconds("tcp_keepintvl")?;
-        options.keepalive_count = numbers.keepalive_count.count("tcp_keepcnt")?;
-        options.linger = linger(numbers.linger);
-        options.user_timeout = numbers.user_timeout.milliseconds("tcp_user_timeout")?;
+        options.keepalive_idle = numbers
+            .keepalive_idle
+            .seconds("tcp_keepidle", 1, MOST_KEPT)?;
+        options.keepalive_interval =
+            numbers
+                .keepalive_interval
+                .seconds("tcp_keepintvl", 1, MOST_KEPT)?;
+        options.keepalive_count = numbers
+            .keepalive_count
+            .count("tcp_keepcnt", 1, MOST_PROBES)?;
+        options.linger = linger(numbers.linger)?;
+        options.user_timeout =
+            numbers
+                .user_timeout
+                .milliseconds("tcp_user_timeout", 0, i32::MAX.into())?;
         Ok(options)
     }
 }
 
 /// PHP 8.6: above zero it is on, and no longer than the kernel's field holds.
-fn linger(number: Number) -> Option<Duration> {
-    let seconds = number.get().filter(|seconds| *seconds > 0)?;
-    Some(Duration::from_secs(seconds.clamp(1, 65_535).unsigned_abs()))
+fn linger(number: Number) -> Result<Option<Duration>, Failure> {
+    let seconds = number.within("so_linger", i64::MIN..=i64::MAX)?;
+    let seconds = seconds.filter(|seconds| *seconds > 0);
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.min(65_535).unsigned_abs())))
 }
 
 fn text(name: &str, bytes: Option<&[u8]>) -> Result<Option<String>, Failure> {

@@ -320,8 +320,16 @@ impl Socket {
     #[cold]
     fn begin_to_accept(&mut self) -> Result<(), Failure> {
         if let Object::Datagrams(bound) = mem::replace(&mut self.object, Object::Empty) {
-            let listener = Listener::over(bound.socket, &bound.options)?;
-            self.object = Object::Listener(Arc::new(listener));
+            let Datagrams { socket, options } = *bound;
+            let made = Listener::over(socket, &options);
+            self.object = match made {
+                Ok(listener) => Object::Listener(Arc::new(listener)),
+                Err(unmade) => {
+                    let (socket, error) = *unmade;
+                    self.object = Object::Datagrams(Box::new(Datagrams { socket, options }));
+                    return Err(error.into());
+                }
+            };
         }
         Ok(())
     }

@@ -201,21 +201,17 @@ impl DatagramSocket {
         })
     }
 
+    pub(crate) fn owned_fd(&self) -> &OwnedFd {
+        &self.socket
+    }
+
     /// Taken apart again, for a listener.
-    pub(crate) fn into_bound(self) -> (SocketUrl, Bound) {
-        let Self {
-            socket,
-            url,
-            address,
-            file,
-            ..
-        } = self;
-        let bound = Bound {
-            socket,
-            address,
-            file,
-        };
-        (url, bound)
+    pub(crate) fn into_bound(self) -> Bound {
+        Bound {
+            socket: self.socket,
+            address: self.address,
+            file: self.file,
+        }
     }
 
     /// The bytes of a datagram behind the header of the PROXY protocol that it has to begin with,

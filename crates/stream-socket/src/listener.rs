@@ -20,7 +20,7 @@ use crate::datagram::DatagramSocket;
 use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
-use crate::peers::{self, Dispatcher, PeerCounters, Peers};
+use crate::peers::{self, Dispatcher, Front, PeerCounters, Peers};
 use crate::stream::{PeerEnd, Stream};
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
@@ -163,11 +163,24 @@ impl Listener {
     /// # Errors
     ///
     /// At [`Stage::Parse`] for limits that can't be meant, at [`Stage::Socket`] when the system
-    /// has no descriptor left.
-    pub fn over(socket: DatagramSocket, options: &ListenOptions) -> Result<Self> {
-        let (url, bound) = socket.into_bound();
-        let options = accepting(&url, options)?;
-        Self::new(&url, &options, bound)
+    /// has no descriptor left. The socket comes back with it.
+    pub fn over(
+        socket: DatagramSocket,
+        options: &ListenOptions,
+    ) -> std::result::Result<Self, Box<(DatagramSocket, Error)>> {
+        let parts = accepting(socket.url(), options).and_then(|options| {
+            let parts = Parts::of(
+                socket.url(),
+                &options,
+                socket.owned_fd(),
+                socket.local_addr(),
+            );
+            Ok((parts?, options))
+        });
+        match parts {
+            Ok((parts, options)) => Ok(Self::of_parts(parts, &options, socket.into_bound())),
+            Err(error) => Err(Box::new((socket, error))),
+        }
     }
 
     /// Ends one direction or both: shutdown(2). To end reading lets accept fail, for all who share
@@ -182,29 +195,38 @@ impl Listener {
     }
 
     fn new(asked: &SocketUrl, options: &ListenOptions, bound: Bound) -> Result<Self> {
+        let parts = Parts::of(asked, options, &bound.socket, &bound.address)?;
+        Ok(Self::of_parts(parts, options, bound))
+    }
+
+    fn of_parts(parts: Parts, options: &ListenOptions, bound: Bound) -> Self {
         let Bound {
             socket,
             address,
             file,
         } = bound;
-        let url = Arc::new(SocketUrl::from_address(asked.transport(), &address)?);
-        let gate = Gate::new(options).map_err(|errno| failed(Stage::Socket, &url, errno))?;
-        let tls = Tls::new(&socket, &url, options)?;
-        let (socket, peers) = front(socket, &url, &address, options)?;
-        Ok(Self {
+        let url = parts.url;
+        let (socket, peers) = match parts.front {
+            Some(front) => {
+                let (dispatcher, face) = Dispatcher::new(socket, front, &url, &address, options);
+                (face, Some(Peers::new(dispatcher)))
+            }
+            None => (socket, None),
+        };
+        Self {
             socket,
             peers,
-            tls,
+            tls: parts.tls,
             url,
             options: options.clone(),
             address,
             file,
             ours: true,
-            gate,
+            gate: parts.gate,
             habit: Habit::default(),
             spans: RwLock::new(Spans::new(options)),
             reserve: reserve(options),
-        })
+        }
     }
 
     /// Listens, where it was bound with [`bind_only`](ListenOptions::bind_only); else it does so
@@ -505,18 +527,33 @@ fn accepting(url: &SocketUrl, options: &ListenOptions) -> Result<ListenOptions> 
     Ok(merged)
 }
 
-/// What is waited on to accept from a bound socket and, for datagrams, the peers behind it.
-fn front(
-    socket: OwnedFd,
-    url: &Arc<SocketUrl>,
-    address: &SocketAddress,
-    options: &ListenOptions,
-) -> Result<(OwnedFd, Option<Peers>)> {
-    if !url.transport().is_datagram() {
-        return Ok((socket, None));
+/// What a bound socket needs to become a listener, and can fail to get.
+struct Parts {
+    url: Arc<SocketUrl>,
+    gate: Option<Arc<Gate>>,
+    tls: OnceLock<Tls>,
+    /// Of datagrams.
+    front: Option<Front>,
+}
+
+impl Parts {
+    fn of(
+        asked: &SocketUrl,
+        options: &ListenOptions,
+        socket: &OwnedFd,
+        address: &SocketAddress,
+    ) -> Result<Self> {
+        let url = Arc::new(SocketUrl::from_address(asked.transport(), address)?);
+        let is_datagram = url.transport().is_datagram();
+        Ok(Self {
+            gate: Gate::new(options).map_err(|errno| failed(Stage::Socket, &url, errno))?,
+            tls: Tls::new(socket, &url, options)?,
+            front: is_datagram
+                .then(|| Front::of(socket, &url, address))
+                .transpose()?,
+            url,
+        })
     }
-    let (dispatcher, face) = Dispatcher::new(socket, url, address, options)?;
-    Ok((face, Some(Peers::new(dispatcher))))
 }
 
 /// The connections that come to a [`Listener`]: see [`Listener::incoming`].

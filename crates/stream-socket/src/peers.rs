@@ -105,17 +105,20 @@ enum Delivery {
     Done,
 }
 
-impl Dispatcher {
-    /// Takes charge of a bound socket; with it, the descriptor that is readable when
-    /// [`accept`](Self::accept) has something to do.
-    pub(crate) fn new(
-        socket: OwnedFd,
-        url: &Arc<SocketUrl>,
-        address: &SocketAddress,
-        options: &ListenOptions,
-    ) -> Result<(Arc<Self>, OwnedFd)> {
+/// What there has to be beside a socket for it to have peers.
+#[derive(Debug)]
+pub(crate) struct Front {
+    bell: Bell,
+    /// Readable when [`accept`](Dispatcher::accept) has something to do.
+    face: Epoll,
+    /// Bytes of the socket's receive buffer.
+    room: usize,
+}
+
+impl Front {
+    pub(crate) fn of(socket: &OwnedFd, url: &SocketUrl, address: &SocketAddress) -> Result<Self> {
         let unmade = |errno| failed(Stage::Socket, url, errno);
-        tell_local_address(&socket, address).map_err(unmade)?;
+        tell_local_address(socket, address).map_err(unmade)?;
         let bell = Bell::new().map_err(unmade)?;
         let face = Epoll::new().map_err(unmade)?;
         for descriptor in [socket.as_fd(), bell.as_fd()] {
@@ -123,6 +126,20 @@ impl Dispatcher {
                 .map_err(unmade)?;
         }
         let room = option::receive_buffer_size(socket.as_fd()).map_err(unmade)?;
+        Ok(Self { bell, face, room })
+    }
+}
+
+impl Dispatcher {
+    /// Takes charge of a bound socket; with it, the descriptor of its front.
+    pub(crate) fn new(
+        socket: OwnedFd,
+        front: Front,
+        url: &Arc<SocketUrl>,
+        address: &SocketAddress,
+        options: &ListenOptions,
+    ) -> (Arc<Self>, OwnedFd) {
+        let Front { bell, face, room } = front;
         let longest = if url.transport().is_unix() {
             UNIX_DATAGRAM
         } else {
@@ -152,7 +169,7 @@ impl Dispatcher {
                 counters: PeerCounters::default(),
             }),
         };
-        Ok((Arc::new(dispatcher), face.into()))
+        (Arc::new(dispatcher), face.into())
     }
 
     /// The next new peer, with the datagram that it sent. `None` when there is none, or when it is

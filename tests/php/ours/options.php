@@ -47,7 +47,24 @@ foreach ([1.5, -5, ['root']] as $owner) {
     listen(['unix_owner' => $owner, 'unix_unlink' => true], "unix://$path");
 }
 
-// An object is 1, of which no handler hears, who could change the context while it is read.
+// Of what is no such number PHP would make another: 660 of "0660", and 0 of most.
+$udp = fn (array $options) => stream_socket_server('udp://127.0.0.1:0', $number, $text, STREAM_SERVER_BIND,
+    stream_context_create(['socket' => $options]));
+foreach (['0660', 010000, true] as $mode) {
+    listen(['unix_mode' => $mode, 'unix_unlink' => true], "unix://$path");
+}
+foreach (['', 'abc', '7x', 1.5, INF, [], STDIN, 0, 32768] as $value) {
+    listen(['tcp_keepidle' => $value]);
+}
+$udp(['max_peers' => 0]);
+foreach ([0, NAN, 'abc', -1e30] as $value) {
+    $udp(['peer_idle_timeout' => $value]);
+}
+say(is_resource(listen(['tcp_keepidle' => '30', 'so_linger' => 4.0, 'tcp_keepcnt' => true, 'max_peers' => 0])));
+say(is_resource($udp(['peer_idle_timeout' => '1.5', 'max_peers' => '7'])), is_resource($udp(['peer_idle_timeout' => INF])));
+
+// Of an object's conversion no handler hears, who could change the context while it is read.
 set_error_handler(fn (int $level, string $text) => say($text));
-say(is_resource(listen(['so_linger' => new stdClass, 'peer_idle_timeout' => new stdClass])));
+listen(['so_linger' => new stdClass]);
+$udp(['peer_idle_timeout' => new stdClass]);
 restore_error_handler();

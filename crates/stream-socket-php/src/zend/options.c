@@ -19,22 +19,52 @@ void ss_options_begin(void)
 ZEND_TLS char owner[MAX_LENGTH_OF_LONG];
 ZEND_TLS char group[MAX_LENGTH_OF_LONG];
 
+/* Whether a value is a whole number: where PHP makes one of it, "0660" is 660, and much else 0. */
+static bool is_whole(const zval *value)
+{
+	zend_long whole;
+
+	switch (Z_TYPE_P(value)) {
+		case IS_LONG:
+		case IS_TRUE:
+		case IS_FALSE:
+			return true;
+		case IS_DOUBLE:
+			return (double) zend_dval_to_lval(Z_DVAL_P(value)) == Z_DVAL_P(value);
+		case IS_STRING:
+			return is_numeric_string(Z_STRVAL_P(value), Z_STRLEN_P(value), &whole, NULL, false) == IS_LONG;
+		default:
+			return false;
+	}
+}
+
 static ss_number integer(php_stream *stream, const char *name)
 {
 	zval *value = ss_context_option(stream, "socket", name);
-	ss_number number = {0, false};
+	ss_number number = {0};
 
 	if (value != NULL) {
 		number.value = ss_context_long(value);
 		number.given = true;
+		number.odd = !is_whole(value);
 	}
+	return number;
+}
+
+/* A mode, which text would say in octal. */
+static ss_number mode(php_stream *stream, const char *name)
+{
+	zval *value = ss_context_option(stream, "socket", name);
+	ss_number number = integer(stream, name);
+
+	number.odd |= value != NULL && Z_TYPE_P(value) != IS_LONG;
 	return number;
 }
 
 static ss_number truth(php_stream *stream, const char *name)
 {
 	zval *value = ss_context_option(stream, "socket", name);
-	ss_number number = {0, false};
+	ss_number number = {0};
 
 	if (value != NULL) {
 		number.value = zend_is_true(value);
@@ -51,16 +81,17 @@ static ss_number turned_on(php_stream *stream, const char *name)
 	return number;
 }
 
-/* Milliseconds of an option in seconds, which may be a float as PHP's other timeouts. */
-static ss_number milliseconds(php_stream *stream, const char *name)
+ss_number ss_milliseconds(zval *value)
 {
-	zval *value = ss_context_option(stream, "socket", name);
-	ss_number number = {0, false};
+	ss_number number = {0};
 
 	if (value != NULL) {
+		bool is_text = Z_TYPE_P(value) == IS_STRING;
 		double seconds = ss_context_double(value);
-		number.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
+		number.value = seconds >= 9e12 ? INT64_MAX : seconds >= 0.0 ? (int64_t) (seconds * 1000.0) : -1;
 		number.given = true;
+		number.odd = Z_TYPE_P(value) > IS_STRING || zend_isnan(seconds)
+			|| (is_text && !is_numeric_string(Z_STRVAL_P(value), Z_STRLEN_P(value), NULL, NULL, false));
 	}
 	return number;
 }
@@ -122,8 +153,8 @@ void ss_options_collect(php_stream *stream, ss_options *options, bool server)
 	options->max_connections_per_ip = integer(stream, "max_connections_per_ip");
 	options->close_when_full = truth(stream, "close_when_full");
 	options->max_peers = integer(stream, "max_peers");
-	options->peer_idle_timeout = milliseconds(stream, "peer_idle_timeout");
-	options->unix_mode = integer(stream, "unix_mode");
+	options->peer_idle_timeout = ss_milliseconds(ss_context_option(stream, "socket", "peer_idle_timeout"));
+	options->unix_mode = mode(stream, "unix_mode");
 	options->unix_unlink = truth(stream, "unix_unlink");
 	name_or_number(stream, "unix_owner", owner, &options->unix_owner, &options->unix_owner_length);
 	name_or_number(stream, "unix_group", group, &options->unix_group, &options->unix_group_length);

@@ -65,11 +65,7 @@ void ss_proxy_collect(php_stream *stream, ss_options *options)
 		options->proxy_from = ZSTR_VAL(networks);
 		options->proxy_from_length = ZSTR_LEN(networks);
 	}
-	if (timeout != NULL) {
-		double seconds = ss_context_double(timeout);
-		options->proxy_timeout.value = seconds >= 9e12 ? INT64_MAX : (int64_t) (seconds * 1000.0);
-		options->proxy_timeout.given = true;
-	}
+	options->proxy_timeout = ss_milliseconds(timeout);
 }
 
 bool ss_shakes_hands(const ss_socket *socket)

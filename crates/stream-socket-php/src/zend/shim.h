@@ -12,6 +12,8 @@ enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG, SS_MPTCP, SS_VSOCK, SS_FD, 
 typedef struct {
 	int64_t value;
 	bool given;
+	/* It was something else, of which PHP has made a number. */
+	bool odd;
 } ss_number;
 
 /* What the context's `socket` section says, converted by PHP's rules. Strings are borrowed. */
@@ -241,6 +243,8 @@ zval *ss_context_option(php_stream *stream, const char *section, const char *nam
  * context while texts of it are borrowed. */
 zend_long ss_context_long(zval *value);
 double ss_context_double(zval *value);
+/* Milliseconds of an option in seconds, which may be a float as PHP's other timeouts. */
+ss_number ss_milliseconds(zval *value);
 /* Has a stream of ours a context that nobody else has. */
 void ss_context_own(php_stream *stream);
 

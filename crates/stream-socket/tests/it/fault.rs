@@ -16,7 +16,7 @@ use stream_socket::simulation::{Call, Fault, Plan, calls};
 use stream_socket::{ConnectOptions, Error, ListenOptions, Listener, Stage, Stream};
 
 use crate::support::child::{self, Surroundings};
-use crate::support::{connect, listen};
+use crate::support::{connect, listen, receive_on};
 use operations::{LATER, OPERATIONS, Operation};
 
 fn unwrapped(error: std::io::Error) -> Error {
@@ -231,6 +231,17 @@ fn without_descriptors_the_connection_stays_in_the_backlog() {
     client.write_all(b"still here").unwrap();
     let mut served = listener.accept(Some(Duration::ZERO)).unwrap();
     assert_eq!(served.read(&mut [0; 99]).unwrap(), 10);
+}
+
+#[test]
+fn without_descriptors_a_socket_of_datagrams_goes_on_as_it_was() {
+    let socket = receive_on("udp://127.0.0.1:0");
+    let mut client = connect(socket.url());
+    client.write_all(b"still here").unwrap();
+    let plan = Plan::new([(Call::Watch, Fault::Errno(libc::EMFILE))]);
+    let (socket, error) = *Listener::over(socket, &ListenOptions::default()).unwrap_err();
+    assert_eq!((error.errno(), plan.left()), (Some(libc::EMFILE), 0));
+    assert_eq!(socket.recv_from(&mut [0; 99]).unwrap().length, 10);
 }
 
 #[test]
