@@ -11,6 +11,7 @@
 
 mod bench;
 mod debian;
+mod parallel;
 mod php;
 mod shell;
 mod soak;

@@ -12,6 +12,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use crate::parallel::on_each_processor;
+
 /// How long output may stay open and silent after its command has ended.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -181,6 +183,28 @@ impl Shell {
         } else {
             Err(Trouble::Failed(format!("`{text}`: {status}")))
         }
+    }
+
+    /// As [`Shell::run`] of each, as many at a time as there are processors: all run to their end,
+    /// and the log has what one said, whole, before what the next did.
+    pub(crate) fn run_together(&mut self, commands: Vec<Command>) -> Result<(), Trouble> {
+        let ended = on_each_processor(commands, |mut command| {
+            let output = command.stdin(Stdio::null()).output();
+            (command_line(&command), output)
+        });
+        let mut result = Ok(());
+        for (text, output) in ended {
+            let said = |why: String| Trouble::Failed(format!("`{text}`: {why}"));
+            self.record(&format!("$ {text}"))?;
+            let output = output.map_err(|error| said(error.to_string()))?;
+            for stream in [&output.stdout, &output.stderr] {
+                self.record(String::from_utf8_lossy(stream).trim_end())?;
+            }
+            if !output.status.success() {
+                result = result.and(Err(said(output.status.to_string())));
+            }
+        }
+        result
     }
 
     /// Runs a command that only asks: whether it succeeded, and what it said.
@@ -364,6 +388,20 @@ mod tests {
             panic!("exit 3 passed")
         };
         assert_eq!(reason, "`sh -c exit 3`: exit status: 3");
+    }
+
+    #[test]
+    fn of_commands_together_all_run_and_the_one_that_failed_is_named() {
+        let mut shell = shell("together");
+        let commands = ["echo one", "echo two; exit 3", "echo three"].map(|text| sh(&shell, text));
+        let Err(Trouble::Failed(reason)) = shell.run_together(commands.into()) else {
+            panic!("exit 3 passed")
+        };
+        assert_eq!(reason, "`sh -c echo two; exit 3`: exit status: 3");
+        let findings = shell.findings();
+        for line in ["one", "two", "three"] {
+            assert!(findings.iter().any(|found| found == line), "{findings:?}");
+        }
     }
 
     #[test]

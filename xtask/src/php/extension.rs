@@ -29,10 +29,7 @@ pub(super) fn build_for(
     let mut command = cargo_build(shell);
     command.env("PHP_CONFIG", config);
     shell.run(command)?;
-    let kept = folder.join("stream_socket.so");
-    fs::copy(built(shell), &kept)
-        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", kept.display())))?;
-    Ok(kept)
+    kept(&built(shell), folder, "stream_socket.so")
 }
 
 fn cargo_build(shell: &Shell) -> Command {
@@ -45,15 +42,22 @@ fn built(shell: &Shell) -> PathBuf {
         .join("release/libstream_socket_php.so")
 }
 
-/// Builds it with what tests alone need, and with the names of lines.
+/// Builds it with what tests alone need, and with the names of lines: a copy, in whose place nobody
+/// puts a build without.
 pub(super) fn build_simulated(shell: &mut Shell) -> Result<PathBuf, Trouble> {
-    let target = shell.target_folder().join("php-simulation");
     let mut command = shell.cargo(&["build", "-p", "stream-socket-php"]);
-    command
-        .args(["--features", "simulation", "--target-dir"])
-        .arg(&target);
+    command.args(["--features", "simulation"]);
     shell.run(command)?;
-    Ok(target.join("debug/libstream_socket_php.so"))
+    let library = "libstream_socket_php.so";
+    let built = shell.target_folder().join("debug").join(library);
+    kept(&built, &shell.target_folder().join("xtask"), library)
+}
+
+fn kept(built: &Path, folder: &Path, name: &str) -> Result<PathBuf, Trouble> {
+    let kept = folder.join(name);
+    fs::copy(built, &kept)
+        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", kept.display())))?;
+    Ok(kept)
 }
 
 /// The value of `PHP_INI_SCAN_DIR` that loads it beside what PHP loads anyway.

@@ -2,13 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::num::NonZero;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::{io, thread};
 
 use super::extension;
+use crate::parallel::on_each_processor;
 use crate::shell::{Shell, Trouble};
 
 const FOLDERS: [&str; 5] = ["same", "differ", "ours", "serve", CLIENTS];
@@ -78,22 +77,11 @@ pub(crate) fn step(shell: &mut Shell) -> Result<(), Trouble> {
 /// The words of each run that was not sound, and what was said in it. valgrind runs a process's
 /// threads one at a time, so that each processor takes a run of its own.
 fn findings(runs: Vec<Run>) -> Vec<(String, String)> {
-    let runs = Mutex::new(runs.into_iter());
-    let found = Mutex::new(Vec::new());
-    let take = || runs.lock().ok().and_then(|mut runs| runs.next());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(|| {
-                while let Some(run) = take() {
-                    let said = finding(run.command, &run.folder, run.case.code);
-                    if let (Some(said), Ok(mut found)) = (said, found.lock()) {
-                        found.push((run.case.words.join(" "), said));
-                    }
-                }
-            });
-        }
+    let found = on_each_processor(runs, |run| {
+        let said = finding(run.command, &run.folder, run.case.code)?;
+        Some((run.case.words.join(" "), said))
     });
-    found.into_inner().unwrap_or_default()
+    found.into_iter().flatten().collect()
 }
 
 fn scripts(root: &Path) -> Vec<Case> {

@@ -1,11 +1,14 @@
 //! The steps of `cargo xtask test`, in the order in which they run: cheap and telling ones first.
 //!
 //! All share one target folder, and what one step compiled the next uses: `features` checks with
-//! clippy as `clippy` does, `doc` reads the same metadata. Only `release` and `fuzz`, which compile
-//! with other settings, pay again.
+//! clippy as `clippy` does, `doc` reads the same metadata, and the lock files of bench/ and fuzz/
+//! have the dependencies of the main one. Only what is compiled with other settings, `release` and
+//! the targets of `fuzz`, pays again. `phpize` comes behind `phpt`: it says which PHP it builds
+//! for, and for that cargo builds the extension once more.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::shell::{Shell, Trouble, tells_of_tests};
 use crate::{php, tools};
@@ -77,14 +80,14 @@ pub(super) const STEPS: &[Step] = &[
     ),
     step("release", "the command as users build it", release),
     step(
-        "phpize",
-        "the extension by PHP's own tools, as PIE builds it",
-        php::phpize_step,
-    ),
-    step(
         "phpt",
         "PHP's own tests of stream sockets, with the extension",
         php::phpt_step,
+    ),
+    step(
+        "phpize",
+        "the extension by PHP's own tools, as PIE builds it",
+        php::phpize_step,
     ),
     step(
         "memory",
@@ -224,11 +227,10 @@ fn advisories(shell: &mut Shell) -> Result<(), Trouble> {
 
 fn peers(shell: &mut Shell) -> Result<(), Trouble> {
     tools::ensure_component(shell, "clippy", "clippy")?;
-    let target = shell.target_folder().join("bench");
     for words in [&["clippy", "--all-targets"][..], &["test"]] {
         let mut command = shell.cargo(words);
         command.args(["--locked", "--manifest-path", BENCH_MANIFEST]);
-        command.arg("--target-dir").arg(&target);
+        command.arg("--target-dir").arg(shell.target_folder());
         if words.contains(&"clippy") {
             command.args(["--", "-D", "warnings"]);
         }
@@ -240,6 +242,7 @@ fn peers(shell: &mut Shell) -> Result<(), Trouble> {
 fn fuzz(shell: &mut Shell) -> Result<(), Trouble> {
     tools::ensure_component(shell, "clippy", "clippy")?;
     let mut lints = shell.cargo(&["clippy", "--manifest-path", FUZZ_MANIFEST]);
+    lints.arg("--target-dir").arg(shell.target_folder());
     lints.args(["--", "-D", "warnings"]);
     shell.run(lints)?;
     tools::require_nightly(shell)?;
@@ -251,13 +254,14 @@ fn fuzz(shell: &mut Shell) -> Result<(), Trouble> {
         return Err(Trouble::Failed("`cargo fuzz list` names no target".into()));
     }
     shell.run(shell.nightly_cargo(&["fuzz", "build"]))?;
-    for target in targets {
-        fuzz_target(shell, target)?;
-    }
-    Ok(())
+    let commands: Result<Vec<Command>, Trouble> = targets
+        .iter()
+        .map(|target| fuzz_target(shell, target))
+        .collect();
+    shell.run_together(commands?)
 }
 
-fn fuzz_target(shell: &mut Shell, target: &str) -> Result<(), Trouble> {
+fn fuzz_target(shell: &Shell, target: &str) -> Result<Command, Trouble> {
     let folder = shell.root().join("fuzz");
     let (corpus, seeds) = (
         folder.join("corpus").join(target),
@@ -273,7 +277,7 @@ fn fuzz_target(shell: &mut Shell, target: &str) -> Result<(), Trouble> {
     }
     // An input that takes five seconds is a finding too.
     command.args(["--", "-max_total_time=10", "-timeout=5"]);
-    shell.run(command)
+    Ok(command)
 }
 
 fn read(path: &Path) -> Result<String, Trouble> {

@@ -1,7 +1,8 @@
 //! What the extension does when it is itself at fault, and when PHP leaves it in the middle.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::LazyLock;
 
@@ -11,13 +12,13 @@ const FAULT: &str = "Error: stream_socket: a fault of the extension: simulated";
 /// More calls than the script makes.
 const MOST_CALLS: u32 = 300;
 
-/// A build in which a call panics that is chosen by its number.
+/// A build in which a call panics that is chosen by its number: a copy, in whose place nobody puts
+/// a build without.
 static SIMULATED: LazyLock<PathBuf> = LazyLock::new(|| {
-    built(
-        &["--features", "simulation"],
-        "php-simulation",
-        "debug/libstream_socket_php.so",
-    )
+    let library = "debug/libstream_socket_php.so";
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulated.so");
+    fs::copy(built(&["--features", "simulation"], library), &kept).unwrap();
+    kept
 });
 
 fn text(output: &Output) -> String {

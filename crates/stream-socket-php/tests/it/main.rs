@@ -40,16 +40,15 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 /// The extension as users build it. Cargo builds no cdylib for tests.
 static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
     env::var_os("PHP_EXTENSION").map_or_else(
-        || built(&["--release"], "", "release/libstream_socket_php.so"),
+        || built(&["--release"], "release/libstream_socket_php.so"),
         PathBuf::from,
     )
 });
 
-/// Builds it for the `php` of the `PATH`, in a folder of the target folder.
-fn built(words: &[&str], folder: &str, library: &str) -> PathBuf {
+/// Builds it for the `php` of the `PATH`; where it is in the target folder is known.
+fn built(words: &[&str], library: &str) -> PathBuf {
     assert!(env::var_os("PHP").is_none(), "$PHP needs $PHP_EXTENSION");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let target = target.join(folder);
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "stream-socket-php"])
         .args(words)
