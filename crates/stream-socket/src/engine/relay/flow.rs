@@ -102,7 +102,9 @@ impl Flow {
             return Ok(self.held.is_some());
         }
         from.ready.readable = true;
-        match from.stream.read(&mut turn.buffer()[..LARGE]) {
+        let read = from.stream.read(&mut turn.buffer()[..LARGE]);
+        from.refuse_descriptors()?;
+        match read {
             // That is read again when there is one.
             Ok(0) => {}
             Ok(length) => {
