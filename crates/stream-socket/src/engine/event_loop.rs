@@ -98,7 +98,7 @@ impl<T: Task> Engine<T> {
             post: Post::default(),
             handshakes: Crowd::numbered_from(0),
             parked: VecDeque::new(),
-            buffer: vec![0; BUFFER].into(),
+            buffer: vec![0; 2 * BUFFER].into(),
             pipes: Pipes::default(),
             draining: false,
             generation: fork::generation(),

@@ -1,8 +1,8 @@
 //! A relay: what one stream receives, another one sends, both ways.
 //!
 //! Nothing is held for a connection that is idle, and at most one buffer, one pipe, or 128 KiB that
-//! TLS has decrypted for each direction whose receiver has stalled: then nothing more is read from
-//! the sender.
+//! TLS has decrypted, or encrypted, for each direction whose receiver has stalled: then nothing
+//! more is read from the sender.
 
 mod end;
 mod flow;

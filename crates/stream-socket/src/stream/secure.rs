@@ -68,6 +68,10 @@ impl Secure {
         self.session.write(self.socket.as_fd(), bytes, rest)
     }
 
+    pub(super) fn take(&mut self, bytes: &[u8], rest: &mut ReadBuffer) -> Result<(), Hindrance> {
+        self.session.take(self.socket.as_fd(), bytes, rest)
+    }
+
     pub(super) fn cut(&mut self) {
         self.session.cut();
     }

@@ -329,6 +329,22 @@ impl Stream {
         }
     }
 
+    /// Encrypts all of these, without waiting or sending: that the next
+    /// [`flush`](io::Write::flush) does. The stream carries TLS, and its handshake is finished.
+    pub(crate) fn take_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (Some(secure), buffer) = (self.source.secure_mut(), &mut self.buffer) else {
+            return Ok(());
+        };
+        self.timed_out = None;
+        match secure.take(bytes, buffer) {
+            Ok(()) => {
+                self.sent += bytes.len() as u64;
+                Ok(())
+            }
+            Err(hindrance) => Err(self.halted(hindrance.into(), Limit::Write).into()),
+        }
+    }
+
     fn encrypt(
         &mut self,
         patience: &mut Patience,

@@ -132,6 +132,7 @@ none! {
     read_in_place(socket: BorrowedFd<'_>) -> Attempt<Pieces>;
     read(socket: BorrowedFd<'_>, target: &mut [u8], rest: &mut ReadBuffer) -> Attempt<usize>;
     write(socket: BorrowedFd<'_>, bytes: &[u8], rest: &mut ReadBuffer) -> Attempt<usize>;
+    take(socket: BorrowedFd<'_>, bytes: &[u8], rest: &mut ReadBuffer) -> Attempt<()>;
     close(socket: BorrowedFd<'_>, rest: &mut ReadBuffer) -> Attempt<()>;
     flush(socket: BorrowedFd<'_>) -> Attempt<()>;
     cut() -> ();

@@ -185,6 +185,23 @@ impl End {
         }
     }
 
+    /// Whether it can [take](Self::take) more than can be sent.
+    pub(super) fn takes_all(&self) -> bool {
+        self.stream.is_secure() && !self.stream.is_handshaking()
+    }
+
+    /// Has TLS encrypt all of these, to be [sent](Self::send_taken).
+    pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let taken = self.stream.take_whole(bytes);
+        self.looked_at(taken)
+    }
+
+    /// Sends what TLS has encrypted; it would block as long as some of that is left.
+    pub(super) fn send_taken(&mut self) -> io::Result<()> {
+        let sent = self.stream.flush();
+        self.looked_at(sent)
+    }
+
     /// Writes the pieces from there on.
     pub(super) fn write_pieces(&mut self, pieces: &Pieces, from: usize) -> io::Result<usize> {
         let written = self.stream.write_pieces(pieces, from);
@@ -199,7 +216,7 @@ impl End {
 
     /// The system tells once that a connection is broken, and then reads an end. After EPIPE that
     /// end is a true one: what the peer had to say came before.
-    fn looked_at(&mut self, result: io::Result<usize>) -> io::Result<usize> {
+    fn looked_at<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         match &result {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 (self.ready.writable, self.was_full) = (false, true);

@@ -41,6 +41,8 @@ struct Held {
 enum Content {
     Bytes(Box<[u8]>, usize),
     Pipe(Loan),
+    /// So many bytes that the receiver's TLS has encrypted, and not sent all of.
+    Taken(usize),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +190,12 @@ impl Flow {
     }
 
     fn copy(&mut self, from: &mut End, to: &mut End, turn: &mut Turn<'_>) -> Result<Step, Fault> {
-        let read = from.stream.read(turn.buffer());
+        let buffer = if self.large >= BULK && to.takes_all() {
+            turn.double_buffer()
+        } else {
+            turn.buffer()
+        };
+        let read = from.stream.read(buffer);
         from.refuse_descriptors().map_err(Fault::Sender)?;
         match read {
             Ok(0) if from.is_at_end().map_err(Fault::Sender)? => {
@@ -196,12 +203,12 @@ impl Flow {
                 Ok(Step::Moved)
             }
             Ok(length) if from.has_a_rest_for(to) => {
-                let mut whole = turn.buffer()[..length].to_vec();
+                let mut whole = buffer[..length].to_vec();
                 whole.extend(from.stream.take_buffered());
                 self.send(to, &whole, false)?;
                 Ok(Step::Moved)
             }
-            Ok(length) => self.pass_on(length, from, to, turn.buffer()),
+            Ok(length) => self.pass_on(length, from, to, buffer),
             Err(error) if from.would_block(&error) => Ok(Step::Blocked),
             // There may be a datagram behind the message of one that was lost.
             Err(error) if from.is_passing(&error) => Ok(Step::Moved),
@@ -243,6 +250,10 @@ impl Flow {
 
     /// Sends what has just been received, and holds what can't be sent.
     fn send(&mut self, to: &mut End, bytes: &[u8], ends: bool) -> Result<(), Fault> {
+        if to.takes_all() && !bytes.is_empty() {
+            to.take(bytes).map_err(Fault::Receiver)?;
+            return self.send_taken(to, bytes.len());
+        }
         let mut at = 0;
         // An empty datagram is sent as well.
         while at < bytes.len() || (at == 0 && to.stream.transport().is_datagram()) {
@@ -260,6 +271,18 @@ impl Flow {
             if bytes.is_empty() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Sends so many bytes that the receiver's TLS has taken; what can't be sent, TLS holds.
+    fn send_taken(&mut self, to: &mut End, length: usize) -> Result<(), Fault> {
+        match to.send_taken() {
+            Ok(()) => self.sent += length as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.hold(Content::Taken(length), to);
+            }
+            Err(error) => return Err(Fault::Receiver(error)),
         }
         Ok(())
     }
@@ -366,6 +389,7 @@ impl Flow {
             let sent = match &mut held.content {
                 Content::Bytes(bytes, at) => to.write(&bytes[*at..], false),
                 Content::Pipe(loan) => to.drain(&mut loan.pipe),
+                Content::Taken(length) => to.send_taken().map(|()| *length),
             };
             match sent {
                 Ok(length) => self.has_sent(length, turn),
@@ -387,6 +411,7 @@ impl Flow {
                 *at >= bytes.len()
             }
             Content::Pipe(loan) => loan.pipe.is_empty(),
+            Content::Taken(_) => true,
         };
         if let Some(Content::Pipe(loan)) = self.held.take_if(is_gone).map(|held| held.content) {
             turn.pipes.give_back(loan);

@@ -325,15 +325,27 @@ impl Session {
             return Err(Hindrance::Blocked(Events::WRITE));
         }
         let chunk = &bytes[..bytes.len().min(CHUNK)];
-        let mut sink = Sink::new(&mut [], rest);
-        if self.has_closed || !self.advance(socket, &mut sink, Output::Data(chunk))? {
-            return Err(Hindrance::System(Errno::PIPE));
-        }
+        self.take(socket, chunk, rest)?;
         match self.flush(socket) {
             Ok(()) => Ok(chunk.len()),
             Err(Hindrance::Blocked(_)) => Ok(self.cut_short(chunk)),
             Err(hindrance) => Err(hindrance),
         }
+    }
+
+    /// Encrypts all of it, which goes with the next [`flush`](Self::flush).
+    pub(crate) fn take(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        bytes: &[u8],
+        rest: &mut ReadBuffer,
+    ) -> Result<(), Hindrance> {
+        self.process = fork::generation();
+        let mut sink = Sink::new(&mut [], rest);
+        if self.has_closed || !self.advance(socket, &mut sink, Output::Data(bytes))? {
+            return Err(Hindrance::System(Errno::PIPE));
+        }
+        Ok(())
     }
 
     /// How much of what was just encrypted is to be reported, where the socket took only a part.

@@ -1,5 +1,5 @@
-//! Relays from TLS to a target without: what is decrypted is sent from where that was done, once
-//! there is much of it.
+//! Relays between TLS and a target without: what is decrypted is sent from where that was done,
+//! once there is much of it; what is encrypted is held as that where it can't be sent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
@@ -29,7 +29,9 @@ fn relayed<T: Send>(
     let url = listener.url().clone();
     let (mut engine, endings) = turned_for(Arc::new(listener), target, SOON);
     thread::scope(|scope| {
-        scope.spawn(|| send(patient(Stream::connect(&url, &trusting()).unwrap())));
+        let mut options = trusting();
+        options.tls.peer_name = Some("localhost".to_owned());
+        scope.spawn(move || send(patient(Stream::connect(&url, &options).unwrap())));
         let received = scope.spawn(receive);
         let ending = loop {
             engine.turn(Some(SHORT)).unwrap();
@@ -83,6 +85,47 @@ fn what_is_decrypted_in_place_arrives_as_it_was_sent() {
             assert!(got == content, "{lengths:?} over {version}: {}", got.len());
             assert_eq!((up, down), (BULK as u64, 0));
         }
+    }
+}
+
+/// A unix socket takes less than one read brings, so that TLS has to hold the rest.
+#[test]
+fn what_is_encrypted_arrives_as_it_was_sent() {
+    let content = noise(BULK, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("tls+unix://{}/relay", folder.path().display());
+    for (lengths, reads) in [
+        (&[256 * 1024][..], 100_000),
+        (&[16_384, 1, 40_000, 5, 300, 70_000], 3_000),
+        (&[200_000, 200_000, 100, 100, 100, 100], 60_000),
+    ] {
+        let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("tcp://{}", backend.local_addr().unwrap());
+        let receive = |mut client: Stream| {
+            let (mut got, mut buffer) = (Vec::new(), vec![0; reads]);
+            loop {
+                match client.read(&mut buffer).unwrap() {
+                    0 => break,
+                    length => got.extend_from_slice(&buffer[..length]),
+                }
+            }
+            assert!(got == content, "{lengths:?}: {}", got.len());
+        };
+        let send = || {
+            let (mut target, _) = backend.accept().unwrap();
+            target.set_write_timeout(Some(SOON)).unwrap();
+            let mut rest = &content[..];
+            for length in lengths.iter().cycle() {
+                let (now, later) = rest.split_at(rest.len().min(*length));
+                target.write_all(now).unwrap();
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        };
+        let ((), (up, down, _)) = relayed(&url, &target, receive, send);
+        assert_eq!((up, down), (0, BULK as u64), "{lengths:?}");
     }
 }
 
