@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stream_socket::{Batch, ConnectOptions, ListenOptions, Listener, ProxyVersion, Stage, Stream};
 
+use crate::relay::{SHORT, SOON};
 use crate::support::{PATIENCE, assert_error, listen, patient, receive_on, until};
 
 const PROXIED: &str = "udp://127.0.0.1:0?proxy_protocol=required&proxy_from=127.0.0.1";
@@ -197,4 +198,28 @@ fn a_socket_of_datagrams_takes_headers_off_by_hand() {
         }
         assert_eq!(believed, expected);
     }
+}
+
+#[test]
+fn what_a_header_makes_too_long_is_not_told_as_sent() {
+    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}?send_proxy=v2", target.local_addr().unwrap());
+    let listener = crate::engine::listener("udp://127.0.0.1:0?peer_idle_timeout=300ms");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(listener.local_addr().to_string()).unwrap();
+    let (mut engine, endings) = crate::relay::turned_for(listener, &url, SOON);
+    client.send(&[0; 65_507]).unwrap();
+    client.send(b"short").unwrap();
+    let begun = Instant::now();
+    let ending = loop {
+        engine.turn(Some(SHORT)).unwrap();
+        match endings.try_recv() {
+            Ok(ending) => break ending,
+            Err(_) => assert!(begun.elapsed() < SOON),
+        }
+    };
+    assert_eq!(ending, (5, 0, "idle for too long".to_owned()));
+    let mut buffer = [0; 64];
+    let length = target.recv(&mut buffer).unwrap();
+    assert!(buffer[..length].ends_with(b"short"));
 }

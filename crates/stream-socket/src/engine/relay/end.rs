@@ -172,17 +172,17 @@ impl End {
         would_block
     }
 
-    /// Writes without waiting; `ends` says that the end follows at once. Datagrams that can't be
-    /// delivered now are lost, as datagrams are.
+    /// Writes without waiting; `ends` says that the end follows at once.
     pub(super) fn write(&mut self, bytes: &[u8], ends: bool) -> io::Result<usize> {
-        let written = match ends {
+        let mut written = match ends {
             true => self.stream.write_last(bytes),
             false => self.stream.write(bytes),
         };
-        match written {
-            Err(error) if self.is_passing(&error) => Ok(bytes.len()),
-            result => self.looked_at(result),
+        if written.as_ref().is_err_and(|error| self.is_passing(error)) {
+            // It may have been told of the last datagram, and this one has not been tried.
+            written = self.stream.write(bytes);
         }
+        self.looked_at(written)
     }
 
     /// Whether it can [take](Self::take) more than can be sent.

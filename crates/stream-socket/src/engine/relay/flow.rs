@@ -266,6 +266,8 @@ impl Flow {
                     self.hold(Content::Bytes(bytes[at..].into(), 0), to);
                     break;
                 }
+                // It is lost, as datagrams are.
+                Err(error) if to.is_passing(&error) => break,
                 Err(error) => return Err(Fault::Receiver(error)),
             }
             if bytes.is_empty() {
@@ -397,6 +399,7 @@ impl Flow {
                     held.queued = to.stream.bytes_queued();
                     return Ok(false);
                 }
+                Err(error) if to.is_passing(&error) => self.held = None,
                 Err(error) => return Err(Fault::Receiver(error)),
             }
         }
