@@ -152,8 +152,16 @@ fn clippy(shell: &mut Shell) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Crowds of peers take more descriptors than the 1,024 that a login has.
+const MANY_DESCRIPTORS: &str = "\
+    ulimit -S -n 20000 2>/dev/null || ulimit -n 20000 2>/dev/null || ulimit -S -n $(ulimit -H -n); \
+    exec \"$@\"";
+
 fn test(shell: &mut Shell) -> Result<(), Trouble> {
-    let mut command = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let cargo = shell.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut command = shell.command("sh");
+    command.args(["-c", MANY_DESCRIPTORS, "sh"]);
+    command.arg(cargo.get_program()).args(cargo.get_args());
     match php::frameworks::fetch(shell) {
         Ok(()) => _ = command.env("PHP_FRAMEWORKS", php::frameworks::folder(shell)),
         Err(trouble) => {

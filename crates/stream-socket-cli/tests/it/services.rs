@@ -44,7 +44,9 @@ fn daytime_over_udp_answers_an_empty_datagram() {
     let server = Server::start("udp://127.0.0.1:0 daytime");
     for client in [
         "echo | nc.openbsd -u -w1 127.0.0.1 $PORT",
-        "{ echo; sleep 0.5; } | ncat -u 127.0.0.1 $PORT",
+        // It ends with its input, before the answer is there.
+        "coproc NCAT { exec ncat -u 127.0.0.1 $PORT; }
+            echo >&${NCAT[1]}; head -n 1 <&${NCAT[0]}; kill $NCAT_PID",
         "echo | socat -t1 - UDP:127.0.0.1:$PORT",
         "php -n -r '$s = stream_socket_client(\"udp://127.0.0.1:$argv[1]\");
             fwrite($s, \"\\n\"); echo fread($s, 1024);' $PORT",

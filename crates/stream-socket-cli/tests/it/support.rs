@@ -48,6 +48,7 @@ impl Server {
     pub(crate) fn start_command(mut command: Command, urls: usize) -> Self {
         let mut child = command
             .env("TZ", "UTC")
+            .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -288,6 +289,8 @@ impl Script {
             ])
             .env("BIN", BINARY)
             .env("TZ", "UTC")
+            // bash warns of a locale that is not installed.
+            .env("LC_ALL", "C.UTF-8")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
