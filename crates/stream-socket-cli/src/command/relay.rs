@@ -1,6 +1,9 @@
 //! `stream-socket relay`.
 
 use std::fmt::Write;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
 
 use stream_socket::engine::raise_descriptor_limit;
 use stream_socket::{Listener, Port, SocketUrl, Target};
@@ -16,18 +19,22 @@ use crate::{notify, options, output};
 
 const PEERS: &str = "--max-peers and --peer-idle-timeout limit those";
 
-/// The system chooses a port to listen on, and none to connect to.
-fn refuse_port_0(target: &SocketUrl) -> Result<(), Failure> {
-    let port = match target.target() {
-        Target::Inet { port, .. } => Some(port),
-        _ => None,
+/// What no client could be passed on to. The system chooses a port to listen on, and none to connect
+/// to; a descriptor is taken for the one client that it is for, and only looked at now.
+fn refuse_no_target(target: &SocketUrl) -> Result<(), Failure> {
+    let why = match target.target() {
+        Target::Inet {
+            port: Port::Number(0),
+            ..
+        } => "nobody listens on port 0",
+        Target::Descriptor(number) => match fs::metadata(format!("/proc/self/fd/{number}")) {
+            Ok(file) if !file.file_type().is_socket() => "it is no socket",
+            Err(error) if error.kind() == ErrorKind::NotFound => "it is not open",
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
     };
-    match port {
-        Some(Port::Number(0)) => Err(Failure::Usage(format!(
-            "{target} is no target: nobody listens on port 0"
-        ))),
-        _ => Ok(()),
-    }
+    Err(Failure::Usage(format!("{target} is no target: {why}")))
 }
 
 /// Binds, says so, and relays until a signal ends it.
@@ -36,7 +43,7 @@ pub(super) fn run(arguments: &RelayArguments) -> Result<(), Failure> {
         tracing::warn!("{error}");
     }
     let RelayArguments { listen, target, .. } = arguments;
-    refuse_port_0(target)?;
+    refuse_no_target(target)?;
     let places = Place::all(std::slice::from_ref(listen))?;
     let (listening, connecting) = options::relaying(&places, target, &arguments.flags)?;
     let mut connecting = options::merged_connecting(target, &connecting)?;

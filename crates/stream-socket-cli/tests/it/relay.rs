@@ -387,6 +387,14 @@ fn what_makes_no_sense_is_refused() {
             "tcp://localhost:0 is no target: nobody listens on port 0",
         ),
         (
+            "tcp://127.0.0.1:0 fd://99",
+            "fd://99 is no target: it is not open",
+        ),
+        (
+            "tcp://127.0.0.1:0 fd://4 4</dev/null",
+            "fd://4 is no target: it is no socket",
+        ),
+        (
             "unix://@relayed-to-itself unix://@relayed-to-itself",
             "unix://@relayed-to-itself leads back to unix://@relayed-to-itself: each connection \
              would bring about another",
