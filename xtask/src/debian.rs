@@ -59,7 +59,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "php-curl",
         program: "php:curl",
-        steps: &["test"],
+        steps: &["test", "memory"],
         why: "PHP's own curl, as a client of a server in PHP",
     },
     Package {

@@ -7,7 +7,7 @@ require __DIR__ . '/../certificate.php';
 /** Files with a certificate for a name and with its key, gone when the script is. */
 function identity(string $common_name, ?string $passphrase = null, array $key = KEY): array
 {
-    $key = openssl_pkey_new($key);
+    $key = new_key($key);
     $request = openssl_csr_new(['commonName' => $common_name], $key);
     openssl_x509_export(openssl_csr_sign($request, null, $key, 1), $certificate);
     openssl_pkey_export($key, $secret, $passphrase);
@@ -40,7 +40,7 @@ function seen(array $server_options, array $client_options): string
             file_put_contents($file, 'refused');
         }
     });
-    @stream_socket_accept($server, 1);
+    @stream_socket_accept($server, 60);
     pcntl_waitpid($child, $status);
     $seen = file_get_contents($file);
     unlink($file);

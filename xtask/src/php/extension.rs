@@ -64,15 +64,29 @@ fn kept(built: &Path, folder: &Path, name: &str) -> Result<PathBuf, Trouble> {
 ///
 /// The command line's `-d extension=` would not reach PHP processes that a script starts.
 pub(super) fn scanned_folder(shell: &Shell, library: &Path) -> Result<String, Trouble> {
-    let folder = shell.target_folder().join("xtask/php-settings");
-    let file = folder.join("stream_socket.ini");
-    let text = setting(library);
-    fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(&file, text))
-        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", file.display())))?;
+    let folder = settings_folder(shell, "php-settings", &setting(library))?;
     // Before the colon stands what is scanned already: nothing is what PHP was built with.
     let before = env::var("PHP_INI_SCAN_DIR").unwrap_or_default();
     Ok(format!("{before}:{}", folder.display()))
+}
+
+/// The same, with no more of PHP's own modules than the scripts of `tests/php` use: to load all
+/// takes valgrind as long as many a script does.
+pub(super) fn spare_folder(shell: &Shell, library: &Path) -> Result<String, Trouble> {
+    let modules = ["ctype", "curl", "posix", "sockets"];
+    let mut text = String::from_iter(modules.map(|module| setting(Path::new(module))));
+    text += &setting(library);
+    let folder = settings_folder(shell, "php-spare-settings", &text)?;
+    Ok(folder.display().to_string())
+}
+
+fn settings_folder(shell: &Shell, name: &str, text: &str) -> Result<PathBuf, Trouble> {
+    let folder = shell.target_folder().join("xtask").join(name);
+    let file = folder.join("stream_socket.ini");
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&file, text))
+        .map_err(|error| Trouble::Failed(format!("cannot write {}: {error}", file.display())))?;
+    Ok(folder)
 }
 
 /// The line of a php.ini that loads it.

@@ -50,7 +50,7 @@ struct Run {
 /// Runs every script; what valgrind says of any is a failure.
 pub(crate) fn step(shell: &mut Shell) -> Result<(), Trouble> {
     let library = extension::build_simulated(shell)?;
-    let scanned = extension::scanned_folder(shell, &library)?;
+    let scanned = extension::spare_folder(shell, &library)?;
     let logs = shell.target_folder().join("xtask/valgrind");
     _ = fs::remove_dir_all(&logs);
     let mut cases = scripts(shell.root());
