@@ -19,8 +19,8 @@ use crate::{notify, options, output};
 
 const PEERS: &str = "--max-peers and --peer-idle-timeout limit those";
 
-/// What no client could be passed on to. The system chooses a port to listen on, and none to connect
-/// to; a descriptor is taken for the one client that it is for, and only looked at now.
+/// What no client could be passed on to. The system chooses a port to listen on, and none to
+/// connect to; a descriptor is taken for the one client that it is for, and only looked at now.
 fn refuse_no_target(target: &SocketUrl) -> Result<(), Failure> {
     let why = match target.target() {
         Target::Inet {
