@@ -201,6 +201,12 @@ const PACKAGES: &[Package] = &[
         why: "a TLS peer either way, and keys in every form",
     },
     Package {
+        name: "ca-certificates",
+        program: "/etc/ssl/certs/ca-certificates.crt",
+        steps: &["test", "memory"],
+        why: "the authorities that clients of TLS trust where they are told no other",
+    },
+    Package {
         name: "stunnel4",
         program: "stunnel",
         steps: &["test", "bench"],

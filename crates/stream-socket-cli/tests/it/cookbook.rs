@@ -56,7 +56,7 @@ fn transport(url: &str) -> &str {
 fn own(url: &str, folder: &Folder, name: &str) -> String {
     match transport(url) {
         "unix" => format!("unix://{}", folder.text(name)),
-        transport => format!("{transport}://localhost:0"),
+        transport => format!("{transport}://127.0.0.1:0"),
     }
 }
 
@@ -104,7 +104,11 @@ impl Recipe {
     /// Starts ours, and says where it listens.
     fn start(&self, target: &Server, folder: &Folder) -> (Relay, String) {
         let (listen, flags) = (self.words()[0], &self.words()[2..]);
-        let target = target.url().replace("127.0.0.1", "localhost");
+        // Only a certificate is for the name, which may have ::1 as well.
+        let target = match transport(target.url()) {
+            "tls" => target.url().replace("127.0.0.1", "localhost"),
+            _ => target.url().to_owned(),
+        };
         let rest = format!("{target} {}", with_own_files(flags));
         if listen.starts_with("systemd") {
             let relay = activated(folder, "--fdname=app", &format!("relay {listen} {rest}"));
