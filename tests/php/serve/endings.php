@@ -28,6 +28,13 @@ function wait_nested($connection): void
 function handler($connection): void
 {
     $command = trim(fgets($connection));
+    if ($command === 'forks') {
+        if (pcntl_fork() !== 0) {
+            pcntl_wait($status);
+            echo "a child has ended: $status\n";
+        }
+        return;
+    }
     $held = new Held($command);
     try {
         match ($command) {
@@ -82,6 +89,10 @@ function serve(string $ending): void
                 posix_kill(getmypid(), SIGTERM);
                 stream_socket_serve_stop();
                 break;
+            case 'a child':
+                ask($address, 'forks');
+                stream_socket_serve_stop();
+                break;
             case 'exit':
                 ask($address, 'exits');
                 break;
@@ -110,7 +121,7 @@ if (isset($argv[1])) {
     serve($argv[1]);
     exit(0);
 }
-foreach (['stop', 'a signal', 'two signals', 'a handler set meanwhile', 'exit', 'a fatal error'] as $ending) {
+foreach (['stop', 'a signal', 'two signals', 'a handler set meanwhile', 'a child', 'exit', 'a fatal error'] as $ending) {
     echo "== $ending\n";
     passthru(escapeshellarg(PHP_BINARY) . ' ' . escapeshellarg(__FILE__) . ' ' . escapeshellarg($ending) . ' 2>/dev/null', $code);
     echo "exit code $code\n";

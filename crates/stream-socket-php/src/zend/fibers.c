@@ -48,6 +48,7 @@ ss_task *ss_task_new(ss_server *server)
 		zend_hash_index_add_ptr(&tasks.tasks, task->number, task);
 	}
 	task->server = server;
+	task->forks = ss_forks;
 	return task;
 }
 
@@ -124,6 +125,9 @@ void ss_task_begin(ss_task *task)
 void ss_task_end(ss_task *task)
 {
 	if (task->parked == NULL && task->fiber->context.status != ZEND_FIBER_STATUS_SUSPENDED) {
+		return;
+	}
+	if (OBJ_FLAGS(&task->fiber->std) & IS_OBJ_DESTRUCTOR_CALLED) {
 		return;
 	}
 	if (task->socket != NULL) {
@@ -204,6 +208,36 @@ void ss_tasks_shut_down(void)
 	memset(&tasks, 0, sizeof(tasks));
 }
 
+/* ---- in a child that a task has forked ---- */
+
+/* Keeps Zend from ending a parked task, and Fibers of the script's own in it. */
+static void abandon(ss_task *task)
+{
+	zend_fiber_context *context = task->parked;
+
+	while (context != NULL && context->kind == zend_ce_fiber) {
+		zend_fiber *fiber = zend_fiber_from_context(context);
+
+		GC_ADD_FLAGS(&fiber->std, IS_OBJ_DESTRUCTOR_CALLED);
+		context = fiber != task->fiber ? fiber->caller : NULL;
+	}
+}
+
+/* What others wait for is the parent's, and so is what they would still say: the child ends without them,
+ * by exit() unless something is on its way out already. */
+static void end_child(void)
+{
+	ss_task *task;
+
+	ZEND_HASH_FOREACH_PTR(&tasks.tasks, task) {
+		abandon(task);
+	} ZEND_HASH_FOREACH_END();
+	if (EG(exception) == NULL) {
+		EG(exit_status) = 0;
+		zend_throw_unwind_exit();
+	}
+}
+
 /* ---- what the Fiber of a task runs ---- */
 
 static bool is_unwinding(void)
@@ -257,7 +291,11 @@ static void run(ss_task *task, zval *result)
 		zval_ptr_dtor(result);
 		ZVAL_NULL(result);
 	}
-	ss_task_finished(task, is_unwinding());
+	bool was_ended = is_unwinding();
+	if (ss_task_is_child(task)) {
+		end_child();
+	}
+	ss_task_finished(task, was_ended);
 }
 
 /* Waits to be used again; false when it is not to be. Only one of which nobody can know is. */

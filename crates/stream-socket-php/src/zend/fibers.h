@@ -125,6 +125,9 @@ struct ss_task {
 	/* What it copies from one stream to another. */
 	struct ss_holder *copies;
 	bool visits;
+	/* The forks that were before it went on, and whether it has forked this process. */
+	sig_atomic_t forks;
+	bool is_child;
 	/* What a task of stream_socket_spawn threw. */
 	bool has_failed;
 	bool is_done;
@@ -173,6 +176,11 @@ void ss_task_wake(ss_task *task, enum ss_waited waited);
 enum ss_waited ss_task_park(ss_task *task);
 /* Ends one that is parked: its finally blocks and destructors run. */
 void ss_task_end(ss_task *task);
+/* Whether this process is a child that it has forked. */
+static zend_always_inline bool ss_task_is_child(const ss_task *task)
+{
+	return task->is_child || task->forks != ss_forks;
+}
 /* Gives its arguments up, unless it has done so. */
 void ss_task_release_arguments(ss_task *task);
 /* Gives up the memory of those that are done. */

@@ -133,8 +133,11 @@ static void wake_caller(ss_server *server)
 void ss_server_finished(ss_server *server, ss_task *task, bool was_ended)
 {
 	unlink_task(server, task);
-	server->counts->finished++;
-	server->counts->ended += was_ended;
+	/* Workers share what they count, and a child of one counts nothing. */
+	if (!ss_task_is_child(task)) {
+		server->counts->finished++;
+		server->counts->ended += was_ended;
+	}
 	ss_server_add_room((uintptr_t) server, 1);
 	wake_caller(server);
 }

@@ -5,6 +5,8 @@
 #include "php.h"
 #include "php_network.h"
 
+#include <signal.h>
+
 /* The transports that this extension serves. What an inherited socket is, is known once it is taken. */
 enum ss_transport { SS_TCP, SS_UDP, SS_UNIX, SS_UDG, SS_MPTCP, SS_VSOCK, SS_FD, SS_SYSTEMD };
 
@@ -250,6 +252,9 @@ void ss_context_own(php_stream *stream);
 
 /* select.c */
 ZEND_NAMED_FUNCTION(ss_select);
+
+/* watch_set.c: how many forks were between the first process and this one. */
+extern volatile sig_atomic_t ss_forks;
 
 /* watch.c */
 void ss_watch_begin(void);

@@ -140,10 +140,12 @@ static void switch_to(ss_task *task, zend_fiber_context *context, zend_fiber *fi
 		active->execute_data = EG(current_execute_data);
 	}
 	task->fiber->caller = EG(current_fiber_context);
+	task->forks = ss_forks;
 	EG(active_fiber) = fiber;
 	ZVAL_NULL(&transfer.value);
 	zend_fiber_switch_context(&transfer);
 	EG(active_fiber) = active;
+	task->is_child = ss_task_is_child(task);
 	received(&transfer);
 }
 

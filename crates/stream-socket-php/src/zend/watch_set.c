@@ -30,11 +30,11 @@ typedef struct {
 
 ZEND_TLS ss_watch_set set;
 
-static volatile sig_atomic_t forks;
+volatile sig_atomic_t ss_forks;
 
 static void count_fork(void)
 {
-	forks++;
+	ss_forks++;
 }
 
 void ss_watch_begin(void)
@@ -47,7 +47,7 @@ void ss_watch_begin(void)
 /* Whether it is one that a fork has copied. */
 bool ss_set_is_inherited(void)
 {
-	return set.is_open && set.forks != forks;
+	return set.is_open && set.forks != ss_forks;
 }
 
 /* Forgets all. Of a set that a fork has copied only the descriptor is closed: the parent's stays. */
@@ -75,7 +75,7 @@ bool ss_set_is_open(void)
 	if (!set.is_open) {
 		set.descriptor = epoll_create1(EPOLL_CLOEXEC);
 		set.is_open = set.descriptor != -1;
-		set.forks = forks;
+		set.forks = ss_forks;
 	}
 	return set.is_open;
 }
