@@ -33,7 +33,7 @@ pub(crate) enum ClientContext {}
 #[derive(Debug)]
 pub(crate) enum Session {}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PeerName(());
 
 /// As where there is TLS.
