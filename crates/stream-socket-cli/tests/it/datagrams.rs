@@ -1,6 +1,8 @@
 //! What is special to udp and udg: where answers leave from, how large they are, and who gets none.
 
-use crate::support::{Folder, Server, is_root, shell};
+use std::process::Command;
+
+use crate::support::{BINARY, Folder, Server, is_root, shell};
 
 /// Sends each line of the script's arguments from an address, and tells who answered what.
 const ASK: &str = "
@@ -174,8 +176,17 @@ s.sendto(b\"hello\", (to[0], port))' $PORT";
 #[test]
 fn sockets_share_the_room_for_datagrams() {
     let size = |sockets: usize| {
-        let words = "udp://127.0.0.1:0 ".repeat(sockets);
-        let server = Server::start(&format!("{words} echo --threads 1"));
+        let mut command = Command::new(BINARY);
+        command
+            .arg("serve")
+            .args(vec!["udp://127.0.0.1:0"; sockets]);
+        // An arena of malloc's for a thread is 64 MiB of addresses.
+        command
+            .args(["echo", "--threads", "1"])
+            .env("MALLOC_ARENA_MAX", "1");
+        let server = Server::start_command(command, sockets);
+        // Who answers has all that he works with.
+        shell("printf hello | $BIN connect $URL", &[("URL", server.url())]).prints("hello");
         let size = "awk '/^VmSize/ { print $2 }' /proc/$ID/status";
         let outcome = shell(size, &[("ID", &server.id().to_string())]);
         server.end();
