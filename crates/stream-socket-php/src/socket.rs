@@ -278,11 +278,19 @@ impl Socket {
     // ---- accepting ----
 
     /// The next stream.
-    pub(crate) fn accept(&mut self, timeout: Option<Duration>) -> Result<Box<Socket>, Failure> {
+    pub(crate) fn accept(
+        &mut self,
+        timeout: Option<Duration>,
+        named: bool,
+    ) -> Result<Box<Socket>, Failure> {
         if matches!(self.object, Object::Stream(_)) {
             return Err(Failure::of_system(failure::INVALID));
         }
-        let stream = self.listener()?.accept(timeout)?;
+        let listener = self.listener()?;
+        let stream = match named {
+            true => listener.accept(timeout)?,
+            false => listener.accept_unnamed(timeout)?,
+        };
         Ok(self.around(stream))
     }
 

@@ -165,7 +165,7 @@ impl Handshakes {
 
     /// Lets one newcomer in, and takes its handshake as far as it goes.
     fn admit(&self, front: &Front, listener: &Listener) -> Result<()> {
-        match listener.arrival_of_connection() {
+        match listener.arrival_of_connection(true) {
             Arrival::Stream(stream) => self.begin(front, stream),
             Arrival::None if listener.is_shut_down() => {
                 return Err(failed(Stage::Accept, listener, Errno::INVAL));

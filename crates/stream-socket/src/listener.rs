@@ -1,5 +1,6 @@
 //! A listening socket.
 
+mod arrival;
 mod habit;
 mod inherited;
 mod limits;
@@ -8,9 +9,10 @@ mod tls;
 use std::fmt;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+pub(crate) use arrival::Arrival;
 use habit::Habit;
 use limits::Spans;
 use tls::Tls;
@@ -21,7 +23,7 @@ use crate::error::{Error, Limit, Result, Stage};
 use crate::gate::Gate;
 use crate::options::{ListenOptions, Options};
 use crate::peers::{self, Dispatcher, Front, PeerCounters, Peers};
-use crate::stream::{PeerEnd, Stream};
+use crate::stream::Stream;
 use crate::sys::unix::SocketFile;
 use crate::sys::wait::{Events, Patience, Stop};
 use crate::sys::{self, Errno, failed, timed_out};
@@ -255,6 +257,23 @@ impl Listener {
     /// no descriptors or memory are left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and the
     /// connection then stays in the backlog.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<Stream> {
+        self.accept_by(timeout, true)
+    }
+
+    /// As [`accept`](Self::accept), for who does not ask who it is: over tcp the peer's address may
+    /// be left with the system, and then [`Stream::peer_addr`] is `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn accept_unnamed(&self, timeout: Option<Duration>) -> Result<Stream> {
+        // Who is counted by its address, or trusted for it, is asked.
+        let is_asked = self.gate.is_some() || self.tls.get().is_some();
+        self.accept_by(timeout, is_asked || self.transport() != Transport::Tcp)
+    }
+
+    #[inline]
+    fn accept_by(&self, timeout: Option<Duration>, named: bool) -> Result<Stream> {
         let mut patience = Patience::interruptible(timeout);
         let mut first_look = self.habit_within(timeout);
         let mut waited = Ok(());
@@ -270,7 +289,7 @@ impl Listener {
             if let Some(handshakes) = self.handshakes_in_accept() {
                 return self.accept_finished(handshakes, patience.deadline(), timeout);
             }
-            let arrival = self.arrival();
+            let arrival = self.arrival_by(named);
             if let Some(habit) = first_look.take() {
                 habit.found(!matches!(arrival, Arrival::None));
             }
@@ -341,125 +360,6 @@ impl Listener {
         self.transport() == Transport::Unix && sys::wait::is_shut_down(&self.socket)
     }
 
-    /// What there is to accept, without waiting.
-    #[inline]
-    pub(crate) fn arrival(&self) -> Arrival {
-        match &self.peers {
-            Some(peers) => self.arrival_of_peer(peers.dispatcher()),
-            None => self.arrival_of_connection(),
-        }
-    }
-
-    fn arrival_of_peer(&self, dispatcher: &Arc<Dispatcher>) -> Arrival {
-        if let Err(error) = dispatcher.refuse_in_child(self, "accept from") {
-            return Arrival::Refused(error);
-        }
-        match dispatcher.accept() {
-            Ok(Some(mailbox)) => {
-                let end = PeerEnd::new(Arc::clone(dispatcher), mailbox);
-                Arrival::Stream(Stream::of_peer(end, &self.url, &self.options.socket))
-            }
-            Ok(None) => Arrival::None,
-            Err(errno) => Arrival::Failed(errno),
-        }
-    }
-
-    /// One connection, without waiting. Over TLS its handshake is still to be made.
-    pub(crate) fn arrival_of_connection(&self) -> Arrival {
-        if let Some(gate) = &self.gate {
-            return self.arrival_through(gate);
-        }
-        match self.accept_now() {
-            Ok(Some((socket, peer))) => self.arrived(socket, peer),
-            Ok(None) => Arrival::None,
-            Err(errno) => Arrival::Failed(errno),
-        }
-    }
-
-    /// The same where connections are limited. Apart from that, which needs little of it.
-    #[inline(never)]
-    fn arrival_through(&self, gate: &Arc<Gate>) -> Arrival {
-        // The place comes first, so that a connection for which there is none stays where it is.
-        let place = match self.handshakes_in_accept() {
-            Some(_) => gate.look(),
-            None => gate.enter(),
-        };
-        if place.is_none() && !gate.closes() {
-            return Arrival::Full;
-        }
-        let (socket, peer) = match self.accept_now() {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) => return Arrival::None,
-            Err(errno) => return Arrival::Failed(errno),
-        };
-        let Some(mut place) = place else {
-            return Arrival::ClosedFull;
-        };
-        let proxied = self.tls.get().is_some_and(Tls::has_proxies);
-        // Behind a proxy it is the client's that counts, once that is known.
-        let ip = peer.as_ref().and_then(SocketAddress::ip);
-        if !proxied && !place.admit(ip) {
-            return Arrival::ClosedForAddress;
-        }
-        let mut arrival = self.arrived(socket, peer);
-        if let Arrival::Stream(stream) = &mut arrival {
-            stream.hold(place);
-        }
-        arrival
-    }
-
-    #[inline]
-    fn arrived(&self, socket: OwnedFd, peer: Option<SocketAddress>) -> Arrival {
-        let options = &self.options.socket;
-        if let Err(error) = transport::accepted_options(socket.as_fd(), &self.url, options) {
-            return Arrival::Refused(error);
-        }
-        let (origin, transport) = (Some(Arc::clone(&self.url)), self.url.transport());
-        let mut stream = Stream::new(socket, transport, peer, origin, options);
-        stream.admit();
-        match self.tls.get() {
-            Some(tls) => tls
-                .opened(stream, &self.url)
-                .map_or_else(Arrival::Refused, Arrival::Stream),
-            None => Arrival::Stream(stream),
-        }
-    }
-
-    /// As [`arrival`](Self::arrival), while no loop gives up the reserve.
-    pub(crate) fn arrival_in_turn(&self) -> Arrival {
-        let _turn = self.reserve.as_ref().map(|reserve| reserve.read());
-        self.arrival()
-    }
-
-    /// Accepts one connection with the reserve descriptor and closes it; whether that went well.
-    pub(crate) fn close_one(&self) -> bool {
-        let Some(reserve) = &self.reserve else {
-            return false;
-        };
-        let mut reserve = reserve.write().unwrap_or_else(PoisonError::into_inner);
-        if reserve.take().is_none() {
-            *reserve = sys::reserve().ok();
-            return false;
-        }
-        let closed = matches!(self.arrival(), Arrival::Stream(_));
-        *reserve = sys::reserve().ok();
-        closed
-    }
-
-    fn accept_now(&self) -> std::result::Result<Option<(OwnedFd, Option<SocketAddress>)>, Errno> {
-        let inheritable = self.options.socket.inheritable;
-        for _ in 0..FAULTS_IN_A_ROW {
-            match sys::socket::accept(self.socket.as_fd(), inheritable) {
-                Ok(accepted) => return Ok(Some(accepted)),
-                Err(Errno::AGAIN) => return Ok(None),
-                Err(Errno::INTR) => {}
-                Err(errno) if sys::socket::is_one_connections_fault(errno) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(None)
-    }
-
     pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
         self.gate.as_ref()
     }
@@ -494,26 +394,6 @@ impl Listener {
     pub fn local_addr(&self) -> &SocketAddress {
         &self.address
     }
-}
-
-/// Connections that may fail one after the other before it is looked at the deadline again.
-const FAULTS_IN_A_ROW: usize = 64;
-
-/// What there is to accept.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    Stream(Stream),
-    /// Nobody is there.
-    None,
-    /// All places are taken, and who is there waits.
-    Full,
-    /// Somebody was there, found no place and was closed.
-    ClosedFull,
-    /// The same, for want of a place for its address.
-    ClosedForAddress,
-    Failed(Errno),
-    /// It was accepted, but an option could not be set on it.
-    Refused(Error),
 }
 
 fn reserve(options: &ListenOptions) -> Option<RwLock<Option<OwnedFd>>> {

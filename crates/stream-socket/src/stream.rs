@@ -341,7 +341,7 @@ impl Stream {
     }
 
     /// The peer's address, as it was when the connection was made: also after it is gone. `None`
-    /// for an unnamed unix socket, as most unix clients are.
+    /// for an unnamed unix socket, or if [not asked for](crate::Listener::accept_unnamed).
     pub fn peer_addr(&self) -> Option<&SocketAddress> {
         self.peer.as_ref()
     }

@@ -405,6 +405,7 @@ pub(super) unsafe extern "C" fn ss_connect_named(
 pub(super) unsafe extern "C" fn ss_accept(
     socket: *mut Socket,
     timeout: *const TimeVal,
+    named: bool,
     outcome: *mut Outcome,
 ) -> *mut Socket {
     // SAFETY: C passes the data of a live stream, which nothing else uses during the call.
@@ -414,6 +415,6 @@ pub(super) unsafe extern "C" fn ss_accept(
     // SAFETY: C passes a zeroed outcome on its stack.
     let outcome = unsafe { &mut *outcome };
     let timeout = timeout.and_then(TimeVal::span);
-    let accepted = outcome.of(|| socket.accept(timeout));
+    let accepted = outcome.of(|| socket.accept(timeout, named));
     accepted.map_or(ptr::null_mut(), Box::into_raw)
 }

@@ -190,7 +190,7 @@ ss_socket *ss_parked_accept(ss_socket *socket, const struct timeval *timeout, ss
 	ss_patience patience = ss_patience_of_time(timeout);
 
 	for (;;) {
-		ss_socket *client = ss_accept(socket, &none, outcome);
+		ss_socket *client = ss_accept(socket, &none, true, outcome);
 		if (client != NULL || outcome->status != SS_TIMED_OUT) {
 			return client;
 		}

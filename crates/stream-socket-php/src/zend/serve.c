@@ -108,7 +108,7 @@ static bool accept_one(ss_server *server, php_stream *listener)
 {
 	static const struct timeval none;
 	ss_outcome outcome = {0};
-	ss_socket *client = ss_accept(ss_socket_of(listener), &none, &outcome);
+	ss_socket *client = ss_accept(ss_socket_of(listener), &none, true, &outcome);
 
 	if (client == NULL) {
 		ss_forget(&outcome);

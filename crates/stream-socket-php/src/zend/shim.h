@@ -156,7 +156,8 @@ void ss_race_begin(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t p
 void ss_race_on(ss_socket *socket, struct timeval *pause, ss_outcome *outcome);
 void ss_connect_inet(ss_socket *socket, const ss_ip *ips, size_t count, uint16_t port, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
 void ss_connect_named(ss_socket *socket, const char *name, size_t length, const struct timeval *timeout, bool begin, const ss_options *options, ss_outcome *outcome);
-ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, ss_outcome *outcome);
+/* Over tcp ss_name() knows the peer only if it was accepted `named`, or is counted or trusted by its address. */
+ss_socket *ss_accept(ss_socket *socket, const struct timeval *timeout, bool named, ss_outcome *outcome);
 ssize_t ss_read(ss_socket *socket, char *buffer, size_t length, bool look_once, bool *eof, ss_outcome *outcome);
 ssize_t ss_peek(ss_socket *socket, char *buffer, size_t length, ss_outcome *outcome);
 ssize_t ss_write(ss_socket *socket, const char *bytes, size_t length, ss_outcome *outcome);

@@ -183,7 +183,8 @@ static int accept_from(php_stream *stream, ss_socket *socket, php_stream_xport_p
 	enum ss_manner manner = ss_manner_now();
 	ss_socket *client = manner == SS_PARKS
 		? ss_parked_accept(socket, param->inputs.timeout, &outcome)
-		: ss_accept(socket, manner == SS_FAILS ? &no_time : param->inputs.timeout, &outcome);
+		: ss_accept(socket, manner == SS_FAILS ? &no_time : param->inputs.timeout, param->want_textaddr,
+			&outcome);
 
 	param->outputs.client = NULL;
 	if (client == NULL) {

@@ -25,18 +25,20 @@ pub(super) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
     unsafe { slice::from_raw_parts(address.as_ptr().cast(), address.addr_len() as usize) }
 }
 
-/// accept4(2): the connection, and how many bytes of `name` are its peer's address.
+/// accept4(2): the connection, and how many bytes of `name`, if one is asked for, are its peer's
+/// address.
 ///
 /// Past the C library, which makes a cancellation point of it.
 pub(super) fn accept(
     socket: BorrowedFd<'_>,
     flags: libc::c_int,
-    name: &mut [u8; STORAGE],
+    name: Option<&mut [u8; STORAGE]>,
 ) -> Result<(OwnedFd, usize), Errno> {
-    let mut length = STORAGE as libc::socklen_t;
-    let (socket, place) = (socket.as_raw_fd(), name.as_mut_ptr());
-    // SAFETY: the kernel writes at most `length` bytes to `name`, and both live until the call
-    // returns; the descriptor is borrowed and so is open.
+    let mut length = if name.is_some() { STORAGE } else { 0 } as libc::socklen_t;
+    let place = name.map_or(ptr::null_mut(), |name| name.as_mut_ptr());
+    let socket = socket.as_raw_fd();
+    // SAFETY: the kernel writes at most `length` bytes to `name`, and none where that is null; both
+    // live until the call returns; the descriptor is borrowed and so is open.
     let descriptor =
         unsafe { libc::syscall(libc::SYS_accept4, socket, place, &raw mut length, flags) };
     if descriptor < 0 {

@@ -151,11 +151,12 @@ pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<(), Errno> 
     call(Call::Listen, || net::listen(socket, backlog))
 }
 
-/// accept4(2): the connection and, unless it has no name, its peer. An inheritable one blocks and
-/// stays open across exec.
+/// accept4(2): the connection and, if it is asked for and has a name, its peer. An inheritable one
+/// blocks and stays open across exec.
 pub(crate) fn accept(
     socket: BorrowedFd<'_>,
     inheritable: bool,
+    named: bool,
 ) -> Result<(OwnedFd, Option<SocketAddress>), Errno> {
     let flags = if inheritable {
         SocketFlags::empty()
@@ -164,7 +165,8 @@ pub(crate) fn accept(
     };
     let mut storage = [0; name::STORAGE];
     let (connection, length) = call(Call::Accept, || {
-        ffi::accept(socket, flags.bits() as libc::c_int, &mut storage)
+        let name = named.then_some(&mut storage);
+        ffi::accept(socket, flags.bits() as libc::c_int, name)
     })?;
     let peer = name::read(&storage[..length]);
     if inheritable {

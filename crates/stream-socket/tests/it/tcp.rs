@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::thread;
+use std::time::Duration;
 
 use stream_socket::{
     ConnectOptions, Error, ListenOptions, Listener, SocketAddress, SocketUrl, Stage, Stream,
@@ -13,8 +14,8 @@ use crate::support::child::{self, Surroundings};
 use crate::support::dialogue::{converse, echo_much, serve};
 use crate::support::peer::{Peer, address_in, own_address, words};
 use crate::support::{
-    LOOPBACKS, accept, assert_error, both_ends, connect, line_of, listen, own_file, pair, rest_of,
-    tcp_pair, until,
+    LOOPBACKS, PATIENCE, accept, assert_error, both_ends, connect, line_of, listen, own_file, pair,
+    rest_of, tcp_pair, until,
 };
 
 /// Connects, sends its input, ends that direction, prints what it is answered.
@@ -326,6 +327,22 @@ fn a_peers_address_is_known_after_it_is_gone() {
     let address = client.local_addr().unwrap();
     drop(client);
     assert_eq!(served.peer_addr(), address.as_ref());
+}
+
+#[test]
+fn a_peers_address_is_not_asked_for_by_who_does_not_want_it() {
+    let limited = "tcp://127.0.0.1:0?max_connections_per_ip=9";
+    for (url, is_named) in [("tcp://127.0.0.1:0", false), (limited, true)] {
+        let listener = listen(url);
+        let mut client = connect(listener.url());
+        let mut served = listener.accept_unnamed(Some(PATIENCE)).unwrap();
+        assert_eq!(served.peer_addr().is_some(), is_named, "{url}");
+        served.write_all(b"x").unwrap();
+        assert_eq!(client.read(&mut [0; 9]).unwrap(), 1, "{url}");
+    }
+    let listener = listen("tcp://127.0.0.1:0");
+    let error = listener.accept_unnamed(Some(Duration::ZERO)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
 }
 
 #[test]
