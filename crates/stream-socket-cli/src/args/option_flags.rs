@@ -28,6 +28,7 @@ pub(super) fn flags_of_relay() -> impl Iterator<Item = Arg> {
             };
             match key.name {
                 "connect_timeout" => flag(key, role).help(help(key, role, CONNECT_TIMEOUT.1)),
+                "nodelay" => flag(key, role).help(help(key, role, "1")),
                 _ => flag(key, role),
             }
         })

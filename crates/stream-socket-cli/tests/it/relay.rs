@@ -2,6 +2,7 @@
 
 mod conversation;
 mod neighbours;
+mod nodelay;
 mod pairs;
 mod shortages;
 
