@@ -36,8 +36,10 @@ impl Server {
 
     /// Has it drain; what it says of that.
     fn drained(mut self) -> String {
-        let killed = Command::new("kill")
-            .arg(self.child.id().to_string())
+        // The program of that name is a package which not every system has.
+        let killed = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill {}", self.child.id()))
             .status()
             .unwrap();
         assert!(killed.success());
