@@ -558,8 +558,9 @@ impl Socket {
 /// Whether there is nothing more to read. Of datagrams it is an error that one was refused, as
 /// stock PHP sees it: a persistent stream to who was not there is opened anew.
 fn ends(stream: &mut Stream, waits: bool) -> Result<bool, Error> {
-    if stream.is_eof()? || !stream.transport().is_datagram() {
-        return stream.is_eof();
+    let at_end = stream.is_eof()?;
+    if at_end || !stream.transport().is_datagram() {
+        return Ok(at_end);
     }
     stream.set_blocking(false);
     let looked = stream.peek(&mut [0]);
